@@ -1,0 +1,232 @@
+"""The bus: the only module that knows NATS, and the one place where its rules live.
+
+- One connection per process; callbacks only decode and hand over; publishes of one loop turn leave in one write.
+- A barrier is two flushes: nats-py 2.16 writes PING to the socket past what is still pending, so that one flush orders
+  nothing. While the first waits for its PONG the pending bytes leave, and the second PING follows them.
+- Nothing is buffered during an outage: a publish raises Unavailable, and each reconnection or slow-consumer signal
+  begins a new epoch, which means that messages may have been lost.
+- A request changes hands by request-reply. Nobody there is known at once.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.errors import PayloadTooLarge, Unavailable
+from shared.messages import Ack, Message, decode, encode
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Message)
+
+MIN_SERVER_VERSION = (2, 11)
+PENDING_MESSAGES = 65536  # per subscription; more than that unread is a slow consumer, and a new epoch
+
+
+class BusError(Exception):
+    """The bus can't be used at all: no server, or one that is too old."""
+
+
+class Bus:
+    """A connection to NATS. `epoch` goes up whenever messages may have been lost."""
+
+    def __init__(self) -> None:
+        self._client = Client()
+        self._epoch_callbacks: list[Callable[[], None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
+        self.epoch = 0
+
+    @classmethod
+    async def connect(cls, url: str, name: str, *, timeout_s: float = 30.0) -> "Bus":
+        """Connects to one of the comma-separated servers of `url`, waiting for it up to timeout_s.
+
+        Raises BusError when there is none, or when it is older than MIN_SERVER_VERSION.
+        """
+        bus = cls()
+        try:
+            await asyncio.wait_for(
+                bus._client.connect(
+                    servers=[server.strip() for server in url.split(",")],
+                    name=name,
+                    error_cb=bus._on_error,
+                    reconnected_cb=bus._on_reconnected,
+                    disconnected_cb=bus._on_disconnected,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=random.uniform(0.1, 0.25),
+                    connect_timeout=2,
+                    ping_interval=5,
+                    max_outstanding_pings=2,
+                    drain_timeout=10,
+                    pending_size=0,
+                ),
+                timeout_s,
+            )
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise BusError(f"no NATS server at {url} within {timeout_s:g} s ({type(error).__name__})") from None
+        version = bus._client.connected_server_version
+        if (version.major, version.minor) < MIN_SERVER_VERSION:
+            await bus._client.close()
+            wanted = ".".join(map(str, MIN_SERVER_VERSION))
+            raise BusError(f"the NATS server at {url} is version {version}; {wanted} or newer is needed")
+        return bus
+
+    @property
+    def max_payload(self) -> int:
+        """Largest message in bytes, as the server says it."""
+        return int(self._client.max_payload)
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._client.is_connected)
+
+    def on_epoch(self, callback: Callable[[], None]) -> None:
+        """Calls back, on the event loop, each time that messages may have been lost."""
+        self._epoch_callbacks.append(callback)
+
+    async def publish(self, subject: str, message: Message) -> None:
+        """Sends to whoever listens; silent when nobody does. Raises PayloadTooLarge, or Unavailable during an outage."""
+        payload = self._payload(message)
+        try:
+            await self._client.publish(subject, payload)
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"NATS is not connected ({type(error).__name__})") from None
+
+    async def hand_over(self, subject: str, message: Message, *, timeout_s: float = 2.0) -> None:
+        """Gives a request to the next stage and waits until that has it. Raises Unavailable when nobody takes it."""
+        await self.request(subject, message, Ack, timeout_s=timeout_s)
+
+    async def request(self, subject: str, message: Message, kind: type[M], *, timeout_s: float = 5.0) -> M:
+        """Asks and waits for one reply. Raises Unavailable when nobody is there or nobody answers in time."""
+        payload = self._payload(message)
+        try:
+            reply = await self._client.request(subject, payload, timeout=timeout_s)
+        except nats.errors.NoRespondersError:
+            raise Unavailable(f"nobody serves {subject}") from None
+        except nats.errors.TimeoutError:
+            raise Unavailable(f"no answer on {subject} within {timeout_s:g} s") from None
+        except (nats.errors.Error, OSError) as error:
+            raise Unavailable(f"NATS is not connected ({type(error).__name__})") from None
+        return decode(reply.data, kind)
+
+    async def listen(self, subject: str, kind: Any, callback: Callable[[Any], Awaitable[None]]) -> None:
+        """Calls back with every message of `kind` (a Message class or a union of them), one after the other."""
+
+        async def on_message(msg: Msg) -> None:
+            message = self._decoded(msg, kind)
+            if message is not None:
+                await callback(message)
+
+        await self._subscribe(subject, "", on_message)
+
+    async def answer(
+        self,
+        subject: str,
+        kind: Any,
+        callback: Callable[[Any], Awaitable[Message | None]],
+        *,
+        queue: str = "",
+        concurrency: int = 1,
+    ) -> None:
+        """Answers requests with what the callback returns; None stands for Ack.
+
+        With concurrency > 1 that many callbacks run side by side (then the order of messages is not kept).
+        """
+        slots = asyncio.Semaphore(concurrency)
+
+        async def reply(msg: Msg, message: Message) -> None:
+            try:
+                result = await callback(message)
+                await msg.respond(self._payload(result or Ack()))
+            except Exception:
+                log.exception("answering %s failed", subject)
+            finally:
+                slots.release()
+
+        async def on_message(msg: Msg) -> None:
+            message = self._decoded(msg, kind)
+            if message is None:
+                return
+            await slots.acquire()
+            if concurrency == 1:
+                await reply(msg, message)
+            else:
+                task = asyncio.create_task(reply(msg, message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+        await self._subscribe(subject, queue, on_message)
+
+    async def barrier(self) -> None:
+        """Returns when the server has seen everything that was subscribed and published before."""
+        await self._client.flush()
+        await self._client.flush()
+
+    async def drain(self) -> None:
+        """Ends all subscriptions, lets callbacks in hand finish, sends what is pending and closes."""
+        self._draining = True
+        if self.connected:
+            try:
+                subscriptions = list(self._client._subs.values())
+                for subscription in subscriptions:
+                    await subscription.unsubscribe()
+                await self.barrier()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self.barrier()
+            except (nats.errors.Error, OSError) as error:
+                log.warning("draining the bus: %s", type(error).__name__)
+        await self._client.close()
+
+    def _payload(self, message: Message) -> bytes:
+        payload = encode(message)
+        if len(payload) > self.max_payload:
+            raise PayloadTooLarge(
+                f"the request takes {len(payload)} bytes on the bus, more than the {self.max_payload} that it carries"
+            )
+        return payload
+
+    def _decoded(self, msg: Msg, kind: Any) -> Message | None:
+        try:
+            return decode(msg.data, kind)  # type: ignore[no-any-return]
+        except msgspec.DecodeError as error:
+            log.error("dropped a message on %s that can't be decoded: %s", msg.subject, error)
+            return None
+
+    async def _subscribe(self, subject: str, queue: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
+        async def guarded(msg: Msg) -> None:
+            try:
+                await callback(msg)
+            except Exception:
+                # A message that breaks its handler must not end the subscription.
+                log.exception("handling a message on %s failed", subject)
+
+        await self._client.subscribe(subject, queue=queue, cb=guarded, pending_msgs_limit=PENDING_MESSAGES)
+
+    # The callbacks below run inside nats-py's read loop, which an exception would kill: they only note and pass on.
+
+    async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            log.error("slow consumer on %s: messages were dropped", getattr(error, "subject", "?"))
+            self._begin_epoch()
+        else:
+            log.debug("bus: %s: %s", type(error).__name__, error)
+
+    async def _on_disconnected(self) -> None:
+        if not self._draining:
+            log.warning("lost the connection to NATS; reconnecting")
+
+    async def _on_reconnected(self) -> None:
+        log.warning("connected to NATS again")
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self.epoch += 1
+        for callback in self._epoch_callbacks:
+            asyncio.get_running_loop().call_soon(callback)

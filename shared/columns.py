@@ -1,0 +1,35 @@
+"""Columns of int32 as bytes: how token ids, pages and lengths travel and are kept.
+
+Packed bytes decode 40 to 100 times faster than a list of ints. `array("i")` reads them without numpy, which the light
+services do not load; the executor uses `numpy.frombuffer(column, dtype="<i4")` on the same bytes.
+"""
+
+import sys
+from array import array
+from collections.abc import Iterable
+
+ITEM_BYTES = 4
+_SWAP = sys.byteorder == "big"
+
+
+def pack(values: Iterable[int]) -> bytes:
+    """Little-endian int32 bytes of `values`. Raises OverflowError for a value outside int32."""
+    column = values if isinstance(values, array) and values.typecode == "i" else array("i", values)
+    if _SWAP:
+        column = array("i", column)
+        column.byteswap()
+    return column.tobytes()
+
+
+def unpack(data: bytes) -> "array[int]":
+    """The values of a column. Raises ValueError when the length is not a multiple of 4 bytes."""
+    column = array("i")
+    column.frombytes(data)
+    if _SWAP:
+        column.byteswap()
+    return column
+
+
+def count(data: bytes) -> int:
+    """Number of values in a column."""
+    return len(data) // ITEM_BYTES

@@ -1,0 +1,33 @@
+"""The base of all messages, with the one encoder and the decoders of a process."""
+
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+M = TypeVar("M")
+
+
+class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
+    """A message of the bus. Append fields with defaults; never reorder, rename the class or remove a field."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """MessagePack bytes of a message."""
+    return _encoder.encode(message)
+
+
+@cache
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    return msgspec.msgpack.Decoder(kind)
+
+
+def decode(data: bytes, kind: type[M]) -> M:
+    """A message from its bytes; `kind` is a Message class or a union of them.
+
+    Raises msgspec.DecodeError (of which ValidationError is one) on anything else.
+    """
+    return _decoder(kind).decode(data)  # type: ignore[no-any-return, arg-type]

