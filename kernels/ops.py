@@ -1,0 +1,78 @@
+"""The operations that a decoder is made of, and the table of backends that provide them.
+
+A backend is a set of functions with the shapes below. `reference` is plain torch and says what is right; every other
+backend is tested against it (tests/kernels). What a backend has no faster way for it takes from the reference.
+
+Shapes: T tokens of all rows of a step laid end to end, H query heads, K key-value heads (K divides H), D head size,
+S slots of the KV pool (pages x page size).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from kernels.layout import Layout
+
+
+class Attention(Protocol):
+    """Causal attention of new tokens over the paged KV of their rows.
+
+    query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens; window: keys that a token sees, itself
+    included, or None for all. Gives [T, H, D].
+    """
+
+    def __call__(
+        self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    ) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Ops:
+    """One backend.
+
+    rms_norm(x [..., N], weight [N], epsilon) -> [..., N]: Zhang and Sennrich 2019, in float32 inside.
+    rotate(x [T, heads, D], cos [T, R/2], sin [T, R/2]) -> [T, heads, D]: rotary embedding (Su et al. 2021) of the first
+    R dimensions, halves convention.
+    silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
+    linear(x [T, N], weight [M, N], bias [M] or None) -> [T, M].
+    attention: see Attention.
+    """
+
+    name: str
+    rms_norm: Callable[[Tensor, Tensor, float], Tensor]
+    rotate: Callable[[Tensor, Tensor, Tensor], Tensor]
+    silu_and_mul: Callable[[Tensor], Tensor]
+    linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    attention: Attention
+
+
+def _reference() -> Ops:
+    from kernels import reference
+
+    return reference.OPS
+
+
+def _cpu() -> Ops:
+    from kernels import cpu
+
+    return cpu.OPS
+
+
+# Imported when asked for: a backend may need a package or a device that is not here.
+BACKENDS: dict[str, Callable[[], Ops]] = {"reference": _reference, "cpu": _cpu}
+
+
+class NoSuchBackend(ValueError):
+    """A backend that was asked for by name does not exist."""
+
+
+def load(name: str, device: torch.device) -> Ops:
+    """The backend of a name; 'auto' takes the fastest one for the device. Raises NoSuchBackend."""
+    if name == "auto":
+        name = "cpu" if device.type == "cpu" else "reference"
+    if name not in BACKENDS:
+        raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
+    return BACKENDS[name]()

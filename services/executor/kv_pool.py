@@ -1,0 +1,45 @@
+"""The memory of keys and values: pages of page_size tokens, one pair of tensors per layer."""
+
+import torch
+from torch import Tensor
+
+from services.executor.models.config import DecoderConfig
+from shared.model_card import ModelError
+
+
+class KvPool:
+    """keys[i], values[i]: [num_pages x page_size, K, D] of layer i. The slot of a token: page x page_size + offset."""
+
+    def __init__(
+        self, config: DecoderConfig, *, num_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.num_pages = num_pages
+        self.page_size = page_size
+        shape = (num_pages * page_size, config.num_kv_heads, config.head_dim)
+        # Zeros, not garbage: padding reads slots that nobody wrote, and NaN would get through a mask.
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+
+    def write(self, layer: int, slots: Tensor, key: Tensor, value: Tensor) -> None:
+        """key, value [T, K, D] into slots [T]."""
+        self.keys[layer].index_copy_(0, slots, key)
+        self.values[layer].index_copy_(0, slots, value)
+
+    def copy_page(self, source: int, target: int, num_tokens: int) -> None:
+        """The first num_tokens of a page into another one, in all layers."""
+        a, b = source * self.page_size, target * self.page_size
+        for tensor in (*self.keys, *self.values):
+            tensor[b : b + num_tokens] = tensor[a : a + num_tokens]
+
+
+def page_bytes(config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:
+    """Bytes of one page over all layers."""
+    return 2 * config.num_layers * page_size * config.kv_size * dtype.itemsize
+
+
+def pages_that_fit(kv_bytes: int, config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:
+    """Pages in kv_bytes. Raises ModelError when that is not even one."""
+    each = page_bytes(config, page_size=page_size, dtype=dtype)
+    if kv_bytes < each:
+        raise ModelError(f"kv_bytes = {kv_bytes} holds no page: one takes {each} bytes")
+    return kv_bytes // each

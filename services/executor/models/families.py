@@ -1,0 +1,142 @@
+"""Architecture names and what their config.json means. A family of the usual shape is a function and a row."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from services.executor.models.config import DecoderConfig, RopeConfig
+from services.executor.models.rope import KINDS
+from shared.model_card import ModelCard, ModelError
+
+Config = dict[str, Any]
+
+OLD_NAMES = {"su": "longrope"}  # what early Phi-3 files call it
+
+
+def _rope(config: Config, head_dim: int) -> RopeConfig:
+    """From `rope_parameters` (one object) or, in older files, `rope_scaling` beside `rope_theta`. Raises ModelError."""
+    parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    kind = parameters.pop("rope_type", None) or parameters.pop("type", None) or "default"
+    parameters.pop("type", None)
+    kind = OLD_NAMES.get(kind, kind)
+    if kind not in KINDS:
+        raise ModelError(f"rope type {kind!r} is not supported; there are: {', '.join(KINDS)}")
+    theta = parameters.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
+    partial = parameters.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor") or 1.0
+    original = config.get("original_max_position_embeddings")
+    if original is not None:
+        parameters.setdefault("original_max_position_embeddings", original)
+    return RopeConfig(
+        theta=float(theta),
+        dim=int(head_dim * partial),
+        kind=kind,
+        parameters=parameters,
+        max_positions=config["max_position_embeddings"],
+    )
+
+
+def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
+    """Per layer. by_default: a sliding_window counts without use_sliding_window saying so."""
+    num_layers: int = config["num_hidden_layers"]
+    window: int | None = config.get("sliding_window")
+    if window is None or not config.get("use_sliding_window", by_default):
+        return (None,) * num_layers
+    kinds = config.get("layer_types")
+    if kinds is not None:
+        return tuple(window if kind == "sliding_attention" else None for kind in kinds)
+    first = 0 if by_default else config.get("max_window_layers", 0)
+    return tuple(window if layer >= first else None for layer in range(num_layers))
+
+
+def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
+    """What all families share. Raises ModelError for what is missing or not supported."""
+    try:
+        num_layers, num_heads = config["num_hidden_layers"], config["num_attention_heads"]
+        head_dim = config.get("head_dim") or config["hidden_size"] // num_heads
+        activation = config.get("hidden_act", "silu")
+        if activation not in ("silu", "swish"):
+            raise ModelError(f"hidden_act {activation!r} is not supported; there is: silu")
+        return DecoderConfig(
+            vocab_size=config["vocab_size"],
+            hidden_size=config["hidden_size"],
+            intermediate_size=config["intermediate_size"],
+            num_layers=num_layers,
+            num_heads=num_heads,
+            num_kv_heads=config.get("num_key_value_heads") or num_heads,
+            head_dim=head_dim,
+            norm_epsilon=config.get("rms_norm_eps", 1e-6),
+            rope=_rope(config, head_dim),
+            tied_embeddings=bool(config.get("tie_word_embeddings", False)),
+            windows=_windows(config, by_default=windows_by_default),
+            rotated=(True,) * num_layers,
+            attention_scale=head_dim**-0.5,
+        )
+    except KeyError as error:
+        raise ModelError(f"config.json has no {error.args[0]}") from None
+
+
+def _llama(config: Config) -> DecoderConfig:
+    bias = bool(config.get("attention_bias", False))
+    return replace(_base(config), qkv_bias=bias, output_bias=bias, mlp_bias=bool(config.get("mlp_bias", False)))
+
+
+def _mistral(config: Config) -> DecoderConfig:
+    return _base(config, windows_by_default=True)
+
+
+def _qwen2(config: Config) -> DecoderConfig:
+    return replace(_base(config), qkv_bias=True)
+
+
+def _qwen3(config: Config) -> DecoderConfig:
+    return replace(_llama(config), qk_norm=True, mlp_bias=False)
+
+
+def _smollm3(config: Config) -> DecoderConfig:
+    """Every fourth layer, or those that no_rope_layers marks with 0, embeds no positions."""
+    decoder = _llama(config)
+    interval = config.get("no_rope_layer_interval", 4)
+    given = config.get("no_rope_layers")
+    rotated = given if given is not None else [(i + 1) % interval != 0 for i in range(decoder.num_layers)]
+    return replace(decoder, rotated=tuple(bool(value) for value in rotated))
+
+
+def _granite(config: Config) -> DecoderConfig:
+    return replace(
+        _llama(config),
+        attention_scale=config.get("attention_multiplier", 1.0),
+        embedding_multiplier=config.get("embedding_multiplier", 1.0),
+        residual_multiplier=config.get("residual_multiplier", 1.0),
+        logits_divisor=config.get("logits_scaling", 1.0),
+    )
+
+
+def _phi3(config: Config) -> DecoderConfig:
+    return replace(_base(config, windows_by_default=True), fused_checkpoint=True)
+
+
+FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
+    "LlamaForCausalLM": _llama,
+    "MistralForCausalLM": _mistral,
+    "Qwen2ForCausalLM": _qwen2,
+    "Qwen3ForCausalLM": _qwen3,
+    "SmolLM3ForCausalLM": _smollm3,
+    "GraniteForCausalLM": _granite,
+    "Phi3ForCausalLM": _phi3,
+}
+
+
+def decoder_config(card: ModelCard) -> DecoderConfig:
+    """The decoder of a model card. Raises ModelError that names what is not supported, and what is."""
+    family = FAMILIES.get(card.architecture)
+    if family is None:
+        raise ModelError(
+            f"{card.path / 'config.json'}: the architecture {card.architecture} is not supported; "
+            f"there are: {', '.join(FAMILIES)}"
+        )
+    if card.config.get("quantization_config"):
+        raise ModelError(f"{card.path / 'config.json'}: quantized weights (quantization_config) are not supported yet")
+    try:
+        return family(card.config)
+    except (ModelError, TypeError, ValueError) as error:
+        raise ModelError(f"{card.path / 'config.json'}: {error}") from None

@@ -1,0 +1,84 @@
+"""Weights from safetensors files, tensor by tensor into their final places: nothing is held twice."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from services.executor.models.config import DecoderConfig
+from services.executor.models.parameters import Place, places, shapes
+from shared.model_card import ModelError, read_json
+
+Progress = Callable[[int, int], None]
+
+# Tensors that some files carry and no forward pass needs.
+NEEDLESS = ("rotary_emb.inv_freq", "masked_bias", "attn.bias")
+
+
+def load(
+    path: Path, config: DecoderConfig, *, dtype: torch.dtype, device: torch.device, progress: Progress | None = None
+) -> dict[str, Tensor]:
+    """The parameters of `models.parameters.shapes`. progress(bytes done, bytes in all) is called after each tensor.
+
+    Raises ModelError that names the file and tensor which is missing, too much, mis-shaped or truncated.
+    """
+    files = _files(path)
+    wanted = places(config)
+    parameters = {name: torch.empty(shape, dtype=dtype, device=device) for name, shape in shapes(config).items()}
+    num_bytes = sum(file.stat().st_size for file in files)
+    done = 0
+    seen: set[str] = set()
+    for file in files:
+        for name, tensor in _tensors(file):
+            place = wanted.get(name)
+            if place is not None:
+                _put(tensor, place, parameters, f"{file}: {name}")
+                seen.add(name)
+            elif not (name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings)):
+                raise ModelError(f"{file}: there is no place for the tensor {name}")
+            done += tensor.numel() * tensor.element_size()
+            if progress is not None:
+                progress(min(done, num_bytes), num_bytes)
+    missing = sorted(wanted.keys() - seen)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(f"{path}: the tensor {missing[0]}{more} is in none of its safetensors files")
+    if progress is not None:
+        progress(num_bytes, num_bytes)
+    return parameters
+
+
+def _files(path: Path) -> list[Path]:
+    """The shards of the index, or the one file."""
+    index = path / "model.safetensors.index.json"
+    if index.exists():
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise ModelError(f"{index} has no weight_map")
+        files = [path / name for name in sorted(set(map(str, shards.values())))]
+    else:
+        files = [path / "model.safetensors"]
+    for file in files:
+        if not file.is_file():
+            others = "; only safetensors are read" if list(path.glob("*.bin")) else ""
+            raise ModelError(f"{file} is missing{others}")
+    return files
+
+
+def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - the opened file is no mapping
+                yield name, opened.get_tensor(name)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} can't be read, it may be truncated: {error}") from None
+
+
+def _put(tensor: Tensor, place: Place, parameters: dict[str, Tensor], what: str) -> None:
+    if tuple(tensor.shape) != place.shape:
+        raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
+    if not tensor.is_floating_point():
+        raise ModelError(f"{what} is of type {tensor.dtype}; float32, bfloat16 and float16 are read")
+    parameters[place.parameter][place.first : place.first + place.shape[0]].copy_(tensor)
