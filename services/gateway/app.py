@@ -1,0 +1,24 @@
+"""The ASGI application: routes, errors, and what stands around them."""
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from services.gateway import problems
+from services.gateway.context import Context
+from services.gateway.edge import BodyLimit, Counted
+from services.gateway.routes import ROUTERS
+
+
+def build(context: Context) -> ASGIApp:
+    """The application of one gateway."""
+    app = FastAPI(
+        title="Xylem",
+        description="OpenAI-compatible API of a model served by Xylem.",
+        docs_url=None,  # both pages would load their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.context = context
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return Counted(BodyLimit(app, context.settings.max_body_bytes), context.metrics)

@@ -1,0 +1,50 @@
+"""What the routes work with."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from services.gateway.lives import Lives
+from services.gateway.metrics import Metrics
+from services.gateway.order import Offer
+from shared.bus import Bus
+from shared.errors import QueueFull, Unavailable
+from shared.settings import GatewaySettings
+
+
+@dataclass(slots=True)
+class Context:
+    """One per gateway. `accepting` is false from the beginning of the drain on."""
+
+    settings: GatewaySettings
+    bus: Bus
+    lives: Lives
+    metrics: Metrics
+    offer: Offer
+    created: int
+    spawn: Callable[..., "asyncio.Task[None]"]
+    accepting: bool = False
+
+    def missing(self) -> list[str]:
+        """Why nothing can be served now; empty when it can."""
+        return self.lives.missing() if self.accepting else ["gateway that accepts requests"]
+
+    def admit(self, num_choices: int) -> None:
+        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here."""
+        if missing := self.missing():
+            raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+        limit = self.settings.max_open_requests
+        if len(self.lives) + num_choices > limit:
+            raise QueueFull(
+                f"{len(self.lives)} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
+                retry_after_s=1.0,
+            )
+
+
+def context_of(request: Request) -> Context:
+    """The gateway that this HTTP request came to."""
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context

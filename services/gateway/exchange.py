@@ -1,0 +1,146 @@
+"""One HTTP request in the making: its lives, their mailbox, the client's presence, and the account at the end."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from starlette.types import Receive
+
+from services.gateway.context import Context
+from services.gateway.life import Life
+from services.gateway.mailbox import Mailbox, Piece
+from services.gateway.order import Choice, Order
+from services.gateway.problems import ClientGone
+from shared import telemetry
+from shared.messages import Finish, Generate
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Token counts of a request. A prompt counts once, however many choices it has."""
+
+    prompt: int
+    completion: int
+    cached: int
+
+
+class Exchange:
+    """From the order to the last piece of its last choice. `close` must be called in the end."""
+
+    def __init__(self, context: Context, order: Order, request_id: str, traceparent: str) -> None:
+        self.order = order
+        self.id = request_id
+        self._context = context
+        self._mailbox = Mailbox()
+        self._lives: list[Life] = []
+        self._unfinished = len(order.choices)
+        self._watch: asyncio.Task[None] | None = None
+        self._closed = False
+        self._begun_s = time.perf_counter()
+        self._token_s: dict[int, float] = {}  # when each choice had its latest token
+        self._ttft_s = 0.0
+        self._finish = ""
+        self._span = telemetry.span("request", traceparent, model=order.model, choices=len(order.choices))
+
+    def open(self, receive: Receive) -> None:
+        """Begins all lives, and watches for the client's leaving."""
+        self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
+        for index, choice in enumerate(self.order.choices):
+            if self.order.limits.max_tokens == 0:  # only the echo is wanted
+                self._mailbox.put(index, "", 0, Finish.LENGTH)
+            else:
+                self._lives.append(self._context.lives.begin(self._generate(index, choice), index, self._mailbox))
+
+    @property
+    def done(self) -> bool:
+        """Every choice has been taken to its finish."""
+        return not self._unfinished
+
+    async def take(self) -> list[Piece]:
+        """The next pieces. Raises ClientGone, or the XylemError that ended a life."""
+        pieces = await self._mailbox.take()
+        now_s = time.perf_counter()
+        for piece in pieces:
+            if piece.finish:
+                self._unfinished -= 1
+                self._finish = piece.finish.name.lower()
+            if piece.num_tokens:
+                self._note_tokens(piece, now_s)
+        return pieces
+
+    def totals(self) -> Totals:
+        """Tokens so far."""
+        counts = self.order.prompt_counts
+        prompts: dict[int, tuple[int, int]] = {i: (counts[i], 0) for i in range(len(counts))}
+        for life in self._lives:
+            if life.num_prompt_tokens:
+                of_prompt = self.order.choices[life.index].prompt_index
+                known = prompts.get(of_prompt, (0, life.num_cached_tokens))
+                prompts[of_prompt] = (life.num_prompt_tokens, min(known[1], life.num_cached_tokens))
+        return Totals(
+            prompt=sum(prompt for prompt, _ in prompts.values()),
+            completion=sum(life.num_tokens for life in self._lives),
+            cached=sum(cached for _, cached in prompts.values()),
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Marks the request's span."""
+        self._span.error(str(error))
+
+    def close(self) -> None:
+        """Ends what still runs, and writes the account. Synchronous: it runs while the request is being cancelled."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+        for life in self._lives:
+            self._context.lives.forget(life)
+        totals = self.totals()
+        metrics = self._context.metrics
+        metrics.prompt_tokens += totals.prompt
+        metrics.cached_tokens += totals.cached
+        metrics.generation_tokens += totals.completion
+        self._span.set(
+            prompt_tokens=totals.prompt,
+            completion_tokens=totals.completion,
+            cached_tokens=totals.cached,
+            ttft_s=self._ttft_s,
+            finish_reason=self._finish or "none",
+            attempts=max((life.num_attempts for life in self._lives), default=0),
+        )
+        self._span.end()
+
+    def _generate(self, index: int, choice: Choice) -> Generate:
+        prompt = choice.prompt
+        order = self.order
+        return Generate(
+            request_id=f"{self.id}-{index}",
+            attempt=0,
+            gateway=self._context.settings.instance,
+            detokenizer="",
+            prompt=prompt if isinstance(prompt, str) else None,
+            messages=choice.messages,
+            token_ids=prompt if isinstance(prompt, bytes) else None,
+            template_arguments=order.template_arguments,
+            sampling=choice.sampling,
+            limits=order.limits,
+            salt=order.salt,
+            deadline_s=time.time() + self._context.settings.request_timeout_s,
+            trace=self._span.trace,
+        )
+
+    def _note_tokens(self, piece: Piece, now_s: float) -> None:
+        last_s = self._token_s.get(piece.index)
+        if last_s is not None:
+            self._context.metrics.inter_token.observe((now_s - last_s) / piece.num_tokens, piece.num_tokens)
+        elif not self._token_s:
+            self._ttft_s = now_s - self._begun_s
+            self._context.metrics.ttft.observe(self._ttft_s)
+            self._span.event("first token")
+        self._token_s[piece.index] = now_s
+
+    async def _watch_client(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._mailbox.fail(ClientGone())

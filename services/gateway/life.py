@@ -1,0 +1,233 @@
+"""The life of one choice: attempt after attempt, until its sequence has ended or can't be had.
+
+    begin ──> hand over ──> wait for text ──finish──> over
+                 │               │
+                 └──── lost ─────┴──> abort the old attempt, pause, hand over again with the tokens at hand
+
+An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
+it depends on is gone or has forgotten, or the bus may have dropped something. Any other refusal is the client's answer.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Protocol
+
+import msgspec
+
+from services.gateway.mailbox import Mailbox
+from shared.columns import ITEM_BYTES, count
+from shared.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
+from shared.messages import Finish, Generate, Refused
+
+log = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+PAUSES_S = (0.2, 1.0)  # before the second and the third attempt; jittered by a quarter
+
+
+class Lost(Exception):
+    """This attempt won't end by itself; the message says why."""
+
+
+class Pipeline(Protocol):
+    """What a life needs of the rest of the system."""
+
+    request_timeout_s: float
+    stall_timeout_s: float
+
+    async def ready(self) -> None:
+        """Returns when every stage has somebody alive. Raises Unavailable when that takes too long."""
+
+    def pick_detokenizer(self) -> tuple[str, int]:
+        """Id and epoch of the one for a new attempt. Raises Unavailable."""
+
+    def epoch_of(self, kind: str, instance: str) -> int | None:
+        """The life number of a peer, if it is known."""
+
+    async def hand_over(self, generate: Generate) -> None:
+        """Gives the attempt to a tokenizer. Raises Unavailable, PayloadTooLarge."""
+
+    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+        """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
+
+    def leave(self, life: "Life") -> None:
+        """The life is over."""
+
+
+class Life:
+    """State of one choice. `output_ids` is all that it has, over all attempts."""
+
+    def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: Mailbox) -> None:
+        self.id = generate.request_id
+        self.index = index
+        self.attempt = -1
+        self.num_attempts = 0
+        self.output_ids = bytearray()
+        self.num_prompt_tokens = 0
+        self.num_cached_tokens = 0
+        self.finish = Finish.NONE
+        self._pipeline = pipeline
+        self._generate = generate
+        self._mailbox = mailbox
+        self._scheduler = ""
+        self._peers: dict[tuple[str, str], int | None] = {}  # who this attempt depends on, and in which epoch
+        self._verdict: asyncio.Future[Exception | None] | None = None  # how this attempt ended; None is well
+        self._held = False  # somebody may still hold pages for this attempt
+        self._news_s = 0.0
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.output_ids) // ITEM_BYTES
+
+    # What is heard of it. All of these are synchronous, and do nothing for an attempt that is over.
+
+    def on_text(self, attempt: int, offset: int, token_ids: bytes, text: str, finish: Finish) -> None:
+        """Tokens and text of one step, or of several that came together."""
+        if not self._current(attempt):
+            return
+        if offset != self.num_tokens:
+            self._end(Lost(f"tokens from {offset} came when {self.num_tokens} were there"))
+            return
+        self._held = not finish
+        if finish in (Finish.ABORT, Finish.ERROR):
+            self._end(Lost("a stage gave it up") if finish is Finish.ABORT else Internal("generation failed"))
+            return
+        self._news_s = _now_s()
+        self.output_ids += token_ids
+        self.finish = finish
+        if finish:
+            self._end(None)
+        if not self._mailbox.put(self.index, text, count(token_ids), finish):
+            self._end(Unavailable("the client reads too slowly"))
+
+    def on_counts(self, num_prompt_tokens: int, num_cached_tokens: int) -> None:
+        """Prompt tokens, and how many of them were cached when it was first run: later attempts find their own."""
+        if not self.num_prompt_tokens:
+            self.num_prompt_tokens = num_prompt_tokens
+            self.num_cached_tokens = min(num_cached_tokens, num_prompt_tokens)
+
+    def on_accepted(self, attempt: int, scheduler: str) -> bool:
+        """A scheduler has it in its queue. False: this attempt is not wanted any more."""
+        if not self._current(attempt):
+            return False
+        self._scheduler = scheduler
+        self._peers["scheduler", scheduler] = self._pipeline.epoch_of("scheduler", scheduler)
+        self._news_s = _now_s()
+        return True
+
+    def on_refused(self, refused: Refused) -> None:
+        """A stage can't or won't."""
+        if not self._current(refused.attempt):
+            return
+        self._held = False
+        error = from_code(refused.code, refused.message, refused.param, refused.retry_after_s)
+        # Once it has tokens the client has paid for its place: a full queue is then only a bad moment.
+        again = isinstance(error, Unavailable) or (isinstance(error, QueueFull) and self.output_ids)
+        self._end(Lost(refused.message) if again else error)
+
+    def on_peer(self, kind: str, instance: str, epoch: int | None) -> None:
+        """A peer has appeared, or changed its epoch; None: it is gone."""
+        if (kind, instance) not in self._peers:
+            return
+        if self._peers[kind, instance] is None:
+            self._peers[kind, instance] = epoch  # it spoke before its first heartbeat was heard
+        elif self._peers[kind, instance] != epoch:
+            self.on_lost(f"{kind} {instance} {'is gone' if epoch is None else 'has started anew'}")
+
+    def on_lost(self, why: str) -> None:
+        """What is in flight can't be relied upon."""
+        if self._current(self.attempt):
+            self._end(Lost(why))
+
+    # Its course.
+
+    async def run(self) -> None:
+        """From the first attempt to the end. What can't be had ends as an error in the mailbox; raises nothing."""
+        try:
+            async with asyncio.timeout(self._pipeline.request_timeout_s):
+                await self._attempts()
+        except TimeoutError:
+            self._give_up(DeadlineExceeded(f"not finished within {self._pipeline.request_timeout_s:g} s"))
+        except XylemError as error:
+            self._give_up(error)
+        except Exception:
+            log.exception("request %s failed", self.id)
+            self._give_up(Internal("internal error of the gateway"))
+        finally:
+            self._pipeline.leave(self)
+
+    def fail(self, error: XylemError) -> None:
+        """Tells the reader, who ends the life in turn."""
+        self._mailbox.fail(error)
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more."""
+        self._let_go()
+        self.attempt = MAX_ATTEMPTS  # deaf to everything from now on
+
+    async def _attempts(self) -> None:
+        for attempt in range(MAX_ATTEMPTS):
+            try:
+                if attempt:
+                    await asyncio.sleep(PAUSES_S[attempt - 1] * random.uniform(0.75, 1.25))
+                    await self._pipeline.ready()
+                await self._attempt(attempt)
+                return
+            except Lost as lost:
+                log.warning("request %s, attempt %d is lost: %s", self.id, attempt, lost)
+                self._let_go()
+                why = str(lost)
+        raise Unavailable(f"given up after {MAX_ATTEMPTS} attempts: {why}", retry_after_s=1.0)
+
+    async def _attempt(self, attempt: int) -> None:
+        """Raises Lost, or the error that is the answer."""
+        self.attempt = attempt
+        self.num_attempts += 1
+        self._verdict = asyncio.get_running_loop().create_future()
+        self._scheduler = ""
+        detokenizer, epoch = self._pipeline.pick_detokenizer()
+        self._peers = {("detokenizer", detokenizer): epoch}
+        self._news_s = _now_s()
+        self._held = True
+        try:
+            await self._pipeline.hand_over(
+                msgspec.structs.replace(
+                    self._generate, attempt=attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
+                )
+            )
+        except Unavailable as error:
+            raise Lost(error.message) from None
+        await self._until_decided(self._verdict)
+        outcome = self._verdict.result()
+        if outcome is not None:
+            raise outcome
+
+    async def _until_decided(self, verdict: "asyncio.Future[Exception | None]") -> None:
+        stall_s = self._pipeline.stall_timeout_s
+        while not verdict.done():
+            quiet_s = _now_s() - self._news_s
+            if quiet_s >= stall_s:
+                raise DeadlineExceeded(f"no news of the request for {stall_s:g} s")
+            await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+
+    def _current(self, attempt: int) -> bool:
+        return attempt == self.attempt and self._verdict is not None and not self._verdict.done()
+
+    def _end(self, outcome: Exception | None) -> None:
+        assert self._verdict is not None
+        if not self._verdict.done():
+            self._verdict.set_result(outcome)
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            self._pipeline.abort(self.id, self.attempt, self._scheduler)
+
+    def _give_up(self, error: XylemError) -> None:
+        self._mailbox.fail(error)
+        self.abandon()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

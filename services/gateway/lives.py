@@ -1,0 +1,181 @@
+"""All lives of a gateway: what the bus says of them finds its way here, and what they want goes out from here."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from services.gateway.life import Life
+from services.gateway.mailbox import Mailbox
+from shared import subjects
+from shared.bus import Bus
+from shared.columns import ITEM_BYTES, unpack
+from shared.errors import Unavailable, XylemError
+from shared.messages import Abort, Accepted, Finish, Generate, Message, Presence, Refused, TextDeltas
+from shared.presence import Directory
+from shared.settings import GatewaySettings
+
+STAGES = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
+REPAIR_S = 15.0  # how long a request that has lost its stage waits for another one
+HAND_OVER_S = 5.0
+MAX_STRAYS = 4096
+
+Spawn = Callable[..., "asyncio.Task[None]"]
+
+
+class Lives:
+    """The table of running lives by request id. Implements `life.Pipeline`."""
+
+    def __init__(self, settings: GatewaySettings, bus: Bus, directory: Directory, spawn: Spawn) -> None:
+        self.request_timeout_s = settings.request_timeout_s
+        self.stall_timeout_s = settings.stall_timeout_s
+        self.num_resubmitted = 0
+        self._id = settings.instance
+        self._model = settings.model_slug
+        self._bus = bus
+        self._directory = directory
+        self._spawn = spawn
+        self._lives: dict[str, Life] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._strays: dict[str, None] = {}  # requests that are not ours any more and have been aborted, oldest first
+        self._turn = 0
+        self._change = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    async def open(self) -> None:
+        """Begins to listen."""
+        self._directory.on_change(self._on_presence)
+        self._bus.on_epoch(self._on_bus_epoch)
+        await self._bus.listen(subjects.gateway(self._id), TextDeltas | Accepted | Refused, self._on_message)
+
+    def __len__(self) -> int:
+        return len(self._lives)
+
+    def begin(self, generate: Generate, index: int, mailbox: Mailbox) -> Life:
+        """A new life, running."""
+        life = Life(self, generate, index, mailbox)
+        self._lives[life.id] = life
+        self._tasks[life.id] = self._spawn(life.run(), name=f"life {life.id}")
+        self._empty.clear()
+        return life
+
+    def forget(self, life: Life) -> None:
+        """Ends a life, whatever its state, and frees what it holds."""
+        task = self._tasks.get(life.id)
+        if task is not None:
+            life.abandon()
+            self.leave(life)
+            task.cancel()
+
+    def fail_all(self, error: XylemError) -> None:
+        """Ends all lives with an error for their clients."""
+        for life in list(self._lives.values()):
+            life.fail(error)
+            self.forget(life)
+
+    def missing(self) -> list[str]:
+        """What is not there to serve a request."""
+        missing = [kind for kind in STAGES if not self._directory.live(kind)]
+        return missing if self._bus.connected else ["NATS", *missing]
+
+    async def idle(self) -> None:
+        """Returns when no life is left."""
+        await self._empty.wait()
+
+    # What lives want: life.Pipeline.
+
+    async def ready(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REPAIR_S):
+                while self.missing():
+                    self._change.clear()
+                    await self._change.wait()
+        if missing := self.missing():
+            raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+
+    def pick_detokenizer(self) -> tuple[str, int]:
+        live = self._directory.live("detokenizer")
+        if not live:
+            raise Unavailable("no live detokenizer", retry_after_s=1.0)
+        self._turn += 1
+        peer = live[self._turn % len(live)]
+        return peer.id, peer.epoch
+
+    def epoch_of(self, kind: str, instance: str) -> int | None:
+        peer = self._directory.find(kind, instance)
+        return peer.epoch if peer is not None else None
+
+    async def hand_over(self, generate: Generate) -> None:
+        if generate.attempt:
+            self.num_resubmitted += 1
+        await self._bus.hand_over(subjects.tokenize(self._model), generate, timeout_s=HAND_OVER_S)
+
+    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+        subject = subjects.abort(self._model, scheduler) if scheduler else subjects.abort_any(self._model)
+        self._spawn(self._publish(subject, Abort(request_id=request_id, attempt=attempt)), name=f"abort {request_id}")
+
+    def leave(self, life: Life) -> None:
+        if self._lives.pop(life.id, None) is not None:
+            self._tasks.pop(life.id, None)
+            self._remember(life.id)
+        if not self._lives:
+            self._empty.set()
+
+    # What is heard.
+
+    async def _on_message(self, message: TextDeltas | Accepted | Refused) -> None:
+        if isinstance(message, TextDeltas):
+            self._on_text(message)
+        elif isinstance(message, Accepted):
+            life = self._lives.get(message.request_id)
+            if life is None or not life.on_accepted(message.attempt, message.scheduler):
+                # The client left while the request was between two stages, where no abort could find it.
+                self.abort(message.request_id, message.attempt, message.scheduler)
+        else:
+            life = self._lives.get(message.request_id)
+            if life is not None:
+                life.on_refused(message)
+
+    def _on_text(self, deltas: TextDeltas) -> None:
+        attempts, offsets, counts, finishes, prompts, cached = map(
+            unpack,
+            (
+                deltas.attempts,
+                deltas.offsets,
+                deltas.counts,
+                deltas.finishes,
+                deltas.num_prompt_tokens,
+                deltas.num_cached_tokens,
+            ),
+        )
+        start = 0
+        for i, request_id in enumerate(deltas.request_ids):
+            end = start + counts[i] * ITEM_BYTES
+            life = self._lives.get(request_id)
+            if life is not None:
+                life.on_counts(prompts[i], cached[i])
+                life.on_text(attempts[i], offsets[i], deltas.token_ids[start:end], deltas.texts[i], Finish(finishes[i]))
+            elif not finishes[i] and request_id not in self._strays:
+                # Left over from an earlier life of this gateway, or from a client long gone.
+                self._remember(request_id)
+                self.abort(request_id, attempts[i], "")
+            start = end
+
+    def _on_presence(self, presence: Presence, alive: bool) -> None:
+        for life in list(self._lives.values()):
+            life.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
+        self._change.set()
+
+    def _on_bus_epoch(self) -> None:
+        for life in list(self._lives.values()):
+            life.on_lost("messages may have been lost on the bus")
+        self._change.set()
+
+    def _remember(self, request_id: str) -> None:
+        self._strays[request_id] = None
+        if len(self._strays) > MAX_STRAYS:
+            del self._strays[next(iter(self._strays))]
+
+    async def _publish(self, subject: str, message: Message) -> None:
+        with suppress(Unavailable):  # an outage: whoever held the request forgets it by itself
+            await self._bus.publish(subject, message)

@@ -1,0 +1,87 @@
+"""The gateway as a service."""
+
+import asyncio
+import logging
+import time
+
+import msgspec
+
+from services.gateway.app import build
+from services.gateway.context import Context
+from services.gateway.lives import Lives
+from services.gateway.metrics import Metrics
+from services.gateway.order import Offer
+from services.gateway.server import HttpServer, bind
+from shared.errors import Unavailable
+from shared.messages import Presence
+from shared.model_card import ModelCard, ModelError, locate
+from shared.service import Service, StartupError
+from shared.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+SHUT_S = 10.0  # for responses to be written out when all lives have ended
+
+
+class GatewayService(Service[GatewaySettings]):
+    kind = "gateway"
+    settings_type = GatewaySettings
+
+    context: Context
+    server: HttpServer | None = None
+
+    async def start(self) -> None:
+        """Raises StartupError: no such model, or the port is taken."""
+        bound = await bind(self.settings.host, self.settings.port)
+        try:
+            card = await asyncio.to_thread(_load_card, self.settings.model)
+        except ModelError as error:
+            bound.close()
+            raise StartupError(str(error)) from None
+        lives = Lives(self.settings, self.bus, self.directory, self.spawn)
+        metrics = Metrics(
+            schedulers=lambda: self.directory.live("scheduler"),
+            num_open=lambda: len(lives),
+            num_resubmitted=lambda: lives.num_resubmitted,
+        )
+        self.context = Context(
+            settings=self.settings,
+            bus=self.bus,
+            lives=lives,
+            metrics=metrics,
+            offer=Offer(self.settings.model_name, card.context_length, self.settings.max_open_requests),
+            created=int(time.time()),
+            spawn=self.spawn,
+        )
+        await lives.open()
+        await self.bus.barrier()
+        self.server = HttpServer(build(self.context), bound, shutdown_s=SHUT_S)
+        self.spawn(self.server.run_until_shut(), name="http server")
+        await self.server.listening.wait()
+        self.context.accepting = True
+        log.info("listening on %s", self.server.url)
+
+    async def drain(self) -> None:
+        """New requests get 503; those that run may finish."""
+        self.context.accepting = False
+        await self.context.lives.idle()
+        await self._shut()
+
+    async def stop(self) -> None:
+        """What was not finished in time ends with an error."""
+        if self.server is not None:
+            self.context.accepting = False
+            self.context.lives.fail_all(Unavailable("the gateway is stopping", retry_after_s=1.0))
+            await self._shut()
+
+    def presence(self) -> Presence:
+        running = len(self.context.lives) if hasattr(self, "context") else 0
+        return msgspec.structs.replace(super().presence(), running=running)
+
+    async def _shut(self) -> None:
+        assert self.server is not None
+        await self.server.shut()
+
+
+def _load_card(model: str) -> ModelCard:
+    return ModelCard.load(locate(model))

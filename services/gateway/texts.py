@@ -1,0 +1,26 @@
+"""Plain tokenization, by asking the tokenizers."""
+
+from services.gateway.context import Context
+from shared import subjects
+from shared.errors import from_code
+from shared.messages import Detokenize, Detokenized, Tokenize, TokenizeReply
+
+TIMEOUT_S = 30.0
+
+
+async def tokens_of(context: Context, tokenize: Tokenize) -> bytes:
+    """The column of token ids. Raises XylemError."""
+    subject = subjects.tokenize(context.settings.model_slug)
+    reply = await context.bus.request(subject, tokenize, TokenizeReply, timeout_s=TIMEOUT_S)
+    if reply.code:
+        raise from_code(reply.code, reply.message, reply.param)
+    return reply.token_ids
+
+
+async def text_of(context: Context, token_ids: bytes) -> str:
+    """The text of a column of token ids. Raises XylemError."""
+    subject = subjects.tokenize(context.settings.model_slug)
+    reply = await context.bus.request(subject, Detokenize(token_ids=token_ids), Detokenized, timeout_s=TIMEOUT_S)
+    if reply.code:
+        raise from_code(reply.code, reply.message, reply.param)
+    return reply.text

@@ -1,0 +1,192 @@
+"""A gateway on a free port, in front of a pipeline that the test plays itself on the real bus."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from services.gateway.service import GatewayService
+from shared import subjects
+from shared.bus import Bus
+from shared.columns import pack, unpack
+from shared.messages import (
+    Abort,
+    Accepted,
+    Detokenize,
+    Detokenized,
+    Finish,
+    Generate,
+    Message,
+    Presence,
+    Refused,
+    TextDeltas,
+    Tokenize,
+    TokenizeReply,
+    WhoIsThere,
+)
+from shared.service import running
+from shared.settings import GatewaySettings
+
+MODEL = "tiny"
+KINDS = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
+NUM_PROMPT_TOKENS = 7
+
+
+class FakePipeline:
+    """Tokenizer to detokenizer in one. Token i of a sequence is 100 + i and reads `w{i} `; 5 unless limited."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.generates: list[Generate] = []
+        self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
+        self.peers = {kind: Presence(kind=kind, id=f"{kind}-0", epoch=1, model=MODEL) for kind in KINDS}
+        self.play: Callable[[Generate], Awaitable[None]] = self.answer
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        await self.bus.answer(subjects.tokenize(MODEL), Generate | Tokenize | Detokenize, self._on_request)
+        await self.bus.listen(subjects.abort(MODEL, "scheduler-0"), Abort, self.aborts.put)
+        await self.bus.listen(subjects.abort_any(MODEL), Abort, self.aborts.put)
+        await self.bus.listen(subjects.WHO_IS_THERE, WhoIsThere, self._on_who)
+        await self.bus.barrier()
+        self.spawn(self._beat_on())
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def spawn(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def beat(self, kind: str, **changes: Any) -> None:
+        """A heartbeat now, with changes that stay; state="bye" ends the peer."""
+        peer = self.peers[kind] = msgspec.structs.replace(self.peers[kind], **changes)
+        await self.bus.publish(subjects.presence(kind, peer.id), peer)
+        if peer.state == "bye":
+            del self.peers[kind]
+
+    async def say(self, message: Message, gateway: str = "gw") -> None:
+        await self.bus.publish(subjects.gateway(gateway), message)
+
+    async def accept(self, g: Generate) -> None:
+        await self.say(Accepted(g.request_id, g.attempt, "scheduler-0", NUM_PROMPT_TOKENS))
+
+    async def refuse(self, g: Generate, code: str, message: str = "refused by the test", **more: Any) -> None:
+        await self.say(Refused(g.request_id, g.attempt, code, message, **more))
+
+    async def text(
+        self, g: Generate, offset: int, ids: list[int], text: str, finish: Finish = Finish.NONE, cached: int = 0
+    ) -> None:
+        await self.say(
+            TextDeltas(
+                detokenizer="detokenizer-0",
+                request_ids=(g.request_id,),
+                attempts=pack([g.attempt]),
+                offsets=pack([offset]),
+                counts=pack([len(ids)]),
+                token_ids=pack(ids),
+                texts=(text,),
+                finishes=pack([finish]),
+                num_prompt_tokens=pack([NUM_PROMPT_TOKENS]),
+                num_cached_tokens=pack([cached]),
+            )
+        )
+
+    async def words(self, g: Generate, start: int, stop: int, finish: Finish = Finish.NONE) -> None:
+        """Tokens [start, stop), one delta each; the last one with `finish`."""
+        for i in range(start, stop):
+            await self.text(g, i, [100 + i], f"w{i} ", finish if i == stop - 1 else Finish.NONE, cached=4)
+
+    async def answer(self, g: Generate) -> None:
+        await self.accept(g)
+        stop = g.limits.max_tokens if g.limits.max_tokens >= 0 else 5
+        await self.words(g, len(unpack(g.output_ids)), stop, Finish.LENGTH)
+
+    async def _on_request(self, request: Generate | Tokenize | Detokenize) -> Message | None:
+        if isinstance(request, Generate):
+            self.generates.append(request)
+            self.spawn(self.play(request))  # type: ignore[arg-type]
+            return None
+        if isinstance(request, Tokenize):
+            text = request.prompt if request.prompt is not None else (request.messages or b"").decode()
+            return TokenizeReply(token_ids=pack(map(ord, text)))
+        ids = unpack(request.token_ids)
+        if any(i >= 0x110000 for i in ids):
+            return Detokenized(code="invalid_request", message="no such token in the vocabulary", param="tokens")
+        return Detokenized(text="".join(map(chr, ids)))
+
+    async def _on_who(self, _: WhoIsThere) -> None:
+        for kind in list(self.peers):
+            await self.beat(kind)
+
+    async def _beat_on(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            for kind in list(self.peers):
+                await self.beat(kind)
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / MODEL
+    folder.mkdir()
+    config = {"architectures": ["LlamaForCausalLM"], "vocab_size": 512, "max_position_embeddings": 256}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture
+def fake_pipeline() -> type[FakePipeline]:
+    return FakePipeline
+
+
+@pytest.fixture
+async def pipeline(bus: Bus) -> AsyncIterator[FakePipeline]:
+    fake = FakePipeline(bus)
+    await fake.open()
+    yield fake
+    await fake.close()
+
+
+@pytest.fixture
+def gateway_settings(nats_url: str, model_folder: Path) -> Callable[..., GatewaySettings]:
+    def make(**changes: Any) -> GatewaySettings:
+        return GatewaySettings(**{"model": str(model_folder), "nats_url": nats_url, "id": "gw", "port": 0, **changes})
+
+    return make
+
+
+@pytest.fixture
+def serving(gateway_settings: Callable[..., GatewaySettings], pipeline: FakePipeline) -> Callable[..., Any]:
+    """`async with serving(**settings) as service:` a gateway that has seen the whole pipeline."""
+
+    @asynccontextmanager
+    async def serve(**changes: Any) -> AsyncIterator[GatewayService]:
+        service = GatewayService(gateway_settings(**changes))
+        async with running(service):
+            await service.context.lives.ready()
+            yield service
+
+    return serve
+
+
+@pytest.fixture
+async def gateway(serving: Callable[..., Any]) -> AsyncIterator[GatewayService]:
+    async with serving() as service:
+        yield service
+
+
+@pytest.fixture
+async def http(gateway: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
+    assert gateway.server is not None
+    async with httpx.AsyncClient(base_url=gateway.server.url, timeout=20) as client:
+        yield client

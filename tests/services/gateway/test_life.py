@@ -1,0 +1,204 @@
+"""Attempts: what loses one, what the next one carries, and what the client sees. All through real HTTP and NATS."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from services.gateway.service import GatewayService
+from shared.bus import Bus
+from shared.columns import unpack
+from shared.messages import Finish
+from shared.service import running
+
+BODY = {"prompt": "Hi", "max_tokens": 5}
+PATH = "/v1/completions"
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.life.PAUSES_S", (0.01, 0.01))
+
+
+def outputs(pipeline: Any) -> list[list[int]]:
+    return [unpack(g.output_ids).tolist() for g in pipeline.generates]
+
+
+async def test_a_gap_is_read_again_from_what_is_there(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.accept(g)
+        await pipeline.words(g, 0, 2)
+        await pipeline.words(g, 3, 5)
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert answer["usage"]["completion_tokens"] == 5
+    assert outputs(pipeline) == [[], [100, 101]]
+    assert [g.attempt for g in pipeline.generates] == [0, 1]
+    abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
+    assert (abort.request_id, abort.attempt) == (pipeline.generates[0].request_id, 0)
+
+
+async def test_late_text_of_an_old_attempt_is_dropped(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if not g.attempt:
+            await pipeline.words(g, 0, 1)
+            await pipeline.refuse(g, "unavailable")
+            return
+        await pipeline.text(pipeline.generates[0], 1, [7], "LATE ")
+        await pipeline.answer(g)
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert outputs(pipeline) == [[], [100]]
+
+
+async def test_three_attempts_and_then_503(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        await pipeline.refuse(g, "unavailable", "the executor has left")
+
+    pipeline.play = play
+    response = await http.post(PATH, json=BODY)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert "the executor has left" in response.json()["error"]["message"]
+    assert [g.attempt for g in pipeline.generates] == [0, 1, 2]
+
+
+async def test_a_stream_that_has_begun_ends_with_an_error_event(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if not g.attempt:
+            await pipeline.words(g, 0, 1)
+        await pipeline.refuse(g, "unavailable")
+
+    pipeline.play = play
+    response = await http.post(PATH, json={**BODY, "stream": True})
+    assert response.status_code == 200
+    *_, last, done = [line for line in response.text.split("\n\n") if line]
+    assert '"code":"unavailable"' in last
+    assert done == "data: [DONE]"
+
+
+@pytest.mark.parametrize("kind", ["detokenizer", "scheduler"])
+@pytest.mark.parametrize("change", [{"epoch": 2}, {"state": "bye"}])
+async def test_a_peer_is_lost(http: httpx.AsyncClient, pipeline: Any, kind: str, change: dict[str, Any]) -> None:
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.accept(g)
+        await pipeline.words(g, 0, 2)
+        peer = pipeline.peers[kind]
+        await pipeline.beat(kind, **change)
+        pipeline.peers[kind] = peer  # the next heartbeat brings it back
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert outputs(pipeline)[1] == [100, 101]
+
+
+async def test_a_draining_peer_may_finish(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        await pipeline.accept(g)
+        await pipeline.beat("scheduler", state="draining")
+        await pipeline.words(g, 0, 5, Finish.STOP)
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert len(pipeline.generates) == 1
+
+
+async def test_the_bus_may_have_lost_something(gateway: Any, http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.words(g, 0, 2)
+        await pipeline.bus.barrier()
+        gateway.bus._begin_epoch()
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+
+
+async def test_nats_is_restarted(own_nats_server: Any, fake_pipeline: Any, gateway_settings: Any) -> None:
+    bus = await Bus.connect(own_nats_server.url, "test", timeout_s=5)
+    pipeline = fake_pipeline(bus)
+    await pipeline.open()
+    begun = asyncio.Event()
+
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.words(g, 0, 2)
+        begun.set()
+
+    pipeline.play = play
+    service = GatewayService(gateway_settings(nats_url=own_nats_server.url))
+    async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=30) as http:
+        await service.context.lives.ready()
+        request = asyncio.create_task(http.post(PATH, json={**BODY, "stream": True}))
+        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.to_thread(own_nats_server.kill)
+        await asyncio.to_thread(own_nats_server.start)
+        text = (await request).text
+        chunks = [json.loads(line[6:]) for line in text.split("\n\n")[:-2]]
+        assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "w0 w1 w2 w3 w4 "
+    await pipeline.close()
+    await bus.drain()
+
+
+async def test_a_failed_generation_is_500(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        await pipeline.text(g, 0, [], "", Finish.ERROR)
+
+    pipeline.play = play
+    response = await http.post(PATH, json=BODY)
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal_error"
+
+
+async def test_a_full_queue_in_the_middle_is_tried_again(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if g.attempt == 2:
+            await pipeline.answer(g)
+        elif g.attempt == 1:
+            await pipeline.refuse(g, "queue_full")
+        else:
+            await pipeline.words(g, 0, 1)
+            await pipeline.refuse(g, "unavailable")
+
+    pipeline.play = play
+    assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+
+
+@pytest.mark.parametrize("setting", ["request_timeout_s", "stall_timeout_s"])
+async def test_deadlines(serving: Any, pipeline: Any, setting: str) -> None:
+    async def play(g: Any) -> None:
+        await pipeline.accept(g)
+
+    pipeline.play = play
+    async with serving(**{setting: 0.2}) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+        response = await http.post(PATH, json=BODY)
+        assert response.status_code == 504
+        assert "0.2 s" in response.json()["error"]["message"]
+        abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
+        assert abort.request_id == pipeline.generates[0].request_id
+
+
+async def test_nobody_takes_it(http: httpx.AsyncClient, pipeline: Any) -> None:
+    await pipeline.bus._client._subs[1].unsubscribe()  # the tokenizers' subject is silent, though they seem alive
+    response = await http.post(PATH, json=BODY)
+    assert response.status_code == 503
+    assert "nobody serves" in response.json()["error"]["message"]

@@ -1,0 +1,93 @@
+"""Fields of a body become limits, samplings and choices."""
+
+from typing import Any
+
+import pytest
+
+from services.gateway.order import ModelNotFound, Offer, Order, chat_order, completion_order
+from shared.errors import ContextTooLong, InvalidRequest
+
+OFFER = Offer(model="tiny", context_length=64, max_choices=8)
+
+
+def chat(**more: Any) -> Order:
+    return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, OFFER)
+
+
+def completion(**more: Any) -> Order:
+    return completion_order({"prompt": "x", **more}, OFFER)
+
+
+def test_defaults_of_the_two_endpoints() -> None:
+    assert chat().limits.max_tokens == -1
+    assert completion().limits.max_tokens == 16
+    sampling = chat().choices[0].sampling
+    assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == (1.0, 1.0, 0, 0.0)
+
+
+def test_both_names_of_the_token_limit() -> None:
+    assert chat(max_completion_tokens=3).limits.max_tokens == 3
+    assert chat(max_tokens=3, max_completion_tokens=3).limits.max_tokens == 3
+    with pytest.raises(InvalidRequest, match="contradict"):
+        chat(max_tokens=3, max_completion_tokens=4)
+
+
+def test_seeds() -> None:
+    def seeds(order: Order) -> list[int]:
+        return [choice.sampling.seed for choice in order.choices]
+
+    assert seeds(chat(seed=7, n=3)) == [7, 8, 9]
+    assert seeds(chat(seed=-1, n=2)) == [2**63 - 1, 0]
+    assert seeds(chat(seed=2**80 + 3)) == [3]
+    assert seeds(completion(prompt=["a", "b"], seed=7, n=2)) == [7, 8, 7, 8]
+    assert seeds(chat()) != seeds(chat())
+    assert len(set(seeds(completion(prompt=["a", "b"], n=2)))) == 4
+
+
+def test_choices_of_several_prompts() -> None:
+    order = completion(prompt=["a", "b"], n=2)
+    assert [(choice.prompt, choice.prompt_index) for choice in order.choices] == [
+        ("a", 0),
+        ("a", 0),
+        ("b", 1),
+        ("b", 1),
+    ]
+
+
+def test_top_k_minus_one_is_all() -> None:
+    assert chat(top_k=-1).choices[0].sampling.top_k == 0
+
+
+def test_min_tokens_only_where_it_changes_nothing() -> None:
+    chat(min_tokens=8, max_tokens=8, ignore_eos=True)
+    for more in ({}, {"ignore_eos": True, "stop": "x"}, {"ignore_eos": True, "max_tokens": 7}):
+        with pytest.raises(InvalidRequest, match="min_tokens"):
+            chat(min_tokens=8, **more)
+
+
+def test_best_of_and_zero_tokens() -> None:
+    completion(best_of=1)
+    completion(best_of=2, n=2)
+    completion(max_tokens=0, echo=True)
+    for more in ({"best_of": 2}, {"max_tokens": 0}, {"echo": True, "logprobs": 1}):
+        with pytest.raises(InvalidRequest):
+            completion(**more)
+
+
+def test_long_id_prompts_are_refused_at_once() -> None:
+    with pytest.raises(ContextTooLong, match=r"65 tokens.*holds 64"):
+        completion(prompt=[1] * 65)
+
+
+def test_other_models() -> None:
+    chat(model=None)
+    with pytest.raises(ModelNotFound):
+        chat(model="other")
+
+
+def test_more_than_the_gateway_holds() -> None:
+    assert len(completion(prompt=["a"] * 4, n=2).choices) == 8
+    for order, param in ((lambda: completion(prompt=["a"] * 9), "prompt"), (lambda: chat(n=9), "n")):
+        with pytest.raises(InvalidRequest, match=r"9 sequences .* holds 8") as caught:
+            order()
+        assert caught.value.param == param
