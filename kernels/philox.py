@@ -39,4 +39,4 @@ def uniform(seeds: Tensor, positions: Tensor) -> Tensor:
     zero = torch.zeros_like(positions)
     counter = (positions & LOW, (positions >> 32) & LOW, zero, zero)
     first, second, _, _ = philox(counter, (seeds & LOW, (seeds >> 32) & LOW))
-    return ((first >> 5) * 67108864.0 + (second >> 6)) / 9007199254740992.0
+    return ((first >> 5) * 67108864 + (second >> 6)).double() / 9007199254740992.0

@@ -10,6 +10,7 @@ from shared.model_card import ModelCard, ModelError
 
 Config = dict[str, Any]
 
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 OLD_NAMES = {"su": "longrope"}  # what early Phi-3 files call it
 
 
@@ -50,6 +51,9 @@ def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
 
 def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
     """What all families share. Raises ModelError for what is missing or not supported."""
+    for name in SIZES:
+        if not isinstance(config.get(name), int) or config[name] < 1:
+            raise ModelError(f"{name} must be a positive integer, not {config.get(name)!r}")
     try:
         num_layers, num_heads = config["num_hidden_layers"], config["num_attention_heads"]
         head_dim = config.get("head_dim") or config["hidden_size"] // num_heads

@@ -1,0 +1,99 @@
+"""Philox against its published vectors; draws against transformers' warpers, and independent of the batch."""
+
+import pytest
+import torch
+from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+
+from kernels.philox import philox, uniform
+from kernels.sampling import sample
+from shared.messages import Sampling
+
+FULL = 0xFFFFFFFF
+# kat_vectors of the Random123 distribution, philox4x32-10: counter, key -> words
+VECTORS = [
+    ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+    ((FULL,) * 4, (FULL, FULL), (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+    (
+        (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+        (0xA4093822, 0x299F31D0),
+        (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+    ),
+]
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), VECTORS)
+def test_philox_known_answers(counter: tuple[int, ...], key: tuple[int, ...], words: tuple[int, ...]) -> None:
+    c = tuple(torch.tensor([word]) for word in counter)
+    k = tuple(torch.tensor([word]) for word in key)
+    assert tuple(word.item() for word in philox(c, k)) == words  # type: ignore[arg-type]
+
+
+def test_uniform_numbers_are_uniform_and_distinct() -> None:
+    numbers = uniform(torch.full((20_000,), 42), torch.arange(20_000))
+    assert len(set(numbers.tolist())) == 20_000
+    assert 0 <= numbers.min() < numbers.max() < 1
+    counts = torch.histc(numbers.float(), bins=20, min=0, max=1)
+    assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees of freedom, p = 0.001
+
+
+def test_seeds_and_positions_beyond_32_bits_count() -> None:
+    seeds = torch.tensor([1, 1 + (1 << 40), (1 << 63) - 1])
+    assert len(set(uniform(seeds, torch.tensor([5, 5, 5])).tolist())) == 3
+
+
+def test_greedy_is_argmax() -> None:
+    logits = torch.randn(8, 50)
+    assert sample(logits, [Sampling(temperature=0.0)] * 8, [0] * 8) == logits.argmax(-1).tolist()
+
+
+MIXED = [
+    Sampling(temperature=0.0),
+    Sampling(temperature=1.0, seed=3),
+    Sampling(temperature=0.7, top_p=0.8, seed=4),
+    Sampling(temperature=2.0, top_k=5, seed=5),
+    Sampling(temperature=1.3, min_p=0.2, seed=6),
+    Sampling(temperature=1.1, top_k=40, top_p=0.9, min_p=0.05, seed=7),
+]
+
+
+def test_a_rows_draw_does_not_depend_on_the_batch() -> None:
+    torch.manual_seed(1)
+    logits = torch.randn(len(MIXED), 300) * 3
+    positions = [7, 8, 9, 10, 11, 12]
+    together = sample(logits, MIXED, positions)
+    alone = [sample(logits[i : i + 1], [MIXED[i]], [positions[i]])[0] for i in range(len(MIXED))]
+    backwards = sample(logits.flip(0), MIXED[::-1], positions[::-1])[::-1]
+    assert together == alone == backwards
+
+
+def expected_distribution(logits: torch.Tensor, draw: Sampling) -> torch.Tensor:
+    """What transformers' warpers leave, in the order of its generate()."""
+    scores = TemperatureLogitsWarper(draw.temperature)(None, logits[None])
+    if draw.top_k:
+        scores = TopKLogitsWarper(draw.top_k)(None, scores)
+    if draw.top_p < 1:
+        scores = TopPLogitsWarper(draw.top_p)(None, scores)
+    if draw.min_p:
+        scores = MinPLogitsWarper(draw.min_p)(None, scores)
+    distribution: torch.Tensor = scores.softmax(-1)[0]
+    return distribution
+
+
+@pytest.mark.parametrize("draw", MIXED[1:], ids=str)
+def test_frequencies_are_those_of_transformers_warpers(draw: Sampling) -> None:
+    torch.manual_seed(2)
+    logits = torch.randn(24) * 2
+    expected = expected_distribution(logits, draw)
+    num_draws = 2000
+    tokens = sample(logits.expand(num_draws, -1), [draw] * num_draws, list(range(num_draws)))
+    counts = torch.bincount(torch.tensor(tokens), minlength=24).double()
+    assert counts[expected == 0].sum() == 0, "a token that the warpers remove was drawn"
+    kept = expected * num_draws >= 5
+    statistic = ((counts - expected * num_draws)[kept] ** 2 / (expected * num_draws)[kept]).sum()
+    assert statistic < 50  # 23 degrees of freedom at most: p < 0.001
+
+
+def test_a_nucleus_wider_than_the_likely_tokens() -> None:
+    logits = torch.zeros(5000)
+    tokens = sample(logits.expand(200, -1), [Sampling(temperature=1.0, top_p=0.9)] * 200, list(range(200)))
+    assert len(set(tokens)) > 150

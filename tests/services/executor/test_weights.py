@@ -1,0 +1,154 @@
+"""Weights from disk: sharded or not, and every fault named."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from services.executor import weights
+from services.executor.models.families import FAMILIES, decoder_config
+from services.executor.runner import Runner
+from shared.model_card import ModelCard, ModelError
+from tests.tiny_models import build
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return build("llama", tmp_path)
+
+
+def load(folder: Path, **options: Any) -> dict[str, torch.Tensor]:
+    config = decoder_config(ModelCard.load(folder))
+    return weights.load(folder, config, dtype=torch.float32, device=torch.device("cpu"), **options)
+
+
+def rewrite(folder: Path, **changes: torch.Tensor | None) -> None:
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    for name, tensor in changes.items():
+        tensors.pop(name, None)
+        if tensor is not None:
+            tensors[name] = tensor
+    save_file(tensors, file)
+
+
+def shard(folder: Path) -> list[str]:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    shards = {f"model-{i + 1:05d}-of-00003.safetensors": names[i::3] for i in range(3)}
+    for file, members in shards.items():
+        save_file({name: tensors[name] for name in members}, folder / file)
+    index = {"weight_map": {name: file for file, members in shards.items() for name in members}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return sorted(shards)
+
+
+def test_shards_give_what_one_file_gives_and_progress_reaches_the_end(folder: Path) -> None:
+    whole = load(folder)
+    shard(folder)
+    told: list[tuple[int, int]] = []
+    sharded = load(folder, progress=lambda done, total: told.append((done, total)))
+    assert whole.keys() == sharded.keys()
+    assert all(torch.equal(whole[name], sharded[name]) for name in whole)
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > 0
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    gone = shard(folder)[1]
+    (folder / gone).unlink()
+    with pytest.raises(ModelError, match=f"{gone} is missing"):
+        load(folder)
+
+
+def test_a_missing_file_with_pickles_beside_it(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="only safetensors are read"):
+        load(folder)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.5, 0.999])
+def test_a_truncated_file_is_named(folder: Path, share: float) -> None:
+    file = folder / "model.safetensors"
+    data = file.read_bytes()
+    file.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(ModelError, match=r"model\.safetensors can't be read, it may be truncated"):
+        load(folder)
+
+
+NORM = "model.layers.1.input_layernorm.weight"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({NORM: None}, f"the tensor {re.escape(NORM)} is in none"),
+        ({NORM: torch.zeros(65)}, r"shape \(65,\), config.json says \(64,\)"),
+        ({NORM: torch.zeros(64, dtype=torch.int8)}, "type torch.int8"),
+        ({"model.layers.1.surprise": torch.zeros(3)}, "no place for the tensor model.layers.1.surprise"),
+    ],
+)
+def test_faulty_tensors_are_named(folder: Path, changes: dict[str, torch.Tensor | None], fault: str) -> None:
+    rewrite(folder, **changes)
+    with pytest.raises(ModelError, match=fault):
+        load(folder)
+
+
+def test_a_tied_head_in_the_file_is_ignored(tmp_path: Path) -> None:
+    folder = build("llama-tied-biased", tmp_path)
+    rewrite(folder, **{"lm_head.weight": torch.zeros(320, 64)})
+    assert "head" not in load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not supported; there are: LlamaForCausalLM"),
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
+        ({"quantization_config": {"quant_method": "awq"}}, "quantiz"),
+        ({"rope_parameters": {"rope_type": "spiral"}}, "rope type 'spiral'.*there are: default"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "linear needs the parameter factor"),
+        ({"hidden_size": None}, "config.json: hidden_size must be a positive integer"),
+    ],
+)
+def test_what_a_configuration_asks_for_in_vain_is_named(folder: Path, change: dict[str, Any], fault: str) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ModelError, match=fault):
+        Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20)
+
+
+def test_both_spellings_of_rope_mean_the_same(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["rope_parameters"] = {"rope_type": "linear", "rope_theta": 5e5, "factor": 2.0}
+    path.write_text(json.dumps(config))
+    new = decoder_config(ModelCard.load(folder))
+    del config["rope_parameters"]
+    path.write_text(json.dumps({**config, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0}}))
+    assert decoder_config(ModelCard.load(folder)) == new
+
+
+def test_the_pool_takes_what_kv_bytes_holds(folder: Path) -> None:
+    card = ModelCard.load(folder)
+    each = 2 * 3 * 16 * 2 * 16 * 4  # keys and values, layers, page, kv heads, head size, float32
+    runner = Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=10 * each + 5)
+    assert runner.num_pages == 10
+    runner.warm_up()
+    with pytest.raises(ModelError, match=f"one takes {each} bytes"):
+        Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=each - 1)
+
+
+def test_an_unknown_backend_of_kernels_is_a_model_error(folder: Path) -> None:
+    with pytest.raises(ModelError, match="no kernel backend"):
+        Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="x")
+
+
+def test_the_table_lists_what_the_readme_promises() -> None:
+    assert set(FAMILIES) >= {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
+    assert set(FAMILIES) >= {"SmolLM3ForCausalLM", "GraniteForCausalLM", "Phi3ForCausalLM"}
