@@ -1,0 +1,30 @@
+"""A runner that answers in zero time: what is left when it runs is the cost of the pipeline around it."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from services.executor.runner import Row
+
+
+@dataclass
+class NullRunner:
+    """Satisfies services.executor.engine.StepRunner. Every drawn token is the next of a cycle through `token_ids`."""
+
+    num_pages: int
+    page_size: int
+    vocab_size: int
+    token_ids: Sequence[int] = ()  # all of the vocabulary when empty
+    _tokens: "itertools.cycle[int]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokens = itertools.cycle(self.token_ids or range(self.vocab_size))
+
+    def copy_page(self, source: int, target: int, num_tokens: int) -> None:
+        pass
+
+    def step(self, rows: Sequence[Row]) -> list[int]:
+        return [next(self._tokens) for row in rows if row.sample]
+
+    def warm_up(self) -> None:
+        pass

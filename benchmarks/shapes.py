@@ -1,0 +1,48 @@
+"""Model folders to measure with: real shapes, random weights, and a tokenizer whose vocabulary is as large as theirs."""
+
+import json
+import random
+import string
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, Qwen2Config
+
+QWEN_05B = {
+    "vocab_size": 151_936,
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32_768,
+    "rope_theta": 1_000_000.0,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+}
+
+
+def qwen_05b(folder: Path) -> Path:
+    """A Qwen2.5-0.5B-shaped model in bfloat16 (about 1 GB), made once in `folder`."""
+    path = folder / "qwen2.5-0.5b-random"
+    if not (path / "tokenizer.json").exists():
+        torch.manual_seed(0)
+        model = AutoModelForCausalLM.from_config(Qwen2Config(**QWEN_05B), dtype=torch.bfloat16)
+        model.save_pretrained(path)
+        write_tokenizer(path, QWEN_05B["vocab_size"])
+    return path
+
+
+def write_tokenizer(path: Path, vocab_size: int) -> None:
+    """A byte-level tokenizer that can decode every id: bytes first, then made-up words of two to eight letters."""
+    draw = random.Random(0)
+    vocab = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    while len(vocab) < vocab_size:
+        word = "".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 8)))
+        vocab.setdefault(("Ġ" if draw.random() < 0.5 else "") + word, len(vocab))
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.save(str(path / "tokenizer.json"))
+    (path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))

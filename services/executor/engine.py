@@ -1,0 +1,186 @@
+"""The engine: applies plans and makes steps. Pure and synchronous: no bus, no clock, no thread of its own."""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from services.executor.batch import select
+from services.executor.integrity import faults
+from services.executor.output import StepOutput
+from services.executor.runner import Row
+from services.executor.running import Running
+from shared.columns import unpack
+from shared.messages import Admit, Finish, PageCopy, Plan
+
+NO_LIFE = -1  # the epoch of an engine that takes no plan
+NO_PLAN = -1
+
+
+class PlanGap(Exception):
+    """A plan that does not follow from what was applied before. Only a reset mends it."""
+
+
+class IntegrityError(Exception):
+    """The engine's books contradict themselves; the message lists how."""
+
+
+class StepRunner(Protocol):
+    """What the engine needs of a runner: KV pages that can be copied, and steps."""
+
+    @property
+    def num_pages(self) -> int: ...
+
+    @property
+    def page_size(self) -> int: ...
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def copy_page(self, source: int, target: int, num_tokens: int) -> None:
+        """Copies the KV of the first num_tokens of a page to another one."""
+
+    def step(self, rows: Sequence[Row]) -> list[int]:
+        """Computes the rows; one drawn token per row with sample=True, in order."""
+
+
+class Engine:
+    """The sequences that may run, and the step that moves them on.
+
+    max_running: sequences at once. token_budget: tokens of one step. epoch: the life that plans must name.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        *,
+        max_running: int,
+        token_budget: int,
+        eos_token_ids: Iterable[int],
+        epoch: int = NO_LIFE,
+    ) -> None:
+        self.runner = runner
+        self.max_running = max_running
+        self.token_budget = token_budget
+        self.eos_token_ids = frozenset(eos_token_ids)
+        self._running: dict[int, Running] = {}  # in order of admission
+        self.reset(epoch)
+
+    @property
+    def num_running(self) -> int:
+        return len(self._running)
+
+    def reset(self, epoch: int) -> None:
+        """Forgets everything and begins another life; in NO_LIFE every plan is ignored."""
+        self._running.clear()
+        self.epoch = epoch
+        self.plan_epoch = NO_PLAN
+        self.plan_number = NO_PLAN
+        self.num_steps = 0
+
+    def has_work(self) -> bool:
+        """Whether a step would move any sequence."""
+        page_size = self.runner.page_size
+        return any(sequence.room(page_size) > 0 for sequence in self._running.values())
+
+    def step(self) -> StepOutput:
+        """Computes one token of every decoding sequence and the next chunks of prompts; finished ones are forgotten."""
+        output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
+        self.num_steps += 1
+        turns = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
+        rows = [sequence.row(num_tokens) for sequence, num_tokens in turns]
+        drawn = iter(self.runner.step(rows) if rows else ())
+        for index, ((sequence, num_tokens), row) in enumerate(zip(turns, rows, strict=True)):
+            sequence.length += num_tokens
+            output.sequence_ids.append(sequence.sequence_id)
+            output.lengths.append(sequence.length)
+            output.detokenizers.append(sequence.detokenizer)
+            output.offsets.append(sequence.offset + sequence.num_new)
+            if not row.sample:
+                output.counts.append(0)
+                output.finishes.append(Finish.NONE)
+                continue
+            if sequence.num_new == 0:
+                output.openings[index] = sequence.opening
+            token_id = next(drawn)
+            finish = sequence.accept(token_id)
+            output.counts.append(1)
+            output.token_ids.append(token_id)
+            output.finishes.append(finish)
+            if finish is not Finish.NONE:
+                del self._running[sequence.sequence_id]
+        output.num_running = len(self._running)
+        return output
+
+    def apply(self, plan: Plan) -> bool:
+        """Takes drops, then admits with their page copies, then grants.
+
+        False when the plan is meant for another life of this executor. Raises PlanGap when it does not follow the last
+        one, or asks for what can't be; then some of it may have been taken, and the caller must reset.
+        """
+        if plan.executor_epoch != self.epoch:
+            return False
+        if plan.number == 0 and plan.epoch != self.plan_epoch:
+            self._running.clear()
+        elif plan.epoch != self.plan_epoch or plan.number != self.plan_number + 1:
+            last = f"plan {self.plan_number} of epoch {self.plan_epoch}"
+            raise PlanGap(f"plan {plan.number} of epoch {plan.epoch} came after {last}")
+        self.plan_epoch, self.plan_number = plan.epoch, plan.number
+        try:
+            for sequence_id in unpack(plan.drops):
+                self._running.pop(sequence_id, None)  # it may have finished meanwhile
+            for admit in plan.admits:
+                self._admit(admit)
+            self._grant(plan)
+        except ValueError as error:
+            raise PlanGap(f"plan {plan.number} can't be applied: {error}") from None
+        return True
+
+    def _admit(self, admit: Admit) -> None:
+        sequence = Running.begin(admit, self.eos_token_ids)
+        if sequence.sequence_id in self._running:
+            raise ValueError(f"sequence {sequence.sequence_id} runs already")
+        if len(self._running) >= self.max_running:
+            raise ValueError(f"more than {self.max_running} sequences")
+        if not sequence.prompt_ids:
+            raise ValueError(f"sequence {sequence.sequence_id} has nothing to read")
+        _check_range("token id", sequence.prompt_ids, self.runner.vocab_size)
+        _check_range("page", sequence.pages, self.runner.num_pages)
+        if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
+            raise ValueError(f"{sequence.num_cached} cached tokens in {len(sequence.pages)} pages")
+        if admit.copy is not None:
+            self._copy(admit.copy)
+        self._running[sequence.sequence_id] = sequence
+
+    def _copy(self, copy: PageCopy) -> None:
+        _check_range("page", (copy.source, copy.target), self.runner.num_pages)
+        if not 0 < copy.num_tokens <= self.runner.page_size:
+            raise ValueError(f"a copy of {copy.num_tokens} tokens of a page")
+        self.runner.copy_page(copy.source, copy.target, copy.num_tokens)
+
+    def _grant(self, plan: Plan) -> None:
+        pages = unpack(plan.grant_pages)
+        _check_range("page", pages, self.runner.num_pages)
+        start = 0
+        for sequence_id, count in zip(unpack(plan.grant_ids), unpack(plan.grant_counts), strict=True):
+            sequence = self._running.get(sequence_id)
+            if sequence is not None:  # it may have finished meanwhile
+                sequence.pages.extend(pages[start : start + count])
+            start += count
+        if start != len(pages):
+            raise ValueError(f"grants of {start} pages came with {len(pages)}")
+
+    def num_held_pages(self) -> int:
+        """Distinct pages in the tables of the sequences that run."""
+        return len({page for sequence in self._running.values() for page in sequence.pages})
+
+    def check_integrity(self) -> None:
+        """Raises IntegrityError when the books contradict themselves."""
+        found = faults(self._running.values(), page_size=self.runner.page_size)
+        if len(self._running) > self.max_running:
+            found.append(f"{len(self._running)} sequences run, {self.max_running} may")
+        if found:
+            raise IntegrityError("; ".join(found))
+
+
+def _check_range(what: str, values: Sequence[int], limit: int) -> None:
+    if values and not 0 <= min(values) <= max(values) < limit:
+        raise ValueError(f"a {what} outside [0, {limit})")

@@ -1,0 +1,206 @@
+"""The executor on the bus: plans in, reports and tokens out, presence with capacity."""
+
+import asyncio
+import gc
+import logging
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import torch
+
+from services.executor.engine import Engine, StepRunner
+from services.executor.loop import LoopEnded, StepLoop
+from services.executor.output import StepOutput
+from services.executor.progress import loading_progress
+from services.executor.reports import step_report, token_deltas
+from services.executor.runner import Runner
+from services.executor.spans import SequenceSpans
+from shared import subjects
+from shared.errors import PayloadTooLarge, Unavailable
+from shared.messages import Capacity, Message, Plan, Presence
+from shared.model_card import ModelCard, ModelError, locate
+from shared.service import Service, StartupError
+from shared.settings import ExecutorSettings
+
+log = logging.getLogger(__name__)
+
+# The event loop and the step thread take turns on one interpreter lock; the usual 5 ms turns double the slowest steps.
+SWITCH_INTERVAL_S = 0.0005
+
+
+class LoadingStopped(Exception):
+    """The service was told to stop while its model was loading."""
+
+
+class ExecutorService(Service[ExecutorSettings]):
+    """One model on one device."""
+
+    kind = "executor"
+    settings_type = ExecutorSettings
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        super().__init__(settings)
+        self._steps = StepLoop(self._load, on_gap=self.renew_epoch)
+        self._spans = SequenceSpans()
+        self._capacity: Capacity | None = None
+        self._num_running = 0
+        self._num_held_pages = 0
+        self._news = asyncio.Event()  # an output has left, or none will come any more
+
+    def make_runner(self, card: ModelCard) -> StepRunner:
+        """The model, loaded and warm. Called in the step thread."""
+        settings = self.settings
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        with loading_progress(settings.model_name) as progress:
+            progress(0, 1)
+            runner = Runner(
+                card,
+                device=settings.device,
+                dtype=_dtype(settings),
+                page_size=settings.page_size,
+                num_pages=settings.kv_pages,
+                kv_bytes=settings.kv_bytes,
+                kernels=settings.kernels,
+                progress=self._stoppable(progress),
+            )
+        runner.warm_up()
+        return runner
+
+    async def start(self) -> None:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        try:
+            await self._steps.start()
+        except (ModelError, LoadingStopped) as error:
+            raise StartupError(str(error)) from None
+        except Exception as error:
+            log.exception("loading failed")
+            raise StartupError(f"can't load {self.settings.model}: {type(error).__name__}: {error}") from error
+        self._capacity = await self._steps.ask(self._capacity_of)
+        self._steps.reset(self.epoch)
+        self.spawn(self._watch(), name="watch the step loop")
+        self.spawn(self._steps.deliver(self._tell), name="tell steps")
+        await self.bus.listen(subjects.plan(self.model, self.id), Plan, self._on_plan)
+
+    async def drain(self) -> None:
+        with suppress(LoopEnded):
+            while True:
+                self._news.clear()
+                if await self._steps.ask(lambda engine: engine.num_running) == 0:
+                    break
+                await self._news.wait()
+            await self._steps.delivered()
+
+    async def stop(self) -> None:
+        await self._steps.stop()
+
+    def renew_epoch(self) -> None:
+        super().renew_epoch()
+        self._num_running = 0
+        self._steps.reset(self.epoch)
+
+    def presence(self) -> Presence:
+        presence = super().presence()
+        if self._capacity is None:
+            return presence
+        # Counting is the step thread's business; this heartbeat says what the last one found.
+        self._steps.ask_soon(Engine.num_held_pages, self._note_held_pages)
+        return msgspec.structs.replace(
+            presence,
+            running=self._num_running,
+            free_pages=self._capacity.num_pages - self._num_held_pages,
+            total_pages=self._capacity.num_pages,
+            capacity=self._capacity,
+        )
+
+    async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Adds `check`: the engine's counts; an error when its books contradict themselves."""
+        if command == "check":
+            return await self._steps.ask(_checked)
+        return await super().control(command, arguments)
+
+    # The executor's life.
+
+    def _load(self) -> Engine:
+        """The engine, in the step thread, without a life yet. Raises ModelError."""
+        settings = self.settings
+        card = ModelCard.load(locate(settings.model))
+        runner = self.make_runner(card)
+        gc.collect()  # loading leaves much behind, and what start-up made is about to be frozen
+        return Engine(
+            runner,
+            max_running=settings.max_running,
+            token_budget=settings.token_budget,
+            eos_token_ids=card.eos_token_ids,
+        )
+
+    def _stoppable(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        def progress(done: int, total: int) -> None:
+            if self.stopping.is_set() or self._steps.stopping:
+                raise LoadingStopped("stopped while the model was loading")
+            show(done, total)
+
+        return progress
+
+    def _capacity_of(self, engine: Engine) -> Capacity:
+        return Capacity(
+            num_pages=engine.runner.num_pages,
+            page_size=engine.runner.page_size,
+            max_running=engine.max_running,
+            token_budget=engine.token_budget,
+            group=self.settings.group,
+        )
+
+    def _note_held_pages(self, num_pages: int) -> None:
+        self._num_held_pages = num_pages
+
+    async def _watch(self) -> None:
+        try:
+            await self._steps.watch()
+        finally:
+            self._news.set()
+
+    # Plans in, steps out.
+
+    async def _on_plan(self, plan: Plan) -> None:
+        self._spans.plan(plan, time.time_ns())
+        self._steps.offer(plan)
+
+    async def _tell(self, output: StepOutput) -> None:
+        for detokenizer, deltas in token_deltas(output, self.id):
+            await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
+        await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
+        self._num_running = output.num_running
+        self._spans.step(output)
+        self._news.set()
+
+    async def _publish(self, subject: str, message: Message) -> None:
+        try:
+            await self.bus.publish(subject, message)
+        except Unavailable:
+            pass  # an outage: the new epoch after it tells everybody that steps were lost
+        except PayloadTooLarge as error:
+            log.error("a step's message was lost: %s", error)
+
+
+def _dtype(settings: ExecutorSettings) -> torch.dtype:
+    if settings.dtype == "auto":
+        return torch.float32 if settings.device == "cpu" else torch.bfloat16
+    return torch.float32 if settings.dtype == "float32" else torch.bfloat16
+
+
+def _checked(engine: Engine) -> dict[str, Any]:
+    engine.check_integrity()
+    return {
+        "epoch": engine.epoch,
+        "plan_epoch": engine.plan_epoch,
+        "plan": engine.plan_number,
+        "steps": engine.num_steps,
+        "running": engine.num_running,
+        "held_pages": engine.num_held_pages(),
+        "total_pages": engine.runner.num_pages,
+    }

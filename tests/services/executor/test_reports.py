@@ -1,0 +1,84 @@
+from msgspec.structs import replace
+
+from services.executor.output import StepOutput
+from services.executor.reports import MAX_OPENING_BYTES, step_report, token_deltas
+from shared.columns import unpack
+from shared.messages import Finish, StepReport, TokenDeltas, decode, encode
+from tests.services.executor.plans import opening
+
+
+def output() -> StepOutput:
+    """Five rows: two of detokenizer a, two of b, and one that is still reading."""
+    return StepOutput(
+        epoch=7,
+        plan_epoch=1,
+        plan=4,
+        step=12,
+        sequence_ids=[1, 2, 3, 4, 5],
+        lengths=[10, 20, 30, 40, 50],
+        counts=[1, 1, 0, 2, 1],
+        token_ids=[100, 200, 400, 401, 500],
+        finishes=[Finish.NONE, Finish.STOP, Finish.NONE, Finish.LENGTH, Finish.NONE],
+        offsets=[0, 5, 0, 7, 0],
+        detokenizers=["a", "b", "a", "a", "b"],
+        openings={0: opening("r1"), 4: opening("r5")},
+        num_running=3,
+        duration_us=999,
+    )
+
+
+def test_the_scheduler_hears_every_row() -> None:
+    report = decode(encode(step_report(output(), "x")), StepReport)
+    assert (report.executor, report.epoch, report.plan_epoch, report.plan, report.step) == ("x", 7, 1, 4, 12)
+    assert list(unpack(report.sequence_ids)) == [1, 2, 3, 4, 5]
+    assert list(unpack(report.lengths)) == [10, 20, 30, 40, 50]
+    assert list(unpack(report.counts)) == [1, 1, 0, 2, 1]
+    assert list(unpack(report.token_ids)) == [100, 200, 400, 401, 500]
+    assert list(unpack(report.finishes)) == [0, Finish.STOP, 0, Finish.LENGTH, 0]
+    assert report.duration_us == 999
+
+
+def test_each_detokenizer_hears_its_rows_with_tokens() -> None:
+    groups = {name: decode(encode(deltas), TokenDeltas) for name, deltas in token_deltas(output(), "x")}
+    assert set(groups) == {"a", "b"}
+    a, b = groups["a"], groups["b"]
+    assert list(unpack(a.sequence_ids)) == [1, 4]
+    assert list(unpack(a.offsets)) == [0, 7]
+    assert list(unpack(a.counts)) == [1, 2]
+    assert list(unpack(a.token_ids)) == [100, 400, 401]
+    assert list(unpack(a.finishes)) == [0, Finish.LENGTH]
+    assert a.openings == ((1, opening("r1")),)
+    assert list(unpack(b.sequence_ids)) == [2, 5]
+    assert list(unpack(b.token_ids)) == [200, 500]
+    assert b.openings == ((5, opening("r5")),)
+    assert (b.executor, b.epoch) == ("x", 7)
+
+
+def test_a_step_without_rows_tells_the_scheduler_only() -> None:
+    idle = StepOutput(epoch=7, plan_epoch=1, plan=4, step=12)
+    assert step_report(idle, "x").plan == 4
+    assert token_deltas(idle, "x") == []
+
+
+def test_an_end_without_a_token_is_told() -> None:
+    ended = output()
+    ended.finishes[2] = Finish.ERROR
+    groups = dict(token_deltas(ended, "x"))
+    assert list(unpack(groups["a"].sequence_ids)) == [1, 3, 4]
+    assert list(unpack(groups["a"].token_ids)) == [100, 400, 401]
+
+
+def test_huge_openings_are_spread_over_messages() -> None:
+    big = StepOutput(epoch=7, plan_epoch=1, plan=4, step=12)
+    for row in range(5):
+        big.sequence_ids.append(row)
+        big.counts.append(1)
+        big.token_ids.append(row)
+        big.finishes.append(Finish.NONE)
+        big.offsets.append(0)
+        big.detokenizers.append("a")
+        big.openings[row] = replace(opening(), output_ids=bytes(MAX_OPENING_BYTES // 2))
+    messages = token_deltas(big, "x")
+    assert [name for name, _ in messages] == ["a", "a"]
+    assert all(len(encode(deltas)) < 1 << 20 for _, deltas in messages)
+    assert [i for _, deltas in messages for i in unpack(deltas.sequence_ids)] == [0, 1, 2, 3, 4]
