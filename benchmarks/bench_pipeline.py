@@ -32,13 +32,13 @@ LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
 @contextmanager
 def process(*command: str, **environment: str) -> "Iterator[subprocess.Popen[str]]":
     """A child that is ended with SIGTERM, its log in the temporary folder."""
-    log = tempfile.NamedTemporaryFile("w", prefix=f"{command[-1].strip('-')}-", suffix=".log", delete=False)
+    descriptor, _ = tempfile.mkstemp(prefix=f"{command[0]}-", suffix=".log")
     child = subprocess.Popen(
         [sys.executable, "-m", *command],
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=log,
+        stderr=descriptor,
         text=True,
     )
     try:
@@ -46,7 +46,7 @@ def process(*command: str, **environment: str) -> "Iterator[subprocess.Popen[str
     finally:
         child.send_signal(signal.SIGTERM)
         child.communicate()
-        log.close()
+        os.close(descriptor)
 
 
 @contextmanager
@@ -125,10 +125,8 @@ def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
                 firsts.append(outcome.first_token_s)
             bare_rate, rate = statistics.median(inside[1:]), statistics.median(through[1:])
             first_ms = statistics.median(firsts[1:]) * 1e3
-            print(
-                f"{load.num_streams:>8} {bare_rate:>12.1f} {rate:>12.1f} {1 - rate / bare_rate:>7.1%} {first_ms:>9.0f} ms",
-                flush=True,
-            )
+            figures = f"{bare_rate:>12.1f} {rate:>12.1f} {1 - rate / bare_rate:>7.1%} {first_ms:>9.0f} ms"
+            print(f"{load.num_streams:>8} {figures}", flush=True)
 
 
 def sustain(model: str, loads: list[Load], rounds: int) -> None:

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import torch
-from services.executor.runner import Runner
 
 from benchmarks.load import Load
 from services.executor.engine import Engine
+from services.executor.runner import Runner
 from shared.columns import pack
 from shared.messages import Admit, Opening, Plan, Sampling
 from shared.model_card import ModelCard, locate

@@ -1,4 +1,4 @@
-"""An executor service whose model answers in zero time: what remains is the pipeline. Settings as services.executor's."""
+"""An executor service whose model answers in zero time: what remains is the pipeline. Same settings."""
 
 from benchmarks.null_runner import NullRunner
 from services.executor.engine import StepRunner

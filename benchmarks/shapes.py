@@ -1,4 +1,4 @@
-"""Model folders to measure with: real shapes, random weights, and a tokenizer whose vocabulary is as large as theirs."""
+"""Model folders to measure with: real shapes, random weights, and a tokenizer with a vocabulary as large."""
 
 import json
 import random

@@ -18,6 +18,7 @@ import msgspec
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Ack, Message, decode, encode
@@ -41,6 +42,7 @@ class Bus:
         self._client = Client()
         self._epoch_callbacks: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._subscriptions: dict[str, Subscription] = {}
         self._draining = False
         self.epoch = 0
 
@@ -92,7 +94,7 @@ class Bus:
         self._epoch_callbacks.append(callback)
 
     async def publish(self, subject: str, message: Message) -> None:
-        """Sends to whoever listens; silent when nobody does. Raises PayloadTooLarge, or Unavailable during an outage."""
+        """Sends to whoever listens; silent when nobody does. Raises PayloadTooLarge; Unavailable in an outage."""
         payload = self._payload(message)
         try:
             await self._client.publish(subject, payload)
@@ -164,8 +166,24 @@ class Bus:
 
         await self._subscribe(subject, queue, on_message)
 
+    async def leave(self, subject: str) -> None:
+        """Takes nothing more from a subject; returns when the callbacks have had all that came before."""
+        subscription = self._subscriptions.pop(subject)
+        if self.connected:
+            try:
+                # The barrier first: nats-py's own drain orders nothing, for it flushes only once.
+                await self._client._send_unsubscribe(subscription._id)
+                await self.barrier()
+                await subscription.drain()
+            except (nats.errors.Error, OSError) as error:
+                log.warning("leaving %s: %s", subject, type(error).__name__)
+
     async def barrier(self) -> None:
         """Returns when the server has seen everything that was subscribed and published before."""
+        # Shielded: a flush that is cancelled leaves nats-py a future that its read loop then trips over.
+        await asyncio.shield(self._two_flushes())
+
+    async def _two_flushes(self) -> None:
         await self._client.flush()
         await self._client.flush()
 
@@ -207,7 +225,9 @@ class Bus:
                 # A message that breaks its handler must not end the subscription.
                 log.exception("handling a message on %s failed", subject)
 
-        await self._client.subscribe(subject, queue=queue, cb=guarded, pending_msgs_limit=PENDING_MESSAGES)
+        self._subscriptions[subject] = await self._client.subscribe(
+            subject, queue=queue, cb=guarded, pending_msgs_limit=PENDING_MESSAGES
+        )
 
     # The callbacks below run inside nats-py's read loop, which an exception would kill: they only note and pass on.
 

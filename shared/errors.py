@@ -12,7 +12,7 @@
     ├── Unavailable           503  nothing alive that could serve it
     └── DeadlineExceeded      504  it took longer than the client or the settings allow
 
-A stage that is not the gateway says them as `Refused` messages: `refusal(error, ...)` on one side, `from_code` on the other.
+A stage that is not the gateway says them as `Refused` messages: `refusal` on one side, `from_code` on the other.
 """
 
 from typing import ClassVar

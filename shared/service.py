@@ -206,13 +206,14 @@ def run(service_type: type[Service[Any]]) -> NoReturn:
     )
     for chatty in ("nats", "httpx", "httpcore", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    code = 0
     try:
         uvloop.run(_main(service_type, settings))
     except* StartupError as group:
         for error in group.exceptions:
             log.error("%s", error)
-        sys.exit(1)
+        code = 1
     except* Exception:
         log.exception("%s failed", service_type.kind)
-        sys.exit(1)
-    sys.exit(0)
+        code = 1
+    sys.exit(code)  # not inside except*: Python 3.11.2 (Debian 12) would wrap it in a group and print a traceback

@@ -34,6 +34,11 @@ def abort_any(model: str) -> str:
     return f"xy.{model}.abort"
 
 
+def all_aborts(model: str) -> str:
+    """Aborts to any one scheduler: detokenizers listen, to forget what nobody will finish."""
+    return f"xy.{model}.sched.*.abort"
+
+
 def plan(model: str, executor: str) -> str:
     return f"xy.{model}.exec.{executor}.plan"
 

@@ -27,6 +27,10 @@ OPENING = m.Opening(
 )
 SAMPLING = m.Sampling(temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, seed=7)
 LIMITS = m.Limits(max_tokens=16, ignore_eos=True, stop=("END",), stop_token_ids=columns.pack([9]))
+ZERO, ONE = columns.pack([0]), columns.pack([1])
+ADMIT = m.Admit(
+    9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t"
+)  # fmt: skip
 EXAMPLES: tuple[m.Message, ...] = (
     m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
     m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
@@ -34,14 +38,13 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
     m.Abort("cmpl-1-0", 1, "stop"),
-    m.Plan(
-        "s", 3, 4, 5, columns.pack([8]),
-        (m.Admit(9, columns.pack([1]), 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t"),),
-        columns.pack([7]), columns.pack([1]), columns.pack([6]),
+    m.Plan("s", 3, 4, 5, columns.pack([8]), (ADMIT,), columns.pack([7]), ONE, columns.pack([6])),
+    m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), ONE, columns.pack([42]), ZERO, 1500),
+    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),)),
+    m.TextDeltas(
+        "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
+        columns.pack([4]),
     ),
-    m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), columns.pack([1]), columns.pack([42]), columns.pack([0]), 1500),
-    m.TokenDeltas("e", 5, columns.pack([9]), columns.pack([0]), columns.pack([1]), columns.pack([42]), columns.pack([1]), ((9, OPENING),)),
-    m.TextDeltas("d", ("cmpl-1-0",), columns.pack([1]), columns.pack([0]), columns.pack([1]), columns.pack([42]), ("hé",), columns.pack([1]), columns.pack([5]), columns.pack([4])),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
     m.WhoIsThere("gateway.gw"),
     m.Control("ping", b"{}"),
