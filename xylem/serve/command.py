@@ -1,0 +1,75 @@
+"""`xylem serve` from arguments to exit code."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from shared.settings import SettingsError
+from xylem.serve import nats_server
+from xylem.serve.fleet import Fleet, FleetError, assemble, parse_replicas
+from xylem.serve.keeper import StartupFailure
+from xylem.serve.nats_server import NatsServerError, OwnServer
+from xylem.serve.screen import Screen, screen_for
+from xylem.serve.site import Site
+from xylem.serve.state_file import StateFile
+
+STARTUP_FAILED = 1
+BAD_ARGUMENTS = 2
+
+
+def serve(settings: Mapping[str, Any], *, replicas: str, nats_url: str | None, state_file: Path | None) -> int:
+    """Serves until a signal; returns the exit code."""
+    given = {name: str(value) for name, value in settings.items() if value is not None}
+    if nats_url and not given.get("id") and not os.environ.get("XYLEM_ID"):
+        given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too
+    nats: OwnServer | None = None
+    try:
+        counts = parse_replicas(replicas)
+        if not nats_url:
+            binary = nats_server.find()
+            nats_server.version(binary)
+            nats = OwnServer(binary, _free_port())
+            nats_url = nats.url
+        fleet = assemble(given, counts, nats_url, os.environ)
+    except (SettingsError, FleetError, NatsServerError) as error:
+        typer.echo(f"xylem serve: {error}", err=True)
+        return BAD_ARGUMENTS
+    members = [*([nats.member] if nats else []), *fleet.members]
+    screen = screen_for([member.name for member in members])
+    state = StateFile(state_file, url=fleet.url, nats_url=nats_url, model=fleet.model_name)
+    try:
+        asyncio.run(_serve(fleet, nats, screen, state))
+    except (StartupFailure, NatsServerError) as error:
+        typer.echo(f"xylem serve: {error}", err=True)
+        return STARTUP_FAILED
+    return 0
+
+
+async def _serve(fleet: Fleet, nats: OwnServer | None, screen: Screen, state: StateFile) -> None:
+    site = Site(fleet, nats, screen, state)
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            site.kill()
+        else:
+            screen.settle()
+            screen.say(f"stopping: requests have {fleet.drain_s:g} s to finish; Ctrl-C again ends them now")
+            stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, on_signal)
+    await site.run(stop)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
