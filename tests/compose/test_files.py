@@ -1,0 +1,125 @@
+"""The deployment files, as far as they can be judged without a container engine (run.py needs one)."""
+
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.settings import ALL, PREFIX, known_names
+
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = ROOT / "compose" / "compose.yaml"
+DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile*"))
+PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+SERVICES: dict[str, Any] = PROJECT["services"]
+OURS = sorted(set(SERVICES) - {"nats"})
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def test_the_six_services_and_nats_are_all_there_is() -> None:
+    assert {kind.__name__.removesuffix("Settings").lower() for kind in ALL} == set(OURS)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_can_be_scaled_and_watched(name: str) -> None:
+    service = SERVICES[name]
+    assert "container_name" not in service
+    assert "hostname" not in service  # it is the instance's name
+    assert ("ports" in service) == (name == "gateway")
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["restart"] == "unless-stopped"
+    assert service["deploy"]["resources"]["limits"]["memory"]
+    assert service["logging"]["options"]["max-size"]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_services_name_modules_that_exist(name: str) -> None:
+    service = SERVICES[name]
+    assert service["command"] == [name]
+    assert importlib.util.find_spec(f"services.{name}.__main__") is not None
+    assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "shared.health", name]
+    assert importlib.util.find_spec("shared.health") is not None
+    assert list(service["depends_on"]) == ["nats"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_only_the_executor_has_torch(name: str) -> None:
+    build = SERVICES[name]["build"]
+    assert (ROOT / "compose" / build["context"]).resolve() == ROOT
+    assert (ROOT / build["dockerfile"]).is_file()
+    assert build["target"] == ("executor" if name == "executor" else "light")
+    assert SERVICES[name]["image"].startswith(f"xylem-{build['target']}:")
+
+
+def test_what_runs_may_finish_before_it_is_killed() -> None:
+    [default] = {kind.model_fields["drain_s"].default for kind in ALL}
+    for name in OURS:
+        assert float(SERVICES[name]["stop_grace_period"].removesuffix("s")) >= default + 5, name
+
+
+def test_nats_carries_large_prompts() -> None:
+    mounted = [volume.split(":")[0] for volume in SERVICES["nats"]["volumes"]]
+    assert mounted == ["./nats.conf"]
+    configuration = (COMPOSE.parent / "nats.conf").read_text()
+    assert re.search(r"^max_payload: 8MB$", configuration, re.MULTILINE)
+    assert re.search(r"^http: 0\.0\.0\.0:8222$", configuration, re.MULTILINE)
+    assert "8222/healthz" in SERVICES["nats"]["healthcheck"]["test"][-1]
+
+
+@pytest.mark.parametrize("path", [COMPOSE, ROOT / "compose" / ".env.example", *DOCKERFILES], ids=lambda path: path.name)
+def test_every_setting_named_exists(path: Path) -> None:
+    named = set(re.findall(rf"\b{PREFIX}([A-Z][A-Z_]*)", path.read_text()))
+    assert named
+    assert {name.lower() for name in named} <= known_names()
+
+
+def test_every_variable_of_the_project_is_explained() -> None:
+    used = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE.read_text()))
+    explained = set(re.findall(r"^#([A-Z_]+)=", (ROOT / "compose" / ".env.example").read_text(), re.MULTILINE))
+    assert used <= explained
+
+
+def test_examples_show_the_defaults() -> None:
+    """A commented-out value in .env.example is what holds without it."""
+    example = (ROOT / "compose" / ".env.example").read_text()
+    defaults = {name: field.default for kind in ALL for name, field in kind.model_fields.items()}
+    shown = dict(re.findall(rf"^#{PREFIX}([A-Z_]+)=(.*)$", example, re.MULTILINE))
+    assert shown
+    for name, value in shown.items():
+        default = defaults[name.lower()]
+        assert value == (f"{default:g}" if isinstance(default, float) else str(default)), name
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_dockerfiles_build_without_a_frontend_from_a_registry(path: Path) -> None:
+    text = path.read_text()
+    assert "# syntax=" not in text
+    assert not re.search(r"\b(curl|wget)\b", text)  # slim images have neither
+
+
+def test_images_run_as_nobody_in_particular_and_end_as_told() -> None:
+    final = DOCKERFILE[DOCKERFILE.index("AS light\n") :]
+    assert final.count("USER 10001") == 2  # a number: Kubernetes can tell that it is not root
+    assert 'ENTRYPOINT ["xylem-service"]' in DOCKERFILE
+    assert "exec python" in (ROOT / "deploy" / "entrypoint.sh").read_text()  # signals reach the service
+
+
+def test_torch_is_the_version_that_the_project_pins() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    [pinned] = [item for item in extras["executor"] if item.startswith("torch==")]
+    [built] = re.findall(r"^ARG TORCH_VERSION=(.+)$", DOCKERFILE, re.MULTILINE)
+    assert pinned == f"torch=={built}"
+
+
+def test_all_that_is_copied_is_sent_to_the_builder() -> None:
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for source in re.findall(r"^COPY (?:--chmod=\d+ )?(?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for path in source.split():
+            assert any(path == item or path.startswith(item + "/") for item in allowed), path
+            assert path == "demonstration/model" or (ROOT / path).exists(), path
