@@ -1,0 +1,6 @@
+"""`python -m services.scheduler`."""
+
+from services.scheduler.service import SchedulerService
+from shared.service import run
+
+run(SchedulerService)

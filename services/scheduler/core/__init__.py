@@ -1,0 +1,11 @@
+"""The scheduler's decisions, pure and synchronous: no clock, no I/O, no randomness.
+
+Owns: the waiting queue; per executor its pages, its radix tree of cached prefixes and its running sequences.
+Comes in: events (`events.py`) and the time. Goes out: actions: plans, acceptances, refusals, news of the caches.
+Begin reading at `core.py`, then `books.py`, `admission.py`, `radix.py`.
+"""
+
+from services.scheduler.core.core import Core
+from services.scheduler.core.integrity import IntegrityError, check_integrity
+
+__all__ = ["Core", "IntegrityError", "check_integrity"]

@@ -1,0 +1,108 @@
+"""What the core is told, and what it wants done."""
+
+import math
+from dataclasses import dataclass
+
+from shared.messages import Accepted, CacheEvents, Capacity, Plan, Refused, StepReport, Tokenized
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A request. `deadline_s` is its deadline in the core's clock; `trace` goes on to the executor."""
+
+    request: Tokenized
+    deadline_s: float = math.inf
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRequest:
+    """Nobody wants attempt `attempt` of the request any more, nor earlier ones."""
+
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    report: StepReport
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorJoined:
+    """An executor is there; with another epoch than before, it has forgotten everything."""
+
+    executor: str
+    epoch: int
+    capacity: Capacity
+    accepting: bool = True  # False while it drains: it finishes what it runs
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorLeft:
+    executor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorLost:
+    """Messages to or from the executor may be missing: begin anew with it. None means all executors."""
+
+    executor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """Forget every cached prefix that no sequence uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no more requests."""
+
+
+Event = Submit | AbortRequest | Report | ExecutorJoined | ExecutorLeft | ExecutorLost | Flush | Drain
+
+
+@dataclass(frozen=True, slots=True)
+class SendPlan:
+    executor: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    gateway: str
+    message: Accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    gateway: str
+    message: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A request is in the plan of an executor (for the first time, or again after a retraction)."""
+
+    request_id: str
+    attempt: int
+    executor: str
+    num_prompt_tokens: int
+    num_cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A request that waited is gone without a word: aborted, or replaced by a later attempt."""
+
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TellCache:
+    message: CacheEvents
+
+
+Action = SendPlan | Accept | Refuse | Started | Forgotten | TellCache

@@ -1,0 +1,200 @@
+"""The requests of a scheduler from submission to end: attempts, refusals, deadlines, aborts. Not where they run."""
+
+import heapq
+import itertools
+import math
+from collections import OrderedDict
+
+from services.scheduler.core import events as e
+from services.scheduler.core.admission import admit_bytes, max_new_tokens
+from services.scheduler.core.books import Books
+from services.scheduler.core.queue import Queue
+from services.scheduler.core.request import Request, Sequence
+from shared.columns import ITEM_BYTES
+from shared.errors import (
+    ContextTooLong,
+    DeadlineExceeded,
+    InvalidRequest,
+    PayloadTooLarge,
+    QueueFull,
+    Unavailable,
+    XylemError,
+    refusal,
+)
+from shared.messages import Accepted, Tokenized
+
+REMEMBERED_ABORTS = 4096
+MAX_RETRY_S = 30.0
+
+
+class Intake:
+    """Every request is in one of four states: new (in this step), waiting in the queue, running, or leaving."""
+
+    def __init__(
+        self, scheduler: str, executors: dict[str, Books], queue: Queue, *, max_waiting: int, max_plan_bytes: int
+    ) -> None:
+        self.queue = queue
+        self.requests: dict[str, Request] = {}
+        self.actions: list[e.Action] = []
+        self.draining = False
+        self._scheduler = scheduler
+        self._executors = executors
+        self._max_waiting = max_waiting
+        self._max_plan_bytes = max_plan_bytes
+        self._arrivals = itertools.count()
+        self._new: list[Request] = []
+        self._deadlines: list[tuple[float, int, Request]] = []
+        # Aborts that came before their request did: id -> attempt. A client may leave while a tokenizer still works.
+        self._aborted: OrderedDict[str, int] = OrderedDict()
+        self._ended_s = -math.inf
+        self._interval_s = 0.1  # average time between two ends of requests
+
+    def submit(self, event: e.Submit, now: float) -> None:
+        """A new request, or a later attempt of one: that replaces the earlier one. Others are here already."""
+        message = event.request
+        known = self.requests.get(message.request_id)
+        if known is not None and known.message.attempt == message.attempt and known.sequence is None:
+            return  # it is waiting already
+        if self._is_late(message, known):
+            self.actions.append(e.Forgotten(message.request_id, message.attempt))
+            return
+        if known is not None:
+            self._forget(known, now)
+        try:
+            tokens, num_prompt = _tokens(message)
+        except InvalidRequest as error:
+            self._say(message, error)
+            return
+        request = Request(message, next(self._arrivals), now, event.deadline_s, event.trace, tokens, num_prompt)
+        self.requests[message.request_id] = request
+        self._new.append(request)
+
+    def abort(self, event: e.AbortRequest, now: float) -> None:
+        """Forgets a request, and nobody is told: who aborts knows. A later attempt is left alone."""
+        known = self.requests.get(event.request_id)
+        if known is None or known.message.attempt < event.attempt:
+            self._aborted[event.request_id] = event.attempt
+            self._aborted.move_to_end(event.request_id)
+            if len(self._aborted) > REMEMBERED_ABORTS:
+                self._aborted.popitem(last=False)
+        if known is not None and known.message.attempt <= event.attempt:
+            self._forget(known, now)
+
+    def end(self, sequence: Sequence, now: float) -> None:
+        """The executor has ended a sequence, and with it the request."""
+        del self.requests[sequence.request.id]
+        sequence.request.sequence = None
+        if self._ended_s > -math.inf:
+            self._interval_s += 0.1 * (min(now - self._ended_s, MAX_RETRY_S) - self._interval_s)
+        self._ended_s = now
+
+    def come_back(self, sequence: Sequence) -> None:
+        """A retracted sequence has left its executor: the request waits again, with what it has drawn so far."""
+        request = sequence.request
+        request.tokens = bytes(sequence.tokens)
+        request.sequence = None
+        self._new.append(request)
+
+    def lose(self, sequence: Sequence, reason: str) -> None:
+        """The sequence went down with its executor's books. Its gateway may send the next attempt."""
+        sequence.request.sequence = None
+        self.refuse(sequence.request, Unavailable(reason))
+
+    def refuse(self, request: Request, error: XylemError) -> None:
+        """Ends a request that does not run."""
+        if request.queued:
+            self.queue.remove(request)
+        del self.requests[request.id]
+        self._say(request.message, error)
+
+    def sort(self, now: float) -> None:
+        """Queues what is new and can be served; refuses the rest."""
+        for request in self._new:
+            if self.requests.get(request.id) is not request:
+                continue  # aborted or replaced in the same step
+            came_back = request.num_cached >= 0
+            error = self._unservable(request) if came_back else self._unservable(request) or self._unwelcome()
+            if error is not None:
+                self.refuse(request, error)
+                continue
+            self.queue.add(request)
+            if request.deadline_s < math.inf:
+                heapq.heappush(self._deadlines, (request.deadline_s, request.arrival, request))
+            if not came_back:
+                message = request.message
+                accepted = Accepted(request.id, message.attempt, self._scheduler, request.num_prompt)
+                self.actions.append(e.Accept(message.gateway, accepted))
+        self._new.clear()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, _, request = heapq.heappop(self._deadlines)
+            if request.queued:
+                self.refuse(request, DeadlineExceeded("the deadline passed while the request was waiting"))
+
+    def sort_again(self) -> None:
+        """After a change of executors: refuses the waiting requests that nobody can serve now."""
+        for request in list(self.queue):
+            error = self._unservable(request)
+            if error is not None:
+                self.refuse(request, error)
+
+    def next_deadline_s(self) -> float:
+        """The next deadline of a waiting request, or infinity."""
+        while self._deadlines and not self._deadlines[0][2].queued:
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else math.inf
+
+    def _is_late(self, message: Tokenized, known: Request | None) -> bool:
+        """Whether the attempt is running, followed by a later one, or aborted before it came."""
+        attempt = -1 if known is None else known.message.attempt
+        return message.attempt <= max(attempt, self._aborted.get(message.request_id, -1))
+
+    def _forget(self, request: Request, now: float) -> None:
+        if request.sequence is not None:
+            self._executors[request.sequence.executor].drop(request.sequence, now)
+            request.sequence = None
+        else:
+            self.actions.append(e.Forgotten(request.id, request.message.attempt))
+        if request.queued:
+            self.queue.remove(request)
+        del self.requests[request.id]
+
+    def _unwelcome(self) -> XylemError | None:
+        """Why no new request is taken at all."""
+        if self.draining:
+            return Unavailable(f"scheduler {self._scheduler} is shutting down")
+        if len(self.queue) >= self._max_waiting:
+            retry_s = min(MAX_RETRY_S, max(1.0, self._interval_s * len(self.queue) / 2))
+            return QueueFull(f"{len(self.queue)} requests are waiting already", retry_after_s=retry_s)
+        return None
+
+    def _unservable(self, request: Request) -> XylemError | None:
+        """Why no executor can ever run the request."""
+        accepting = [books for books in self._executors.values() if books.accepting]
+        if not accepting:
+            return Unavailable("no executor is there to run the request")
+        largest = max(accepting, key=lambda books: books.pages.num_pages * books.page_size)
+        if max_new_tokens(request, largest) < 1:
+            what = "the prompt has" if not request.num_outputs else "prompt and output so far have"
+            room = largest.pages.num_pages * largest.page_size
+            return ContextTooLong(f"{what} {request.num_tokens} tokens, but the KV memory holds {room} tokens")
+        size = admit_bytes(request, largest.page_size)
+        if size > self._max_plan_bytes:
+            return PayloadTooLarge(f"the request takes {size} bytes in a plan that carries {self._max_plan_bytes}")
+        return None
+
+    def _say(self, message: Tokenized, error: XylemError) -> None:
+        self.actions.append(e.Refuse(message.gateway, refusal(error, message.request_id, message.attempt)))
+
+
+def _tokens(message: Tokenized) -> tuple[bytes, int]:
+    """Prompt and output ids as one column, and the number of prompt tokens. Raises InvalidRequest."""
+    prompt, outputs, limit = message.prompt_ids, message.output_ids, message.limits.max_tokens
+    if not prompt or len(prompt) % ITEM_BYTES or len(outputs) % ITEM_BYTES:
+        raise InvalidRequest("the prompt has no tokens" if not prompt else "token ids are not whole", param="prompt")
+    if limit == 0:
+        raise InvalidRequest("at least one token must be allowed", param="max_tokens")
+    if limit > 0:
+        # All tokens are drawn, but the word that it has ended was lost. The draw of a position is always the same:
+        # the last one is drawn again, and ends the request as it did before.
+        outputs = outputs[: (limit - 1) * ITEM_BYTES]
+    return prompt + outputs, len(prompt) // ITEM_BYTES

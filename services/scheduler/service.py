@@ -1,0 +1,220 @@
+"""The shell around the core: it collects events, runs the core, and carries out the actions. It decides nothing."""
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from services.scheduler.core import Core, check_integrity
+from services.scheduler.core import events as e
+from shared import subjects, telemetry
+from shared.errors import PayloadTooLarge, Unavailable
+from shared.messages import Abort, Message, Presence, StepReport, Tokenized
+from shared.service import Service
+from shared.settings import SchedulerSettings
+
+log = logging.getLogger(__name__)
+
+# Part of the bus's payload that is left to what `admit_bytes` does not count: grants, drops, the envelope.
+PLAN_MARGIN_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a heartbeat says of the books."""
+
+    executors: int = 0
+    running: int = 0
+    waiting: int = 0
+    free_pages: int = 0
+    total_pages: int = 0
+
+
+class SchedulerService(Service[SchedulerSettings]):
+    """One scheduler with the executors of its group."""
+
+    kind: ClassVar[str] = "scheduler"
+    settings_type: ClassVar[type[SchedulerSettings]] = SchedulerSettings
+
+    def __init__(self, settings: SchedulerSettings) -> None:
+        super().__init__(settings)
+        self.load = Load()
+        # Emptied by every step, and filled by no more than arrives between two of them.
+        self._inbox: list[e.Event] = []
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._stepped: list[asyncio.Future[None]] = []
+        self._spans: dict[tuple[str, int], telemetry.Span] = {}
+
+    async def start(self) -> None:
+        settings = self.settings
+        self.core = Core(
+            self.id,
+            plan_epoch=random.randrange(1, 1 << 30),
+            policy=settings.queue_policy,
+            max_waiting=settings.max_waiting,
+            ageing_s=settings.ageing_s,
+            grant_ahead_tokens=settings.grant_ahead_tokens,
+            max_plan_bytes=max(self.bus.max_payload - PLAN_MARGIN_BYTES, self.bus.max_payload // 2),
+        )
+        self.spawn(self._run(), name="core")
+        await self.bus.listen(subjects.steps(self.model, "*"), StepReport, self._on_report)
+        await self.bus.listen(subjects.abort(self.model, self.id), Abort, self._on_abort)
+        await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
+        await self.bus.answer(subjects.submit(self.model, self.id), Tokenized, self._on_submit)
+        await self.bus.barrier()  # reports are heard before a plan asks for one
+        self.bus.on_epoch(lambda: self._push(e.ExecutorLost()))
+        self.directory.on_change(self._on_change)
+        for presence in self.directory.live("executor"):
+            self._on_change(presence, True)
+
+    async def drain(self) -> None:
+        self._push(e.Drain())
+        await self._idle.wait()
+
+    def presence(self) -> Presence:
+        """Ready means that there is an executor to run something."""
+        load = self.load
+        state = "starting" if self.state == "ready" and not load.executors else self.state
+        return msgspec.structs.replace(
+            super().presence(),
+            state=state,
+            running=load.running,
+            waiting=load.waiting,
+            free_pages=load.free_pages,
+            total_pages=load.total_pages,
+        )
+
+    async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`check` proves that the books add up and gives their counts; `flush` drops what is cached and not in use."""
+        if command == "flush":
+            await self._step_with(e.Flush())
+        elif command != "check":
+            return await super().control(command, arguments)
+        return {"waiting": self.load.waiting, "executors": check_integrity(self.core)}
+
+    # What happens, as events. These callbacks only hand over.
+
+    def _push(self, event: e.Event) -> None:
+        self._inbox.append(event)
+        self._idle.clear()
+        self._arrived.set()
+
+    async def _step_with(self, event: e.Event) -> None:
+        """Returns after the step that has taken `event`."""
+        self._push(event)
+        done = asyncio.get_running_loop().create_future()
+        self._stepped.append(done)
+        await done
+
+    async def _on_submit(self, request: Tokenized) -> None:
+        key = (request.request_id, request.attempt)
+        span = self._spans.get(key)
+        if span is None:
+            span = telemetry.span("queue", request.trace)
+            if span.trace:
+                self._spans[key] = span
+        if request.deadline_s:
+            wait_s = request.deadline_s - time.time()
+            self._push(e.Submit(request, asyncio.get_running_loop().time() + wait_s, trace=span.trace))
+        else:
+            self._push(e.Submit(request, trace=span.trace))
+
+    async def _on_abort(self, abort: Abort) -> None:
+        self._push(e.AbortRequest(abort.request_id, abort.attempt))
+
+    async def _on_report(self, report: StepReport) -> None:
+        self._push(e.Report(report))
+
+    def _on_change(self, presence: Presence, alive: bool) -> None:
+        if presence.kind != "executor":
+            return
+        capacity = presence.capacity
+        if not alive or presence.state not in ("ready", "draining"):
+            self._push(e.ExecutorLeft(presence.id))
+        elif capacity is not None and capacity.group == self.settings.group:
+            self._push(e.ExecutorJoined(presence.id, presence.epoch, capacity, accepting=presence.state == "ready"))
+
+    # The one task that runs the core.
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            wake_s = self.core.next_wake_s()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(wake_s if wake_s < loop.time() + 1e6 else None):
+                    await self._arrived.wait()
+            self._arrived.clear()
+            events, self._inbox = self._inbox, []
+            stepped, self._stepped = self._stepped, []
+            actions = self.core.step(events, loop.time())
+            self._measure()
+            for action in actions:
+                await self._carry_out(action)
+            if self.core.idle and not self._inbox:
+                self._idle.set()
+            for done in stepped:
+                if not done.cancelled():
+                    done.set_result(None)
+
+    async def _carry_out(self, action: e.Action) -> None:
+        match action:
+            case e.SendPlan(executor, plan):
+                await self._publish(subjects.plan(self.model, executor), plan, executor)
+            case e.Started():
+                span = self._spans.pop((action.request_id, action.attempt), None)
+                if span is not None:
+                    span.set(
+                        executor=action.executor,
+                        prompt_tokens=action.num_prompt_tokens,
+                        cached_tokens=action.num_cached_tokens,
+                    )
+                    span.end()
+            case e.Accept(gateway, accepted):
+                await self._publish(subjects.gateway(gateway), accepted)
+            case e.Refuse(gateway, refused):
+                self._end_span(refused.request_id, refused.attempt, refused.message)
+                await self._publish(subjects.gateway(gateway), refused)
+            case e.Forgotten():
+                self._end_span(action.request_id, action.attempt, "aborted")
+            case e.TellCache(news):
+                await self._publish(subjects.cache(self.model, self.id), news)
+
+    async def _publish(self, subject: str, message: Message, executor: str = "") -> None:
+        try:
+            await self.bus.publish(subject, message)
+        except Unavailable as error:
+            # The bus is down: all that is in flight is lost, and the new epoch will say so when it is back.
+            log.warning("%s to %s is lost: %s", type(message).__name__, subject, error.message)
+        except PayloadTooLarge as error:
+            log.error("%s to %s can't be sent: %s", type(message).__name__, subject, error.message)
+            if executor:
+                self._push(e.ExecutorLost(executor))
+
+    def _end_span(self, request_id: str, attempt: int, message: str) -> None:
+        span = self._spans.pop((request_id, attempt), None)
+        if span is not None:
+            span.error(message)
+            span.end()
+
+    def _measure(self) -> None:
+        """Notes the load for heartbeats. An executor that comes or goes changes the state, which is told at once."""
+        books = list(self.core.executors.values())
+        before, self.load = (
+            self.load,
+            Load(
+                executors=sum(b.accepting for b in books),
+                running=sum(len(b.running) for b in books),
+                waiting=len(self.core.queue),
+                free_pages=sum(b.num_available for b in books),
+                total_pages=sum(b.pages.num_pages for b in books),
+            ),
+        )
+        if before.executors != self.load.executors:
+            log.info("%d executors", self.load.executors)
+            self.spawn(self.announce(), name="announce")

@@ -1,0 +1,71 @@
+"""A planted fault of every kind is found."""
+
+from collections.abc import Callable
+
+import pytest
+
+from services.scheduler.core import Core, IntegrityError, check_integrity
+from services.scheduler.core.books import Books
+from tests.services.scheduler.simulation import Client, World
+
+
+def world() -> World:
+    made = World(Core("s", plan_epoch=7, grant_ahead_tokens=4))
+    made.add_executor(num_pages=16, page_size=2, max_running=1)
+    for name in "ab":
+        made.submit(Client(name, [5, 6, 7, 8, 9, ord(name)], "", 8))
+    made.turn()
+    return made
+
+
+def leak(books: Books) -> None:
+    books.pages.allocate(1)
+
+
+def share_a_page(books: Books) -> None:
+    (sequence,) = books.running.values()
+    sequence.duplicates.append(books.pages.free_pages()[0])
+
+
+def forget_a_lock(books: Books) -> None:
+    (sequence,) = books.running.values()
+    sequence.node.locks -= 1
+
+
+def miscount(books: Books) -> None:
+    books.tree.num_evictable += 1
+
+
+def miscount_unread(books: Books) -> None:
+    books.num_unread += 1
+
+
+def change_tokens(books: Books) -> None:
+    (sequence,) = books.running.values()
+    sequence.node.tokens[0] ^= 1
+
+
+def forget_a_sequence(books: Books) -> None:
+    books.running.clear()
+
+
+FAULTS = [leak, share_a_page, forget_a_lock, miscount, miscount_unread, change_tokens, forget_a_sequence]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_planted_fault_is_found(fault: Callable[[Books], None]) -> None:
+    core = world().core
+    counts = check_integrity(core)["e"]
+    assert counts["free"] + counts["cached"] + counts["held"] == counts["total"] == 16
+    assert counts["running"] == 1
+    fault(core.executors["e"])
+    with pytest.raises(IntegrityError):
+        check_integrity(core)
+
+
+def test_a_request_in_two_states_is_found() -> None:
+    core = world().core
+    running = next(request for request in core.intake.requests.values() if request.sequence is not None)
+    core.queue.add(running)
+    with pytest.raises(IntegrityError):
+        check_integrity(core)

@@ -1,0 +1,47 @@
+"""The queue's two orders, and the policies."""
+
+from services.scheduler.core.policy import POLICIES
+from services.scheduler.core.queue import LOOKED_AT, Queue
+from services.scheduler.core.request import Request
+from shared.columns import pack
+from shared.messages import Tokenized
+
+
+def request(arrival: int, *, queued_s: float = 0.0, priority: int = 0) -> Request:
+    message = Tokenized(f"r{arrival}", 0, "g", "d", pack([1]), priority=priority)
+    return Request(message, arrival, queued_s, float("inf"), "", pack([1]), 1)
+
+
+def test_aged_requests_come_by_arrival_and_young_ones_by_priority() -> None:
+    queue = Queue(ageing_s=2.0)
+    requests = [request(i, queued_s=float(i), priority=-i) for i in range(5)]
+    for item in reversed(requests):
+        queue.add(item)
+    assert list(queue) == requests
+    assert queue.aged(3.5) == requests[:2]
+    assert queue.young(3.5) == [requests[4], requests[3], requests[2]]
+
+
+def test_a_request_that_comes_back_has_its_old_place() -> None:
+    queue = Queue(ageing_s=2.0)
+    requests = [request(i) for i in range(3)]
+    for item in requests:
+        queue.add(item)
+    queue.remove(requests[0])
+    assert (len(queue), requests[0].queued) == (2, False)
+    queue.add(requests[0])
+    assert list(queue) == requests
+
+
+def test_a_step_looks_at_a_bounded_number() -> None:
+    queue = Queue(ageing_s=2.0)
+    for i in range(3 * LOOKED_AT):
+        queue.add(request(i))
+    assert len(queue.young(0.0)) == len(queue.aged(9.0)) == LOOKED_AT
+
+
+def test_policies() -> None:
+    a, b, c = request(0), request(1), request(2, priority=1)
+    cached = {a.id: 0, b.id: 10, c.id: 99}
+    assert POLICIES["prefix"]([a, b, c], lambda r: cached[r.id]) == [b, a, c]
+    assert POLICIES["fifo"]([a, b, c], lambda r: cached[r.id]) == [a, b, c]
