@@ -7,15 +7,18 @@ from typing import Any
 
 DEMONSTRATION = "demonstration"
 
+CONFIGURATION = ["*.json", "*.jinja", "*.txt", "*.model"]
+WEIGHTS = ["*.safetensors"]
+
 
 class ModelError(Exception):
     """A model that can't be used; the message says what is wrong and with which file."""
 
 
-def locate(model: str) -> Path:
+def locate(model: str, *, with_weights: bool = False) -> Path:
     """The folder of a model: 'demonstration', a path, or a hub id (downloaded, or taken from the hub's cache).
 
-    Raises ModelError.
+    with_weights: of a hub id the weights are wanted too, which only the executor reads. Raises ModelError.
     """
     if model == DEMONSTRATION:
         return Path(__file__).resolve().parent.parent / "demonstration" / "model"
@@ -26,16 +29,15 @@ def locate(model: str) -> Path:
         raise ModelError(f"{model} is a file; the folder that holds config.json is needed")
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise ModelError(f"there is no model folder {model}")
-    return _download(model)
+    return _download(model, CONFIGURATION + WEIGHTS if with_weights else CONFIGURATION)
 
 
-def _download(model: str) -> Path:
+def _download(model: str, patterns: list[str]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
     try:
-        return Path(snapshot_download(model, allow_patterns=wanted))
+        return Path(snapshot_download(model, allow_patterns=patterns))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{model} is no folder here, and the hub did not give it: {reason}") from None

@@ -128,7 +128,7 @@ class ExecutorService(Service[ExecutorSettings]):
     def _load(self) -> Engine:
         """The engine, in the step thread, without a life yet. Raises ModelError."""
         settings = self.settings
-        card = ModelCard.load(locate(settings.model))
+        card = ModelCard.load(locate(settings.model, with_weights=True))
         runner = self.make_runner(card)
         gc.collect()  # loading leaves much behind, and what start-up made is about to be frozen
         return Engine(
