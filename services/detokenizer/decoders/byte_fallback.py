@@ -1,0 +1,124 @@
+"""SentencePiece with byte fallback (Llama 2, Mistral, Phi-3, Gemma): text tokens, and `<0xE4>` for single bytes.
+
+`decode` turns a run of byte tokens into text as a whole: if it is valid UTF-8 it is that text, else every byte is
+U+FFFD. So a run's text is certain when the run ends, or as soon as it can't be valid any more.
+"""
+
+import re
+from codecs import utf_8_decode
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.text_codec import TextCodec
+
+REPLACEMENT = "\ufffd"
+
+# A longer run (ten characters of a script that the vocabulary lacks) is given out character by character, so that a
+# reader never waits for its end. Only if it turns invalid after that does the text differ from decode's: the
+# characters already given out stay.
+LONGEST_HELD_BYTES = 32
+
+_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class _Pieces(dict[int, str | int | None]):
+    """Token id to its text, to its byte, or to None when it is not rendered; filled as tokens are met."""
+
+    def __init__(self, codec: TextCodec, replacements: list[tuple[str, str]]) -> None:
+        super().__init__()
+        self._token = codec.tokenizer.id_to_token
+        self._special = codec.special_texts()
+        self._replacements = replacements
+
+    def __missing__(self, token_id: int) -> str | int | None:
+        token = self._token(token_id)
+        if token is None or token in self._special:
+            return self.setdefault(token_id, None)
+        for old, new in self._replacements:
+            token = token.replace(old, new)
+        byte = _BYTE_TOKEN.fullmatch(token)
+        return self.setdefault(token_id, int(byte[1], 16) if byte else token)
+
+
+class ByteFallbackDecoder:
+    """Text tokens at once, runs of byte tokens when they are certain; the text's leading spaces are stripped."""
+
+    __slots__ = ("_broken", "_pieces", "_run", "_strip")
+
+    def __init__(self, pieces: _Pieces, strip: int, context_ids: Iterable[int]) -> None:
+        self._pieces = pieces
+        self._strip = strip  # spaces still to be taken off the beginning of the whole text
+        self._run = b""  # bytes of the current run that are not given out yet, valid so far
+        self._broken = False  # the current run is known to be invalid
+        for token_id in context_ids:
+            self.push(token_id)
+        # Characters that the context completed are the context's, even if its run of bytes goes on in the output.
+        self._stripped(self._settle())
+
+    def push(self, token_id: int) -> str:
+        piece = self._pieces[token_id]
+        if piece.__class__ is str:
+            if self._run or self._broken:
+                piece = self._end_run() + piece
+            return self._stripped(piece) if self._strip else piece
+        if piece is None:
+            return ""
+        return self._stripped(self._push_byte(piece))  # type: ignore[arg-type]
+
+    def flush(self) -> str:
+        return self._stripped(self._end_run())
+
+    def _push_byte(self, byte: int) -> str:
+        if self._broken:
+            return REPLACEMENT
+        self._run += bytes((byte,))
+        try:
+            utf_8_decode(self._run, "strict", False)
+        except UnicodeDecodeError:
+            self._broken = True
+            held, self._run = len(self._run), b""
+            return REPLACEMENT * held
+        return self._settle() if len(self._run) >= LONGEST_HELD_BYTES else ""
+
+    def _settle(self) -> str:
+        """Gives out the run's whole characters and keeps the beginning of the next."""
+        text, used = utf_8_decode(self._run, "strict", False)
+        self._run = self._run[used:]
+        return text
+
+    def _end_run(self) -> str:
+        run, self._run, self._broken = self._run, b"", False
+        try:
+            return run.decode()
+        except UnicodeDecodeError:
+            return REPLACEMENT * len(run)
+
+    def _stripped(self, text: str) -> str:
+        if not self._strip or not text:
+            return text
+        rest = text.lstrip(" ")
+        spaces = len(text) - len(rest)
+        taken = min(self._strip, spaces)
+        self._strip = 0 if rest else self._strip - taken
+        return text[taken:]
+
+
+def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], ByteFallbackDecoder] | None:
+    """For decoders that replace, fall back to bytes, fuse and perhaps strip leading spaces, in this order."""
+    rest = list(parts)
+    replacements = []
+    while rest and rest[0]["type"] == "Replace" and "String" in rest[0]["pattern"]:
+        part = rest.pop(0)
+        replacements.append((part["pattern"]["String"], part["content"]))
+    if [part["type"] for part in rest[:2]] != ["ByteFallback", "Fuse"]:
+        return None
+    strip = 0
+    match rest[2:]:
+        case []:
+            pass
+        case [{"type": "Strip", "content": " ", "start": int(start), "stop": 0}]:
+            strip = start
+        case _:
+            return None
+    pieces = _Pieces(codec, replacements)
+    return lambda context_ids: ByteFallbackDecoder(pieces, strip, context_ids)

@@ -1,0 +1,74 @@
+"""Byte-level BPE (GPT-2, Llama 3, Qwen, SmolLM, Granite): every token is a string of bytes.
+
+The alphabet is GPT-2's: each byte stands as one printable character, see `bytes_to_unicode` in
+https://github.com/openai/gpt-2/blob/master/src/encoder.py.
+"""
+
+from codecs import utf_8_decode
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.text_codec import TextCodec
+
+
+def _alphabet() -> dict[str, int]:
+    """Character to byte: printable ones stand for themselves, the rest are numbered from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    return {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
+
+
+class _Pieces(dict[int, str | bytes]):
+    """Token id to its text when the bytes are whole characters, else to the bytes; filled as tokens are met."""
+
+    def __init__(self, codec: TextCodec) -> None:
+        super().__init__()
+        self._token = codec.tokenizer.id_to_token
+        self._special = codec.special_texts()
+        self._bytes = _alphabet()
+
+    def __missing__(self, token_id: int) -> str | bytes:
+        token = self._token(token_id)
+        if token is None or token in self._special:
+            return self.setdefault(token_id, "")
+        try:
+            piece = bytes([self._bytes[char] for char in token])
+        except KeyError:  # an added token: it stands for itself
+            piece = token.encode()
+        try:
+            return self.setdefault(token_id, piece.decode())
+        except UnicodeDecodeError:
+            return self.setdefault(token_id, piece)
+
+
+class ByteLevelDecoder:
+    """Joins bytes and gives out whole characters; bytes that can't become one come out as U+FFFD."""
+
+    __slots__ = ("_pending", "_pieces")
+
+    def __init__(self, pieces: _Pieces, context_ids: Iterable[int]) -> None:
+        self._pieces = pieces
+        self._pending = b""  # the beginning of one character, at most 3 bytes
+        for token_id in context_ids:
+            self.push(token_id)
+
+    def push(self, token_id: int) -> str:
+        piece = self._pieces[token_id]
+        if not self._pending and piece.__class__ is str:
+            return piece
+        data = self._pending + (piece.encode() if isinstance(piece, str) else piece)
+        text, used = utf_8_decode(data, "replace", False)
+        self._pending = data[used:]
+        return text
+
+    def flush(self) -> str:
+        data, self._pending = self._pending, b""
+        return data.decode(errors="replace")
+
+
+def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], ByteLevelDecoder] | None:
+    """For tokenizers whose only decoder is ByteLevel."""
+    if [part["type"] for part in parts] != ["ByteLevel"]:
+        return None
+    pieces = _Pieces(codec)
+    return lambda context_ids: ByteLevelDecoder(pieces, context_ids)

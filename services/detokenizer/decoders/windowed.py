@@ -1,0 +1,66 @@
+"""Any other decoder (Metaspace, WordPiece, ...): decodes a small window of the latest tokens again and again.
+
+The window begins with the token before the new ones, so that the decoder treats the new ones as followers; what that
+token alone decodes to is taken off.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.text_codec import TextCodec
+
+REPLACEMENT = "\ufffd"
+LONGEST_HELD_TOKENS = 8  # a character has 4 bytes at most: after so many tokens a U+FFFD is no half character
+
+
+class _Rendered(dict[int, bool]):
+    """Token id to whether it has text; filled as tokens are met."""
+
+    def __init__(self, codec: TextCodec) -> None:
+        super().__init__()
+        self._token = codec.tokenizer.id_to_token
+        self._special = codec.special_texts()
+
+    def __missing__(self, token_id: int) -> bool:
+        token = self._token(token_id)
+        return self.setdefault(token_id, token is not None and token not in self._special)
+
+
+class WindowedDecoder:
+    """Tokens [0, _read) of the window are given out and decode to _known; the rest is held back."""
+
+    __slots__ = ("_codec", "_known", "_read", "_rendered", "_window")
+
+    def __init__(self, codec: TextCodec, rendered: _Rendered, context_ids: Iterable[int]) -> None:
+        self._codec = codec
+        self._rendered = rendered
+        self._window: list[int] = []
+        self._read = 0
+        self._known = ""
+        for token_id in context_ids:
+            self.push(token_id)
+
+    def push(self, token_id: int) -> str:
+        if not self._rendered[token_id]:
+            return ""
+        self._window.append(token_id)
+        text = self._codec.decode(self._window, skip_special_tokens=False)
+        if text.endswith(REPLACEMENT) and len(self._window) - self._read < LONGEST_HELD_TOKENS:
+            return ""
+        new = text[len(self._known) :]
+        del self._window[: self._read]
+        self._read = len(self._window)
+        self._known = self._codec.decode(self._window, skip_special_tokens=False)
+        return new
+
+    def flush(self) -> str:
+        new = self._codec.decode(self._window, skip_special_tokens=False)[len(self._known) :]
+        self._read = len(self._window)
+        self._known += new
+        return new
+
+
+def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], WindowedDecoder]:
+    """For every tokenizer."""
+    rendered = _Rendered(codec)
+    return lambda context_ids: WindowedDecoder(codec, rendered, context_ids)

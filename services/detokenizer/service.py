@@ -1,0 +1,88 @@
+"""The detokenizer on the bus."""
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from services.detokenizer.decoders import decoder_factory
+from services.detokenizer.transcriber import Transcriber
+from shared import subjects
+from shared.errors import XylemError
+from shared.messages import Abort, Message, Presence, TokenDeltas
+from shared.model_card import ModelError, locate
+from shared.service import Service, StartupError
+from shared.settings import DetokenizerSettings
+from shared.text_codec import TextCodec
+
+log = logging.getLogger(__name__)
+
+
+class DetokenizerService(Service[DetokenizerSettings]):
+    """Feeds a Transcriber, and sends what piled up in it: one message per gateway and turn of the event loop."""
+
+    kind = "detokenizer"
+    settings_type = DetokenizerSettings
+
+    async def start(self) -> None:
+        try:
+            codec = await asyncio.to_thread(lambda: TextCodec.load(locate(self.settings.model)))
+        except ModelError as error:
+            raise StartupError(str(error)) from None
+        self._transcriber = Transcriber(decoder_factory(codec))
+        self._filled = asyncio.Event()
+        self._sent = asyncio.Event()
+        self.bus.on_epoch(self._transcriber.forget_all)
+        self.directory.on_change(self._on_peer)
+        self.spawn(self._send(), name="send")
+        await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
+        await self.bus.listen(subjects.all_aborts(self.model), Abort, self._on_abort)
+        await self.bus.listen(subjects.detokenizer(self.model, self.id), TokenDeltas, self._on_tokens)
+
+    async def drain(self) -> None:
+        while self._transcriber.num_open:
+            self._sent.clear()
+            await self._sent.wait()
+
+    def presence(self) -> Presence:
+        if self.state not in ("ready", "draining"):
+            return super().presence()
+        return msgspec.structs.replace(super().presence(), running=self._transcriber.num_open)
+
+    async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        if command == "check":
+            return {"open_sequences": self._transcriber.num_open}
+        return await super().control(command, arguments)
+
+    async def _on_tokens(self, deltas: TokenDeltas) -> None:
+        self._transcriber.take(deltas, asyncio.get_running_loop().time())
+        self._filled.set()
+
+    async def _on_abort(self, abort: Abort) -> None:
+        self._transcriber.forget(abort.request_id, abort.attempt)
+        self._filled.set()
+
+    def _on_peer(self, peer: Presence, alive: bool) -> None:
+        if peer.kind == "executor":
+            self._transcriber.on_executor(peer, alive=alive)
+            self._filled.set()
+
+    async def _send(self) -> None:
+        """Publishes what the callbacks of a loop turn have left in the transcriber."""
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            for gateway, deltas in self._transcriber.outbox.take(self.id):
+                await self._publish(subjects.gateway(gateway), deltas)
+            aborts, self._transcriber.aborts = self._transcriber.aborts, []
+            for scheduler, abort in aborts:
+                await self._publish(subjects.abort(self.model, scheduler), abort)
+            self._sent.set()
+
+    async def _publish(self, subject: str, message: Message) -> None:
+        try:
+            await self.bus.publish(subject, message)
+        except XylemError as error:
+            # Offsets show the loss to the gateway.
+            log.warning("could not send to %s: %s", subject, error)

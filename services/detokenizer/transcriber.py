@@ -1,0 +1,162 @@
+"""From token deltas to text deltas: all sequences of a detokenizer. Pure of bus and clock."""
+
+import logging
+from array import array
+
+from services.detokenizer.decoders import DecoderFactory
+from services.detokenizer.outbox import Outbox
+from services.detokenizer.sequence import Sequence
+from shared import telemetry
+from shared.columns import ITEM_BYTES, pack, unpack
+from shared.messages import Abort, Finish, Opening, Presence, TokenDeltas
+
+log = logging.getLogger(__name__)
+
+# A sequence that was silent for so long is taken for lost: nobody told us of its end. Looked for now and then.
+IDLE_S = 900.0
+OPENINGS_PER_SWEEP = 1024
+
+
+class Transcriber:
+    """Open sequences by executor life and sequence id, and by request.
+
+    `outbox` fills with rows for gateways, `aborts` with (scheduler, message) for sequences that met a stop string.
+    """
+
+    def __init__(self, factory: DecoderFactory) -> None:
+        self.outbox = Outbox()
+        self.aborts: list[tuple[str, Abort]] = []
+        self._factory = factory
+        self._lives: dict[str, tuple[int, dict[int, Sequence]]] = {}  # executor -> (epoch, by sequence id)
+        self._requests: dict[str, Sequence] = {}
+        self._num_opened = 0
+
+    @property
+    def num_open(self) -> int:
+        return len(self._requests)
+
+    def take(self, deltas: TokenDeltas, now_s: float) -> None:
+        """Works in one message. now_s: any monotonic time."""
+        sequences = self._life(deltas.executor, deltas.epoch)
+        for sequence_id, opening in deltas.openings:
+            self._open(sequences, sequence_id, opening, now_s)
+        column = deltas.token_ids
+        token_ids = unpack(column)
+        end = 0
+        for sequence_id, offset, num_tokens, finish in zip(
+            unpack(deltas.sequence_ids),
+            unpack(deltas.offsets),
+            unpack(deltas.counts),
+            unpack(deltas.finishes),
+            strict=True,
+        ):
+            start, end = end, end + num_tokens
+            sequence = sequences.get(sequence_id)
+            if sequence is None:  # cut at a stop string, aborted, or from before an outage
+                log.debug("executor %s, sequence %d: not open here", deltas.executor, sequence_id)
+                continue
+            sequence.seen_s = now_s
+            known = sequence.next_offset - offset
+            if known > 0:  # said again after a retraction
+                if known >= num_tokens and not finish:
+                    continue
+                start, offset = min(start + known, end), sequence.next_offset
+            elif known < 0:
+                self._lose(sequence, offset, column[ITEM_BYTES * start : ITEM_BYTES * end], finish)
+                continue
+            new = column[ITEM_BYTES * start : ITEM_BYTES * end]
+            self._write(sequence, offset, new, token_ids[start:end], finish)
+
+    def forget(self, request_id: str, attempt: int) -> None:
+        """The attempt was aborted: its executor says nothing more of it."""
+        sequence = self._requests.get(request_id)
+        if sequence is not None and sequence.opening.attempt <= attempt:
+            self._close(sequence)
+
+    def forget_all(self) -> None:
+        """Messages may have been lost: no text can be continued."""
+        self.outbox.clear()
+        self.aborts.clear()
+        for sequence in list(self._requests.values()):
+            self._close(sequence)
+        self._lives.clear()
+
+    def on_executor(self, presence: Presence, *, alive: bool) -> None:
+        """An executor died, or began another life: its sequences are gone."""
+        epoch, sequences = self._lives.get(presence.id, (presence.epoch, {}))
+        if not alive or epoch != presence.epoch:
+            for sequence in list(sequences.values()):
+                self._close(sequence)
+            self._lives.pop(presence.id, None)
+
+    def _life(self, executor: str, epoch: int) -> dict[int, Sequence]:
+        life = self._lives.get(executor)
+        if life is not None and life[0] == epoch:
+            return life[1]
+        for sequence in list(life[1].values()) if life else ():
+            self._close(sequence)
+        self._lives[executor] = (epoch, {})
+        return self._lives[executor][1]
+
+    def _open(self, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float) -> None:
+        known = self._requests.get(opening.request_id)
+        if known is not None and known.opening.attempt > opening.attempt:
+            return
+        if known is not None and known.opening.attempt == opening.attempt:
+            self._move(known, sequences, sequence_id, opening, now_s)
+            return
+        if known is not None:
+            self._close(known)
+        span = telemetry.span("detokenize", opening.trace, request=opening.request_id, attempt=opening.attempt)
+        sequence = Sequence(opening, self._factory, span)
+        sequence.seen_s = now_s
+        sequence.place = (sequences, sequence_id)
+        sequences[sequence_id] = self._requests[opening.request_id] = sequence
+        if sequence.is_stopped:  # the row that said so was lost
+            self._write(sequence, sequence.next_offset, b"", array("i"), Finish.NONE)
+        self._num_opened += 1
+        if self._num_opened % OPENINGS_PER_SWEEP == 0:
+            for idle in [s for s in self._requests.values() if now_s - s.seen_s > IDLE_S]:
+                self._close(idle)
+
+    def _move(
+        self, sequence: Sequence, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float
+    ) -> None:
+        """The request goes on as another sequence, after a retraction or on another executor.
+
+        Its state here is what replaying the output ids would give; only ids that we have not seen are worked in.
+        """
+        place, old_id = sequence.place
+        place.pop(old_id, None)
+        sequence.place = (sequences, sequence_id)
+        sequence.opening = opening
+        sequence.seen_s = now_s
+        sequences[sequence_id] = sequence
+        missed = unpack(opening.output_ids)[sequence.next_offset :]
+        if missed:
+            self._write(sequence, sequence.next_offset, pack(missed), missed, Finish.NONE)
+
+    def _write(self, sequence: Sequence, offset: int, column: bytes, token_ids: "array[int]", finish: int) -> None:
+        text = sequence.push(token_ids, finish)
+        opening = sequence.opening
+        if sequence.is_stopped:
+            if not finish:
+                abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop")
+                self.aborts.append((opening.scheduler, abort))
+            finish = Finish.STOP
+        self.outbox.add(opening, offset, column, text, finish)
+        if finish:
+            self._close(sequence)
+
+    def _lose(self, sequence: Sequence, offset: int, column: bytes, finish: int) -> None:
+        """Tokens before `offset` never came. The gateway sees the same gap in this row, and submits again."""
+        log.warning("%s: tokens %d to %d are missing", sequence.opening.request_id, sequence.next_offset, offset)
+        self.outbox.add(sequence.opening, offset, column, "", finish)
+        self._close(sequence)
+
+    def _close(self, sequence: Sequence) -> None:
+        sequences, sequence_id = sequence.place
+        sequences.pop(sequence_id, None)
+        self._requests.pop(sequence.opening.request_id, None)
+        sequence.span.set(tokens=sequence.next_offset, chars=sequence.num_chars)
+        sequence.span.end()

@@ -1,0 +1,71 @@
+"""The router on the bus."""
+
+import asyncio
+import logging
+
+import msgspec
+
+from services.router.policy import POLICIES
+from shared import subjects, telemetry
+from shared.errors import Internal, Unavailable, XylemError, refusal
+from shared.messages import Tokenized
+from shared.service import Service
+from shared.settings import RouterSettings
+
+log = logging.getLogger(__name__)
+
+
+class RouterService(Service[RouterSettings]):
+    """Passes each request on to the scheduler that the policy prefers, or to the next one if that is gone."""
+
+    kind = "router"
+    settings_type = RouterSettings
+
+    async def start(self) -> None:
+        self._policy = POLICIES["load"]()
+        self._in_hand: set[asyncio.Task[None]] = set()
+        await self.bus.answer(subjects.route(self.model), Tokenized, self._on_tokenized, queue=subjects.QUEUE)
+
+    async def drain(self) -> None:
+        await self.bus.leave(subjects.route(self.model))
+        await asyncio.gather(*self._in_hand)
+
+    async def _on_tokenized(self, tokenized: Tokenized) -> None:
+        task = self.spawn(self._route(tokenized), name=f"route {tokenized.request_id}")
+        self._in_hand.add(task)
+        task.add_done_callback(self._in_hand.discard)
+
+    async def _route(self, tokenized: Tokenized) -> None:
+        span = telemetry.span("route", tokenized.trace, request=tokenized.request_id, attempt=tokenized.attempt)
+        try:
+            onward = msgspec.structs.replace(tokenized, trace=span.trace)
+            scheduler = await self._hand_over(onward)
+            span.set(scheduler=scheduler)
+        except Exception as error:
+            if not isinstance(error, XylemError):
+                log.exception("routing %s failed", tokenized.request_id)
+            span.error(str(error))
+            await self._refuse(tokenized, error)
+        finally:
+            span.end()
+
+    async def _hand_over(self, tokenized: Tokenized) -> str:
+        """The scheduler that took the request. Raises Unavailable when none does."""
+        for scheduler in self._policy.choose(tokenized, self.directory.live("scheduler")):
+            try:
+                await self.bus.hand_over(subjects.submit(self.model, scheduler), tokenized)
+            except Unavailable as error:
+                log.warning("scheduler %s did not take %s: %s", scheduler, tokenized.request_id, error)
+            else:
+                return scheduler
+        raise Unavailable("no scheduler is there to take the request")
+
+    async def _refuse(self, tokenized: Tokenized, error: Exception) -> None:
+        known = error if isinstance(error, XylemError) else Internal("the request could not be routed")
+        try:
+            await self.bus.publish(
+                subjects.gateway(tokenized.gateway), refusal(known, tokenized.request_id, tokenized.attempt)
+            )
+        except XylemError as lost:
+            # The gateway's connection tells it of the outage.
+            log.warning("could not refuse %s: %s", tokenized.request_id, lost)

@@ -1,0 +1,105 @@
+"""The chat template of a model folder: messages to the text that the model was trained on."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from services.tokenizer.template_language import environment
+from shared.errors import InvalidRequest
+from shared.model_card import ModelError
+from shared.text_codec import TextCodec
+
+# Stands at the end of a message that is to be continued while it is rendered. The space shows whether the template
+# trims messages: it is gone then.
+_MARK = "\ue000continued here\ue001 "
+
+_RESERVED = ("messages", "tools")
+
+
+class ChatTemplate:
+    """The named templates of a model, of which 'default' and 'tool_use' mean something."""
+
+    def __init__(self, sources: dict[str, str], special_tokens: dict[str, str]) -> None:
+        """Raises ModelError when a template can't be compiled."""
+        language = environment()
+        self._special_tokens = special_tokens
+        self._templates: dict[str, jinja2.Template] = {}
+        for name, source in sources.items():
+            try:
+                self._templates[name] = language.from_string(source)
+            except jinja2.TemplateSyntaxError as error:
+                raise ModelError(f"the model's chat template {name!r}, line {error.lineno}: {error}") from None
+
+    @classmethod
+    def load(cls, codec: TextCodec) -> "ChatTemplate":
+        """chat_template.jinja and additional_chat_templates/, or what tokenizer_config.json has. Raises ModelError."""
+        return cls(_files(codec.folder) or _configured(codec.config.get("chat_template")), codec.special_tokens)
+
+    def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], arguments: dict[str, Any]) -> str:
+        """The prompt. arguments: variables for the template, add_generation_prompt and continue_final_message among
+        them. Raises InvalidRequest, with the template's own words if it refuses."""
+        for name in _RESERVED:
+            if name in arguments:
+                raise InvalidRequest(f"chat_template_kwargs can't set {name}", param="chat_template_kwargs")
+        variables = {"documents": None, **self._special_tokens, **arguments}
+        continued = bool(variables.pop("continue_final_message", False))
+        variables.setdefault("add_generation_prompt", not continued)
+        if not continued:
+            return self._render(messages, tools, variables)
+        if variables["add_generation_prompt"]:
+            raise InvalidRequest(
+                "continue_final_message and add_generation_prompt exclude one another", param="continue_final_message"
+            )
+        return self._continued(messages, tools, variables)
+
+    def _continued(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]) -> str:
+        """The prompt up to the end of the last message's content, with nothing that would close it."""
+        content = messages[-1].get("content")
+        if not isinstance(content, str):
+            raise InvalidRequest("continue_final_message: the last message has no content", param="messages")
+        marked = [*messages[:-1], {**messages[-1], "content": content + _MARK}]
+        before, mark, after = self._render(marked, tools, variables).rpartition(_MARK.rstrip())
+        if not mark or content.strip() not in before:
+            raise InvalidRequest(
+                "continue_final_message: the chat template does not show the last message", param="messages"
+            )
+        return before if after.startswith(" ") else before.rstrip()
+
+    def _render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]) -> str:
+        template = (self._templates.get("tool_use") if tools else None) or self._templates.get("default")
+        if template is None:
+            raise InvalidRequest("this model has no chat template; use /v1/completions with a prompt", param="messages")
+        try:
+            return template.render(messages=messages, tools=tools or None, **variables)
+        except jinja2.TemplateError as error:
+            raise InvalidRequest(f"the chat template refuses the messages: {error}", param="messages") from None
+        except Exception as error:  # a template may do anything with fields that it did not expect
+            raise InvalidRequest(
+                f"the chat template can't render the messages: {type(error).__name__}: {error}", param="messages"
+            ) from None
+
+
+def _files(folder: Path) -> dict[str, str]:
+    try:
+        sources = {p.stem: p.read_text("utf-8") for p in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
+        default = folder / "chat_template.jinja"
+        if default.exists():
+            sources["default"] = default.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"a chat template in {folder} can't be read: {error}") from None
+    return sources
+
+
+def _configured(value: Any) -> dict[str, str]:
+    match value:
+        case None:
+            return {}
+        case str():
+            return {"default": value}
+        case list() if all(isinstance(t, dict) and {"name", "template"} <= t.keys() for t in value):
+            return {str(t["name"]): str(t["template"]) for t in value}
+        case dict():
+            return {str(name): str(source) for name, source in value.items()}
+        case _:
+            raise ModelError("chat_template in tokenizer_config.json is neither a template nor a list of named ones")

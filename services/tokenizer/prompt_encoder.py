@@ -1,0 +1,121 @@
+"""From what a client sent to checked token ids. Pure; may run in several threads at once."""
+
+import msgspec
+
+from services.tokenizer.chat_messages import read_json, read_messages
+from services.tokenizer.chat_template import ChatTemplate
+from shared.columns import pack, unpack
+from shared.errors import ContextTooLong, InvalidRequest
+from shared.messages import Detokenize, Generate, Limits, Tokenize, Tokenized
+from shared.model_card import ModelCard, locate
+from shared.text_codec import TextCodec
+
+
+class PromptEncoder:
+    """The tokenizer, chat template and limits of one model. All methods raise InvalidRequest or a kind of it."""
+
+    def __init__(self, codec: TextCodec, template: ChatTemplate, *, context_length: int, vocab_size: int) -> None:
+        self._codec = codec
+        self._template = template
+        self._context_length = context_length
+        self._vocab_size = vocab_size
+        # A longer text can't fit: no token stands for more characters than the longest has.
+        self._max_chars = context_length * codec.longest_token_chars()
+
+    @classmethod
+    def load(cls, model: str) -> "PromptEncoder":
+        """Reads a model's folder. Raises ModelError."""
+        card = ModelCard.load(locate(model))
+        codec = TextCodec.load(card.path)
+        template = ChatTemplate.load(codec)
+        return cls(codec, template, context_length=card.context_length, vocab_size=card.vocab_size)
+
+    def request(self, generate: Generate, trace: str) -> Tokenized:
+        """The request with its ids, and max_tokens filled in."""
+        if generate.token_ids is not None:
+            prompt_ids = list(unpack(generate.token_ids))
+            self._check_ids(prompt_ids, "prompt")
+        else:
+            prompt_ids = self._ids(generate, add_special_tokens=True)
+        param = "prompt" if generate.messages is None else "messages"
+        if not prompt_ids:
+            raise InvalidRequest("the prompt is empty", param=param)
+        return Tokenized(
+            request_id=generate.request_id,
+            attempt=generate.attempt,
+            gateway=generate.gateway,
+            detokenizer=generate.detokenizer,
+            prompt_ids=pack(prompt_ids),
+            output_ids=generate.output_ids,
+            sampling=generate.sampling,
+            limits=self._limits(generate.limits, len(prompt_ids), param),
+            salt=generate.salt,
+            priority=generate.priority,
+            deadline_s=generate.deadline_s,
+            trace=trace,
+        )
+
+    def tokenize(self, question: Tokenize) -> list[int]:
+        """The ids of a text or of chat messages, of any length."""
+        return self._ids(question, add_special_tokens=question.add_special_tokens, bounded=False)
+
+    def detokenize(self, question: Detokenize) -> str:
+        """The text of token ids, special tokens included."""
+        token_ids = list(unpack(question.token_ids))
+        self._check_ids(token_ids, "tokens")
+        return self._codec.decode(token_ids, skip_special_tokens=False)
+
+    def _ids(self, source: Generate | Tokenize, *, add_special_tokens: bool, bounded: bool = True) -> list[int]:
+        if source.messages is None:
+            param, text = "prompt", source.prompt or ""
+        else:
+            param, text = "messages", self._rendered(source, source.messages)
+            add_special_tokens = False  # the template writes them
+        if bounded and len(text) > self._max_chars:
+            raise ContextTooLong(
+                f"the prompt has {len(text)} characters, which is more than the model's context of"
+                f" {self._context_length} tokens can hold",
+                param=param,
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"the text has half of a surrogate pair at character {error.start}", param=param
+            ) from None
+        ids = self._codec.encode(text, add_special_tokens=add_special_tokens)
+        self._check_ids(ids, param)
+        return ids
+
+    def _rendered(self, source: Generate | Tokenize, messages: bytes) -> str:
+        tools = read_json(source.tools, "tools", list) if source.tools else []
+        arguments = (
+            read_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
+        )
+        return self._template.render(read_messages(messages), tools, arguments)
+
+    def _check_ids(self, token_ids: list[int], param: str) -> None:
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self._vocab_size:
+            wrong = next(token_id for token_id in token_ids if not 0 <= token_id < self._vocab_size)
+            raise InvalidRequest(
+                f"{param}: token id {wrong} is outside the model's vocabulary of {self._vocab_size}", param=param
+            )
+
+    def _limits(self, limits: Limits, num_prompt_tokens: int, param: str) -> Limits:
+        """With max_tokens as a number that fits: of -1, the rest of the context."""
+        room = self._context_length - num_prompt_tokens
+        if room < 1:
+            raise ContextTooLong(
+                f"the prompt has {num_prompt_tokens} tokens, but the model's context is {self._context_length} tokens,"
+                " the answer included",
+                param=param,
+            )
+        if limits.max_tokens < 0:
+            return msgspec.structs.replace(limits, max_tokens=room)
+        if limits.max_tokens > room:
+            raise ContextTooLong(
+                f"the prompt has {num_prompt_tokens} tokens and max_tokens is {limits.max_tokens}, together more than"
+                f" the model's context of {self._context_length} tokens",
+                param="max_tokens",
+            )
+        return limits

@@ -1,0 +1,164 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.detokenizer.service import DetokenizerService
+from shared import subjects
+from shared.bus import Bus
+from shared.columns import pack, unpack
+from shared.messages import Abort, Control, ControlReply, Finish, Opening, Presence, TextDeltas, TokenDeltas
+from shared.service import StartupError, running
+from shared.settings import DetokenizerSettings
+from shared.text_codec import TextCodec
+from tests import tokenizer_kinds as kinds
+
+MODEL = "detok-test"
+
+
+def make(nats_url: str, folder: Path, name: str = "d1") -> DetokenizerService:
+    return DetokenizerService(
+        DetokenizerSettings(
+            nats_url=nats_url, model=str(folder), served_name=MODEL, id=name, heartbeat_s=0.05, drain_s=5
+        )
+    )
+
+
+@pytest.fixture
+async def service(nats_url: str, tmp_path: Path) -> AsyncIterator[DetokenizerService]:
+    made = make(nats_url, kinds.write_model(tmp_path / "model", kinds.byte_level()))
+    async with running(made):
+        yield made
+
+
+class Gateway:
+    """What arrives for one gateway and at one scheduler."""
+
+    def __init__(self) -> None:
+        self.deltas: asyncio.Queue[TextDeltas] = asyncio.Queue()
+        self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
+
+    async def open(self, bus: Bus, name: str) -> None:
+        await bus.listen(subjects.gateway(name), TextDeltas, self.deltas.put)
+        await bus.listen(subjects.abort(MODEL, "s"), Abort, self.aborts.put)
+        await bus.barrier()
+
+    async def rows(self, until_finish: int) -> list[tuple[str, str, int]]:
+        """(request, text, finish) of each row, up to so many finished requests."""
+        rows: list[tuple[str, str, int]] = []
+        async with asyncio.timeout(5):
+            while sum(1 for row in rows if row[2]) < until_finish:
+                deltas = await self.deltas.get()
+                rows += zip(deltas.request_ids, deltas.texts, unpack(deltas.finishes), strict=True)
+        return rows
+
+
+def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, Opening]) -> TokenDeltas:
+    ids, offsets, tokens, finishes = zip(*rows, strict=True)
+    return TokenDeltas(
+        executor="e",
+        epoch=1,
+        sequence_ids=pack(ids),
+        offsets=pack(offsets),
+        counts=pack([1] * len(rows)),
+        token_ids=pack(tokens),
+        finishes=pack(finishes),
+        openings=openings,
+    )
+
+
+def opening(request: str, gateway: str, **more: Any) -> Opening:
+    return Opening(
+        request_id=request, attempt=0, gateway=gateway, scheduler="s", num_prompt_tokens=1, num_cached_tokens=0, **more
+    )
+
+
+async def check(bus: Bus, name: str = "d1") -> Any:
+    reply = await bus.request(subjects.control("detokenizer", name), Control(command="check"), ControlReply)
+    return json.loads(reply.detail)
+
+
+async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, codec: TextCodec) -> None:
+    gateway = Gateway()
+    await gateway.open(bus, "tokens-in")
+    texts = {"a": "héllo 🙂 there", "b": "the END of it, and more"}
+    ids = [codec.encode(text, add_special_tokens=False) for text in texts.values()]
+    first = ((1, opening("a", "tokens-in")), (2, opening("b", "tokens-in", stop=("END",))))
+    for offset in range(max(map(len, ids))):
+        rows = [
+            (number, offset, of[offset], Finish.LENGTH if offset == len(of) - 1 else Finish.NONE)
+            for number, of in enumerate(ids, start=1)
+            if offset < len(of)
+        ]
+        await bus.publish(subjects.detokenizer(MODEL, "d1"), step(rows, *first))
+        first = ()
+    rows = await gateway.rows(until_finish=2)
+    assert "".join(text for request, text, _ in rows if request == "a") == texts["a"]
+    assert "".join(text for request, text, _ in rows if request == "b") == "the "
+    assert [(request, finish) for request, _, finish in rows if finish] == [
+        ("b", Finish.STOP),
+        ("a", Finish.LENGTH),
+    ] or ([(request, finish) for request, _, finish in rows if finish] == [("a", Finish.LENGTH), ("b", Finish.STOP)])
+    async with asyncio.timeout(5):
+        assert await gateway.aborts.get() == Abort(request_id="b", attempt=0, reason="stop")
+    assert await check(bus) == {"open_sequences": 0}
+
+
+async def test_an_abort_to_any_scheduler_frees_the_state(service: DetokenizerService, bus: Bus) -> None:
+    gateway = Gateway()
+    await gateway.open(bus, "aborting")
+    for number, subject in enumerate([subjects.abort(MODEL, "s2"), subjects.abort_any(MODEL)]):
+        request = f"gone{number}"
+        await bus.publish(
+            subjects.detokenizer(MODEL, "d1"), step([(number, 0, 70, 0)], (number, opening(request, "aborting")))
+        )
+        async with asyncio.timeout(5):
+            await gateway.deltas.get()
+        assert await check(bus) == {"open_sequences": 1}
+        await bus.publish(subject, Abort(request_id=request, attempt=0))
+        await bus.barrier()
+        async with asyncio.timeout(5):
+            while await check(bus) != {"open_sequences": 0}:
+                pass  # each check is a round trip
+
+
+async def test_states_of_a_dead_executor_are_dropped(service: DetokenizerService, bus: Bus) -> None:
+    alive = Presence(kind="executor", id="e", epoch=1, model=MODEL)
+    await bus.publish(subjects.presence("executor", "e"), alive)
+    await bus.publish(subjects.detokenizer(MODEL, "d1"), step([(1, 0, 70, 0)], (1, opening("r", "nobody"))))
+    async with asyncio.timeout(10):
+        while await check(bus) != {"open_sequences": 0}:  # three missed heartbeats later
+            pass
+
+
+async def test_drain_finishes_what_runs(nats_url: str, tmp_path: Path, bus: Bus) -> None:
+    made = make(nats_url, kinds.write_model(tmp_path / "model", kinds.byte_level()), "draining")
+    gateway = Gateway()
+    await gateway.open(bus, "draining")
+    subject = subjects.detokenizer(MODEL, "draining")
+    async with asyncio.timeout(10):
+        async with running(made):
+            await bus.publish(subject, step([(1, 0, 70, 0)], (1, opening("r", "draining"))))
+            await gateway.deltas.get()
+            states: asyncio.Queue[str] = asyncio.Queue()
+
+            async def on_presence(presence: Presence) -> None:
+                states.put_nowait(presence.state)
+                if presence.state == "draining" and not made._transcriber.outbox._rows:
+                    await bus.publish(subject, step([(1, 1, 70, Finish.LENGTH)]))
+
+            await bus.listen(subjects.presence("detokenizer", "draining"), Presence, on_presence)
+            await bus.barrier()
+        assert [row[2] for row in await gateway.rows(until_finish=1)] == [Finish.LENGTH]
+
+
+async def test_a_model_without_tokenizer_is_a_clear_error(nats_url: str, tmp_path: Path) -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running(make(nats_url, tmp_path, "broken")):
+            pass
+    (error,) = caught.value.exceptions
+    assert isinstance(error, StartupError)
+    assert "tokenizer.json is missing" in str(error)

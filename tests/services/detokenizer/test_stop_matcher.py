@@ -1,0 +1,63 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.detokenizer.stop_matcher import StopMatcher
+
+
+def run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
+    matcher = StopMatcher(stops)
+    text = "".join(matcher.push(piece) for piece in pieces)
+    return text + matcher.flush(), matcher.found
+
+
+def first_complete(stops: list[str], text: str) -> tuple[str, bool]:
+    """The definition, character by character."""
+    for end in range(len(text) + 1):
+        starts = [end - len(stop) for stop in stops if stop and text[:end].endswith(stop)]
+        if starts:
+            return text[: min(starts)], True
+    return text, False
+
+
+@given(
+    stops=st.lists(st.text(alphabet="abc", max_size=4), max_size=4),
+    pieces=st.lists(st.text(alphabet="abc", max_size=5), max_size=12),
+)
+def test_any_split_gives_what_the_definition_gives(stops: list[str], pieces: list[str]) -> None:
+    assert run(stops, pieces) == first_complete(stops, "".join(pieces))
+
+
+@given(
+    stops=st.lists(st.text(alphabet="ab", min_size=1, max_size=4), max_size=3), text=st.text(alphabet="ab", max_size=20)
+)
+def test_no_more_is_held_back_than_may_become_a_stop_string(stops: list[str], text: str) -> None:
+    matcher = StopMatcher(stops)
+    given_out = "".join(matcher.push(char) for char in text)
+    if not matcher.found:
+        held = text[len(given_out) :]
+        assert not held or any(stop.startswith(held) and stop != held for stop in stops)
+
+
+@pytest.mark.parametrize(
+    ("stops", "pieces", "text", "found"),
+    [
+        (["END"], ["some E", "N", "D more"], "some ", True),
+        (["END"], ["some E", "N"], "some EN", False),
+        (["END"], ["some E", "NX", "END"], "some ENX", True),
+        (["\n\n"], ["a\n", "b\n", "\nc"], "a\nb", True),
+        (["abcd", "bc"], ["abcd"], "a", True),  # "bc" is complete first
+        (["abc", "bc"], ["xabc"], "x", True),  # both with the same character: the longer begins first
+        ([], ["a", "b"], "ab", False),
+        ([""], ["a"], "a", False),
+    ],
+)
+def test_cases(stops: list[str], pieces: list[str], text: str, found: bool) -> None:
+    assert run(stops, pieces) == (text, found)
+
+
+def test_nothing_comes_after_a_match() -> None:
+    matcher = StopMatcher(["x"])
+    assert matcher.push("ax") == "a"
+    assert matcher.push("b") == ""
+    assert matcher.flush() == ""

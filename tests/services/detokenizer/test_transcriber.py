@@ -1,0 +1,240 @@
+from collections import defaultdict
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.detokenizer.decoders import decoder_factory
+from services.detokenizer.transcriber import IDLE_S, OPENINGS_PER_SWEEP, Transcriber
+from shared.columns import pack, unpack
+from shared.messages import Abort, Finish, Opening, Presence, TokenDeltas
+from shared.text_codec import TextCodec
+
+Row = tuple[int, int, list[int], int]  # sequence id, offset, token ids, finish
+TEXT = "héllo wörld, 你好 🙂 the END of it"
+
+
+@pytest.fixture
+def transcriber(codec: TextCodec) -> Transcriber:
+    return Transcriber(decoder_factory(codec))
+
+
+def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = None, **more: Any) -> Opening:
+    return Opening(
+        request_id=request,
+        attempt=attempt,
+        gateway=more.pop("gateway", "g"),
+        scheduler="s",
+        num_prompt_tokens=7,
+        num_cached_tokens=3,
+        output_ids=pack(output or []),
+        **more,
+    )
+
+
+def deltas(rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1) -> TokenDeltas:
+    return TokenDeltas(
+        executor=executor,
+        epoch=epoch,
+        sequence_ids=pack(row[0] for row in rows),
+        offsets=pack(row[1] for row in rows),
+        counts=pack(len(row[2]) for row in rows),
+        token_ids=pack(token for row in rows for token in row[2]),
+        finishes=pack(row[3] for row in rows),
+        openings=openings,
+    )
+
+
+def sent(transcriber: Transcriber) -> dict[str, list[tuple[int, int, list[int], str, int]]]:
+    """Rows by request: attempt, offset, ids, text, finish. Empties the outbox."""
+    rows = defaultdict(list)
+    for _, message in transcriber.outbox.take("d"):
+        ids = list(unpack(message.token_ids))
+        for request, attempt, offset, num_tokens, text, finish, prompt, cached in zip(
+            message.request_ids,
+            unpack(message.attempts),
+            unpack(message.offsets),
+            unpack(message.counts),
+            message.texts,
+            unpack(message.finishes),
+            unpack(message.num_prompt_tokens),
+            unpack(message.num_cached_tokens),
+            strict=True,
+        ):
+            assert (prompt, cached) == (7, 3)
+            rows[request].append((attempt, offset, ids[:num_tokens], text, finish))
+            del ids[:num_tokens]
+        assert not ids
+    return dict(rows)
+
+
+def text_of(rows: list[tuple[int, int, list[int], str, int]]) -> str:
+    return "".join(row[3] for row in rows)
+
+
+def test_rows_of_several_requests_and_gateways(codec: TextCodec, transcriber: Transcriber) -> None:
+    a, b = codec.encode("hello", add_special_tokens=False), codec.encode("world", add_special_tokens=False)
+    transcriber.take(
+        deltas(
+            [(1, 0, a, 0), (2, 0, b, Finish.LENGTH)], (1, opening("a", gateway="g1")), (2, opening("b", gateway="g2"))
+        ),
+        0,
+    )
+    messages = dict(transcriber.outbox.take("d"))
+    assert {gateway: message.request_ids for gateway, message in messages.items()} == {"g1": ("a",), "g2": ("b",)}
+    assert messages["g2"].detokenizer == "d"
+    assert messages["g2"].texts == ("world",)
+    assert unpack(messages["g2"].finishes).tolist() == [Finish.LENGTH]
+    assert transcriber.num_open == 1
+
+
+def test_what_piled_up_leaves_as_one_message_in_order(codec: TextCodec, transcriber: Transcriber) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:1], 0)], (1, opening())), 0)
+    for offset in range(1, len(ids)):
+        transcriber.take(deltas([(1, offset, ids[offset : offset + 1], 0)]), 0)
+    ((_, message),) = transcriber.outbox.take("d")
+    assert unpack(message.offsets).tolist() == list(range(len(ids)))
+    assert "".join(message.texts) == TEXT
+
+
+def test_the_token_that_ends_a_sequence_is_not_rendered(codec: TextCodec, transcriber: Transcriber) -> None:
+    ids = codec.encode("the x", add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids, Finish.STOP)], (1, opening())), 0)
+    assert sent(transcriber)["r"] == [(0, 0, ids, codec.decode(ids[:-1], skip_special_tokens=True), Finish.STOP)]
+
+
+def test_held_back_text_comes_with_the_end(codec: TextCodec, transcriber: Transcriber) -> None:
+    ids = codec.encode("say EN", add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids, 0)], (1, opening(stop=("END",)))), 0)
+    assert text_of(sent(transcriber)["r"]) == "say "
+    transcriber.take(deltas([(1, len(ids), codec.encode("!", add_special_tokens=False), Finish.LENGTH)]), 0)
+    assert text_of(sent(transcriber)["r"]) == "EN!"
+
+
+@given(cuts=st.sets(st.integers(1, 60)), stop=st.sampled_from(["END", "好", "o w", "🙂 t", "absent"]))
+def test_stop_strings_cut_the_text_whatever_the_split(codec: TextCodec, cuts: set[int], stop: str) -> None:
+    transcriber = Transcriber(decoder_factory(codec))
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    borders = sorted({0, len(ids)} | {cut for cut in cuts if cut < len(ids)})
+    first = [(1, opening(stop=(stop,)))]
+    for start, end in pairwise(borders):
+        finish = Finish.LENGTH if end == len(ids) else Finish.NONE
+        transcriber.take(deltas([(1, start, ids[start:end], finish)], *first), 0)
+        first = []
+    rows = sent(transcriber)["r"]
+    assert text_of(rows) == TEXT.split(stop)[0]
+    assert [row[4] for row in rows if row[4]] == [Finish.STOP if stop in TEXT else Finish.LENGTH]
+    assert transcriber.num_open == 0
+    assert all(abort == ("s", Abort(request_id="r", attempt=0, reason="stop")) for abort in transcriber.aborts)
+    ended_early = stop in TEXT and sum(len(row[2]) for row in rows) < len(ids)
+    assert len(transcriber.aborts) <= 1
+    assert transcriber.aborts or not ended_early
+
+
+@given(cut=st.integers(0, 60), stop=st.sampled_from([(), ("of",), ("好 ",)]))
+def test_a_new_attempt_goes_on_where_the_last_one_ended(codec: TextCodec, cut: int, stop: tuple[str, ...]) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    cut = min(cut, len(ids))
+    first = Transcriber(decoder_factory(codec))
+    first.take(deltas([(1, 0, ids[:cut], 0)], (1, opening(stop=stop))), 0)
+    before = sent(first)["r"]
+    if before[-1][4]:
+        return  # the stop string was in the first part
+    second = Transcriber(decoder_factory(codec))
+    second.take(deltas([(9, cut, ids[cut:], Finish.LENGTH)], (9, opening(attempt=1, output=ids[:cut], stop=stop))), 0)
+    after = sent(second)["r"]
+    assert after[0][:2] == (1, cut)
+    assert text_of(before) + text_of(after) == (TEXT.split(stop[0])[0] if stop else TEXT)
+
+
+@given(seen=st.integers(0, 40), replayed=st.integers(0, 40))
+def test_a_readmitted_request_gets_what_was_not_given_out(codec: TextCodec, seen: int, replayed: int) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    seen, replayed = min(seen, len(ids) - 1), min(replayed, len(ids) - 1)
+    transcriber = Transcriber(decoder_factory(codec))
+    transcriber.take(deltas([(1, 0, ids[:seen], 0)], (1, opening())), 0)
+    readmitted = (5, opening(output=ids[:replayed]))
+    transcriber.take(deltas([(5, replayed, ids[replayed : replayed + 1], 0)], readmitted, executor="other"), 0)
+    transcriber.take(deltas([(1, seen, ids[seen : seen + 1], 0)]), 0)  # the old sequence is nobody's any more
+    for offset in range(replayed + 1, len(ids)):
+        transcriber.take(deltas([(5, offset, ids[offset : offset + 1], 0)], executor="other"), 0)
+    rows = sent(transcriber)["r"]
+    assert text_of(rows) == TEXT
+    assert [token for row in rows for token in row[2]] == ids
+    assert [row[1] for row in rows] == [sum(len(r[2]) for r in rows[:i]) for i in range(len(rows))]
+    assert transcriber.num_open == 1
+
+
+def test_a_gap_is_shown_to_the_gateway_and_ends_the_sequence(codec: TextCodec, transcriber: Transcriber) -> None:
+    ids = codec.encode("hello", add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:1], 0)], (1, opening())), 0)
+    transcriber.take(deltas([(1, 3, ids[3:4], 0)]), 0)
+    transcriber.take(deltas([(1, 4, ids[4:5], 0)]), 0)
+    assert [(row[1], row[3]) for row in sent(transcriber)["r"]][1:] == [(3, "")]
+    assert transcriber.num_open == 0
+
+
+def test_rows_without_an_opening_are_ignored(transcriber: Transcriber) -> None:
+    transcriber.take(deltas([(1, 5, [70], 0)]), 0)
+    assert sent(transcriber) == {}
+
+
+def test_a_younger_attempt_replaces_an_older_and_not_the_other_way_round(transcriber: Transcriber) -> None:
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening(attempt=1))), 0)
+    transcriber.take(deltas([(2, 0, [70], 0)], (2, opening(attempt=0))), 0)
+    assert [row[0] for row in sent(transcriber)["r"]] == [1]
+    transcriber.take(deltas([(3, 0, [70], 0), (1, 1, [70], 0)], (3, opening(attempt=2))), 0)
+    assert [row[0] for row in sent(transcriber)["r"]] == [2]
+    assert transcriber.num_open == 1
+
+
+def test_a_replay_that_meets_the_stop_string_ends_at_once(codec: TextCodec, transcriber: Transcriber) -> None:
+    ids = codec.encode("hello", add_special_tokens=False)
+    transcriber.take(deltas([(1, len(ids), [70], 0)], (1, opening(output=ids, stop=("ll",)))), 0)
+    assert sent(transcriber)["r"] == [(0, len(ids), [], "", Finish.STOP)]
+    assert len(transcriber.aborts) == 1
+
+
+def presence(executor: str, epoch: int) -> Presence:
+    return Presence(kind="executor", id=executor, epoch=epoch, model="m")
+
+
+def test_states_end_with_their_executor(transcriber: Transcriber) -> None:
+    for executor in ("e", "f"):
+        transcriber.take(deltas([(1, 0, [70], 0)], (1, opening(executor)), executor=executor), 0)
+    transcriber.on_executor(presence("e", 1), alive=True)
+    assert transcriber.num_open == 2
+    transcriber.on_executor(presence("e", 1), alive=False)
+    transcriber.on_executor(presence("unknown", 1), alive=False)
+    assert transcriber.num_open == 1
+    transcriber.on_executor(presence("f", 2), alive=True)
+    assert transcriber.num_open == 0
+
+
+def test_a_new_epoch_of_an_executor_shows_in_its_messages_too(transcriber: Transcriber) -> None:
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening("a"))), 0)
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening("b")), epoch=2), 0)
+    assert transcriber.num_open == 1
+
+
+def test_aborted_and_lost_sequences_are_forgotten(transcriber: Transcriber) -> None:
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening(attempt=1))), 0)
+    transcriber.forget("r", 0)
+    transcriber.forget("other", 3)
+    assert transcriber.num_open == 1
+    transcriber.forget("r", 1)
+    assert transcriber.num_open == 0
+    transcriber.take(deltas([(2, 0, [70], 0)], (2, opening())), 0)
+    transcriber.forget_all()
+    assert (transcriber.num_open, sent(transcriber)) == (0, {})
+
+
+def test_silent_sequences_do_not_pile_up(transcriber: Transcriber) -> None:
+    for number in range(OPENINGS_PER_SWEEP - 1):
+        transcriber.take(deltas([(number, 0, [70], 0)], (number, opening(f"r{number}"))), 0)
+    transcriber.take(deltas([(0, 1, [70], 0)]), IDLE_S)
+    transcriber.take(deltas([(5000, 0, [70], 0)], (5000, opening("last"))), IDLE_S + 1)
+    assert transcriber.num_open == 2

@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, processors
+
+from services.tokenizer.prompt_encoder import PromptEncoder
+from shared.columns import pack, unpack
+from shared.errors import ContextTooLong, InvalidRequest
+from shared.messages import Detokenize, Generate, Limits, Sampling, Tokenize
+from tests import tokenizer_kinds as kinds
+
+TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ tail }}{% endfor %}"
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> PromptEncoder:
+    tokenizer = Tokenizer.from_str(kinds.byte_level().to_str())
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    folder = kinds.write_model(
+        tmp_path_factory.mktemp("model"),
+        tokenizer,
+        context_length=64,
+        vocab_size=500,
+        bos_token="<s>",
+        chat_template=TEMPLATE,
+    )
+    return PromptEncoder.load(str(folder))
+
+
+def generate(**fields: Any) -> Generate:
+    return Generate(request_id="r", attempt=2, gateway="g", detokenizer="d", **fields)
+
+
+def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
+    given = generate(
+        prompt="the quick",
+        output_ids=pack([7, 8]),
+        sampling=Sampling(temperature=0.5, seed=3),
+        limits=Limits(max_tokens=5, ignore_eos=True, stop=("x",), stop_token_ids=pack([4])),
+        salt="tenant",
+        priority=3,
+        deadline_s=9.5,
+        trace="theirs",
+    )
+    done = encoder.request(given, "mine")
+    for name in (
+        "request_id",
+        "attempt",
+        "gateway",
+        "detokenizer",
+        "output_ids",
+        "sampling",
+        "limits",
+        "salt",
+        "priority",
+    ):
+        assert getattr(done, name) == getattr(given, name)
+    assert (done.deadline_s, done.trace) == (9.5, "mine")
+
+
+def test_plain_prompts_get_special_tokens_and_templates_write_their_own(encoder: PromptEncoder) -> None:
+    plain = unpack(encoder.request(generate(prompt="the"), "").prompt_ids).tolist()
+    assert plain[0] == 0
+    messages = json.dumps([{"role": "user", "content": "the"}]).encode()
+    assert unpack(encoder.request(generate(messages=messages), "").prompt_ids).tolist() == plain
+    tailed = generate(messages=messages, template_arguments=b'{"tail": "the"}')
+    assert unpack(encoder.request(tailed, "").prompt_ids).tolist() == plain + plain[1:]
+    assert encoder.tokenize(Tokenize(prompt="the")) == plain
+    assert encoder.tokenize(Tokenize(prompt="the", add_special_tokens=False)) == plain[1:]
+    assert encoder.tokenize(Tokenize(messages=messages)) == plain
+
+
+def test_token_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
+    assert encoder.request(generate(token_ids=pack([3, 499])), "").prompt_ids == pack([3, 499])
+
+
+@pytest.mark.parametrize(("wanted", "got"), [(-1, 54), (54, 54), (1, 1), (0, 0)])
+def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
+    done = encoder.request(generate(token_ids=pack([1] * 10), limits=Limits(max_tokens=wanted, stop=("s",))), "")
+    assert done.limits == Limits(max_tokens=got, stop=("s",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "param", "words"),
+    [
+        ({"token_ids": pack([1, 500])}, InvalidRequest, "prompt", ["prompt", "500"]),
+        ({"token_ids": pack([-1])}, InvalidRequest, "prompt", ["prompt", "-1"]),
+        ({"token_ids": b""}, InvalidRequest, "prompt", ["empty"]),
+        ({"token_ids": pack([1] * 64)}, ContextTooLong, "prompt", ["context", "64"]),
+        ({"prompt": "the " * 80}, ContextTooLong, "prompt", ["context", "64"]),
+        ({"prompt": "word " * 400_000}, ContextTooLong, "prompt", ["context", "64", "2000000"]),
+        ({"prompt": "the", "limits": Limits(max_tokens=63)}, ContextTooLong, "max_tokens", ["context", "63", "64"]),
+        ({"messages": b'[{"role": "user", "content": "\\ud83d x"}]'}, InvalidRequest, "messages", ["surrogate"]),
+        ({"messages": b"[]"}, InvalidRequest, "messages", ["empty"]),
+        ({"messages": b"[{"}, InvalidRequest, "messages", ["JSON"]),
+        ({"messages": b'[{"role": "user", "content": "x"}]', "tools": b"{}"}, InvalidRequest, "tools", ["list"]),
+        (
+            {"messages": b'[{"role": "user", "content": "x"}]', "template_arguments": b"[]"},
+            InvalidRequest,
+            "chat_template_kwargs",
+            ["object"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_refused(encoder: PromptEncoder, fields: Any, error: type, param: str, words: list[str]) -> None:
+    with pytest.raises(error) as caught:
+        encoder.request(generate(**fields), "")
+    assert type(caught.value) is error
+    assert caught.value.param == param
+    assert all(word in caught.value.message for word in words), caught.value.message
+
+
+def test_an_empty_prompt_without_special_tokens(tmp_path: Path) -> None:
+    bare = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level())))
+    with pytest.raises(InvalidRequest, match="empty"):
+        bare.request(generate(prompt=""), "")
+
+
+def test_tokens_that_the_model_has_no_weights_for_are_refused(tmp_path: Path) -> None:
+    small = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level(), vocab_size=20)))
+    with pytest.raises(InvalidRequest, match="outside the model's vocabulary of 20"):
+        small.request(generate(prompt="hello"), "")
+
+
+def test_questions_may_be_longer_than_the_context(encoder: PromptEncoder) -> None:
+    text = "héllo wörld 你好 🙂 \n\t x" * 100
+    ids = encoder.tokenize(Tokenize(prompt=text))
+    assert encoder.detokenize(Detokenize(token_ids=pack(ids))) == "<s>" + text
+
+
+def test_token_ids_to_detokenize_are_checked(encoder: PromptEncoder) -> None:
+    with pytest.raises(InvalidRequest, match="tokens: token id 500") as caught:
+        encoder.detokenize(Detokenize(token_ids=pack([500])))
+    assert caught.value.param == "tokens"
