@@ -30,14 +30,14 @@ LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
 
 
 @contextmanager
-def process(*command: str, **environment: str) -> "Iterator[subprocess.Popen[str]]":
-    """A child that is ended with SIGTERM, its log in the temporary folder."""
+def process(*command: str, talks: bool = False, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    """A child that is ended with SIGTERM, its log in the temporary folder. talks: its stdout is read here."""
     descriptor, _ = tempfile.mkstemp(prefix=f"{command[0]}-", suffix=".log")
     child = subprocess.Popen(
         [sys.executable, "-m", *command],
         env={**os.environ, **environment},
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.PIPE if talks else descriptor,
         stderr=descriptor,
         text=True,
     )
@@ -51,7 +51,7 @@ def process(*command: str, **environment: str) -> "Iterator[subprocess.Popen[str
 
 @contextmanager
 def bare_loop(model: str, dtype: str) -> "Iterator[subprocess.Popen[str]]":
-    with process("benchmarks.in_process", "--model", model, "--dtype", dtype) as child:
+    with process("benchmarks.in_process", "--model", model, "--dtype", dtype, talks=True) as child:
         assert child.stdout is not None
         if child.stdout.readline().strip() != "ready":
             raise RuntimeError("the in-process executor did not start")

@@ -8,7 +8,6 @@ import itertools
 import json
 import sys
 import time
-from pathlib import Path
 
 import torch
 
@@ -51,7 +50,7 @@ def main() -> None:
     parser.add_argument("--kv-bytes", type=int, default=512 << 20)
     parser.add_argument("--token-budget", type=int, default=512)
     arguments = parser.parse_args()
-    card = ModelCard.load(locate(arguments.model) if not Path(arguments.model).is_dir() else Path(arguments.model))
+    card = ModelCard.load(locate(arguments.model))
     runner = Runner(
         card,
         device="cpu",
