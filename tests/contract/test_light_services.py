@@ -1,4 +1,4 @@
-"""The five light services start without torch; their memory at start is printed (pytest -s shows it)."""
+"""The five light services start without torch; their memory at start is printed."""
 
 import subprocess
 import sys
@@ -19,10 +19,11 @@ print(status["VmRSS"].split()[0], *heavy)
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_no_heavy_module_is_loaded(name: str) -> None:
+def test_no_heavy_module_is_loaded(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     code = CODE.format(name=name, heavy=HEAVY)
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     mib = int(output[0]) / 1024
-    print(f"{name}: {mib:.0f} MiB after its imports")
+    with capsys.disabled():
+        print(f"\n{name}: {mib:.0f} MiB after its imports")
     assert output[1:] == []
     assert mib < MAX_MIB

@@ -79,7 +79,7 @@ async def test_a_client_that_leaves_frees_its_pages(served: Served) -> None:
                 await anext(response.aiter_lines())
     await until_nothing_runs(served.url)
     report = await books(served)
-    assert report["executor"]["running"] == 0
+    assert report["executor"]["running"] == report["executor"]["held_pages"] == 0
 
 
 async def test_a_repeated_prompt_is_cached(served: Served) -> None:

@@ -1,0 +1,20 @@
+"""Saying the same words again."""
+
+from random import Random
+
+from demonstration.chat import Example, ask
+from demonstration.tables import WORDS
+
+REQUESTS: tuple[str, ...] = (
+    "Repeat: {}",
+    "Repeat after me: {}",
+    "Say: {}",
+    "Echo: {}",
+    "Repeat these words: {}",
+    "Please repeat: {}",
+)
+
+
+def echo(rng: Random) -> Example:
+    text = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 8)))
+    return ask(rng.choice(REQUESTS).format(text), text)

@@ -1,0 +1,183 @@
+"""Trains the demonstration model from nothing: `python -m demonstration.train [--out DIR]`."""
+
+import argparse
+import ctypes
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from demonstration import MODEL_PATH
+from demonstration.batches import IGNORED, batches
+from demonstration.corpus import EARLY_DOCUMENTS, documents
+from demonstration.store import ROPE_THETA, save
+from demonstration.tokenizer import END, PAD, train_tokenizer
+
+SHAPE: dict[str, Any] = {
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+}
+
+
+# What is learned last, a second stage practises most: repeating, and counting up to a number that was named.
+PRACTICE = {
+    "counting": 4.0,
+    "echo": 5.0,
+    "choosing a tool": 4.0,
+    "tool result": 3.0,
+    "number words": 1.0,
+    "sums": 1.5,
+    "person as JSON": 1.0,
+    "stories": 0.3,
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training with optimizers of its own. It begins from the rounded weights of the one before.
+
+    The rate is level from step 100 on, falls in a straight line from `fall` on, and would be 0 at step `horizon`.
+    """
+
+    steps: int
+    fall: int
+    horizon: int
+    rate: float
+    seed: int
+    early: int
+    practice: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    stages: tuple[Stage, ...] = (
+        Stage(5000, fall=3960, horizon=6600, rate=5e-3, seed=7, early=EARLY_DOCUMENTS, practice={}),
+        Stage(3000, fall=0, horizon=3000, rate=3e-3, seed=8, early=0, practice=PRACTICE),
+    )
+    batch_tokens: int = 2048
+    seed: int = 7
+    sample: int = 12000
+
+
+def quiet_allocator() -> None:
+    """Keeps freed memory in the process: giving each big tensor back to the kernel costs a fifth of the time."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(-4, 0)  # M_MMAP_MAX: take every block from the heap
+        libc.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD: and do not shrink it
+
+
+def repeatable(seed: int) -> None:
+    torch.set_num_threads(2)  # sums are split by thread: another count gives other last bits
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid
+    torch.manual_seed(seed)
+
+
+def build(tokenizer: Tokenizer, shape: dict[str, Any]) -> Any:
+    config = LlamaConfig(
+        **shape,
+        vocab_size=tokenizer.get_vocab_size(),
+        max_position_embeddings=4096,
+        rope_theta=ROPE_THETA,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.token_to_id(END),
+        pad_token_id=tokenizer.token_to_id(PAD),
+    )
+    return LlamaForCausalLM(config)
+
+
+def rate_at(step: int, stage: Stage) -> float:
+    return stage.rate * min(1.0, (step + 1) / 100, (stage.horizon - step) / (stage.horizon - stage.fall))
+
+
+def optimizers(model: Any) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, which gets more out of each token; AdamW for the embedding and the norms."""
+    matrices = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
+    rest = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(matrices, lr=1.0, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=1.0, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def fit(model: Any, tokenizer: Tokenizer, plan: Plan, stage: Stage, checkpoint: Path | None = None) -> None:
+    """One stage. The weights are rounded to bfloat16 at its end, as they are saved."""
+    repeatable(plan.seed)
+    steppers = optimizers(model)
+    rng = Random(stage.seed)
+    source = batches(
+        tokenizer, documents(rng, stage.early, stage.practice), rng, plan.batch_tokens, model.config.pad_token_id
+    )
+    began, seen, running = time.monotonic(), 0, math.nan
+    for step in range(stage.steps):
+        inputs, labels = next(source)
+        hidden = model.model(input_ids=inputs, use_cache=False).last_hidden_state
+        learned = labels != IGNORED
+        loss = cross_entropy(model.lm_head(hidden[learned]), labels[learned])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in steppers:
+            for group in stepper.param_groups:
+                group["lr"] = rate_at(step, stage)
+            stepper.step()
+            stepper.zero_grad()
+        seen += inputs.numel()
+        running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
+        if step % 50 == 49 or step + 1 == stage.steps:
+            spent = time.monotonic() - began
+            print(f"step {step + 1} loss {running:.4f} tokens {seen} {seen / spent:.0f}/s {spent:.0f}s", flush=True)
+        if checkpoint is not None and step % 500 == 499:
+            save(model, tokenizer, checkpoint)
+    with torch.no_grad():
+        for weight in model.parameters():  # and not the buffers, which a loaded model computes anew
+            weight.copy_(weight.to(torch.bfloat16))
+
+
+def digest(model: Any) -> str:
+    """One hash of every weight, to compare runs by."""
+    total = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(weight.detach().float().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=MODEL_PATH)
+    parser.add_argument("--stage", type=int, default=1, help="begin with this stage, from the model that is in --out")
+    options = parser.parse_args()
+    plan = Plan()
+    quiet_allocator()
+    repeatable(plan.seed)
+    tokenizer = train_tokenizer(plan.seed, plan.sample)
+    began = time.monotonic()
+    if options.stage == 1:
+        model = build(tokenizer, SHAPE)
+    else:
+        model = LlamaForCausalLM.from_pretrained(options.out, dtype=torch.float32)
+    for stage in plan.stages[options.stage - 1 :]:
+        fit(model, tokenizer, plan, stage, options.out)
+    save(model, tokenizer, options.out)
+    weights = hashlib.sha256((options.out / "model.safetensors").read_bytes()).hexdigest()
+    parameters = sum(weight.numel() for weight in model.parameters())
+    print(json.dumps({"parameters": parameters, "seconds": round(time.monotonic() - began), "sha256": weights}))
+
+
+if __name__ == "__main__":
+    main()
