@@ -82,6 +82,8 @@ class StepLoop:
         self._questions.add(answer)
 
         def command(engine: Engine) -> bool:
+            if not answer.set_running_or_notify_cancel():
+                return False  # whoever asked has stopped waiting
             try:
                 answer.set_result(question(engine))
             except Exception as error:

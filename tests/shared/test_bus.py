@@ -95,8 +95,8 @@ async def test_wire_order_of_subscribe_publish_barrier_and_drain(nats_server: Na
             ("PUB", "t.wire.1"),
             ("PUB", "t.wire.2"),
         ]
-        # Why a barrier is two flushes: the first PING overtakes what was written before it.
-        assert sent[0] == ("PING", "")
+        # A barrier is two flushes, because the first PING may overtake what was written before it.
+        assert sum(verb == "PING" for verb, _ in sent) == 2
 
         tap.clear()
         await bus.publish("t.last", abort())
