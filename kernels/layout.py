@@ -1,7 +1,8 @@
 """Which tokens of a step belong to which row, and where each row's KV lies in the pool."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,11 +26,16 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each."""
+    """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
+
+    prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
+    pays for it and the others do not.
+    """
 
     spans: tuple[Span, ...]
     positions: Tensor
     new_slots: Tensor
+    prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def build(cls, rows: Sequence[tuple[int, int, Sequence[int]]], *, page_size: int, device: torch.device) -> "Layout":

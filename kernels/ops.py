@@ -4,17 +4,19 @@ A backend is a set of functions with the shapes below. `reference` is plain torc
 backend is tested against it (tests/kernels). What a backend has no faster way for it takes from the reference.
 
 Shapes: T tokens of all rows of a step laid end to end, H query heads, K key-value heads (K divides H), D head size,
-S slots of the KV pool (pages x page size).
+S slots of the KV pool (pages x page size), V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout
+from kernels.layout import Layout, Span
+
+__all__ = ["BACKENDS", "Attention", "Draw", "Layout", "NoSuchBackend", "Ops", "Span", "load"]
 
 
 class Attention(Protocol):
@@ -29,6 +31,21 @@ class Attention(Protocol):
     ) -> Tensor: ...
 
 
+class Draw(Protocol):
+    """How one row is drawn. temperature 0 is greedy; top_k 0 keeps all; seed and the row's position fix the number."""
+
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def min_p(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Ops:
     """One backend.
@@ -37,16 +54,25 @@ class Ops:
     rotate(x [T, heads, D], cos [T, R/2], sin [T, R/2]) -> [T, heads, D]: rotary embedding (Su et al. 2021) of the first
     R dimensions, halves convention.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
-    linear(x [T, N], weight [M, N], bias [M] or None) -> [T, M].
+    pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
+    linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
+    write_kv(keys [S, K, D], values [S, K, D], slots [T], key [T, K, D], value [T, K, D]): new tokens into the pool.
+    copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
+    sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
+    be drawn. A row's token depends on its own logits, draw and position only.
     """
 
     name: str
     rms_norm: Callable[[Tensor, Tensor, float], Tensor]
     rotate: Callable[[Tensor, Tensor, Tensor], Tensor]
     silu_and_mul: Callable[[Tensor], Tensor]
+    pack: Callable[[Tensor], Tensor]
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    write_kv: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
+    copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
+    sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
 
 
 def _reference() -> Ops:

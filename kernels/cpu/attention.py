@@ -1,8 +1,10 @@
 """Paged attention on a CPU through torch's fused scaled_dot_product_attention.
 
 Decoding rows of similar length share one padded gather; the queries of a group of heads stand in for query positions,
-so that no key is repeated. Prompt chunks go one by one.
+so that no key is repeated. Prompt chunks go one by one. Who goes with whom is worked out once per step, not per layer.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,75 +18,118 @@ MAX_STRETCH = 1.5
 SMALL = 64  # below this many keys padding costs less than another call
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Decoding rows that go together. rows: [B]; slots: [B x longest], row after row; mask: [B, 1, 1, longest]."""
+
+    rows: Tensor
+    slots: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Part of a prompt. slots: [seen]; mask: [new, seen], or None when plain causality says it."""
+
+    rows: slice
+    slots: Tensor
+    mask: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What one step does in every layer of one window."""
+
+    buckets: tuple[Bucket, ...]
+    chunks: tuple[Chunk, ...]
+
+
 def attention(
     query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
 ) -> Tensor:
     """Shapes: see kernels.ops."""
+    course = layout.prepared.get((window, query.dtype))
+    if course is None:
+        course = layout.prepared[window, query.dtype] = _course(layout, window, query.dtype)
     output = torch.empty_like(query)
-    decoding = [span for span in layout.spans if span.num_new == 1]
-    for bucket in _buckets(decoding):
-        _decode(output, query, keys, values, bucket, scale=scale, window=window)
-    for span in layout.spans:
-        if span.num_new > 1:
-            _read(output, query, keys, values, span, scale=scale, window=window)
+    for bucket in course.buckets:
+        _decode(output, query, keys, values, bucket, scale=scale)
+    for chunk in course.chunks:
+        _read(output, query, keys, values, chunk, scale=scale)
     return output
 
 
-def _buckets(spans: list[Span]) -> list[list[Span]]:
-    buckets: list[list[Span]] = []
+def _gather(pool: Tensor, slots: Tensor) -> Tensor:
+    """[len(slots), K, D]. index_select on flat rows copies whole rows; pool[slots] takes six times as long."""
+    return pool.view(len(pool), -1).index_select(0, slots).view(len(slots), *pool.shape[1:])
+
+
+def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket: Bucket, *, scale: float) -> None:
+    num_rows, num_kv_heads = len(bucket.rows), keys.shape[1]
+    padded = (num_rows, -1, *keys.shape[1:])
+    key = _gather(keys, bucket.slots).view(padded).transpose(1, 2)  # [B, K, longest, D]
+    value = _gather(values, bucket.slots).view(padded).transpose(1, 2)
+    grouped = query.index_select(0, bucket.rows).view(num_rows, num_kv_heads, -1, query.shape[-1])  # [B, K, H/K, D]
+    attended = F.scaled_dot_product_attention(grouped, key, value, attn_mask=bucket.mask, scale=scale)
+    output.index_copy_(0, bucket.rows, attended.flatten(1, 2))
+
+
+def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: Chunk, *, scale: float) -> None:
+    key = _gather(keys, chunk.slots).transpose(0, 1).unsqueeze(0)  # [1, K, seen, D]
+    value = _gather(values, chunk.slots).transpose(0, 1).unsqueeze(0)
+    asked = query[chunk.rows].transpose(0, 1).unsqueeze(0)  # [1, H, new, D]
+    attended = F.scaled_dot_product_attention(
+        asked, key, value, attn_mask=chunk.mask, is_causal=chunk.mask is None, scale=scale, enable_gqa=True
+    )
+    output[chunk.rows] = attended.squeeze(0).transpose(0, 1)
+
+
+def _course(layout: Layout, window: int | None, dtype: torch.dtype) -> Course:
+    decoding = [span for span in layout.spans if span.num_new == 1]
+    return Course(
+        buckets=tuple(_bucket(spans, window, dtype) for spans in _similar(decoding)),
+        chunks=tuple(_chunk(span, window, dtype) for span in layout.spans if span.num_new > 1),
+    )
+
+
+def _similar(spans: list[Span]) -> list[list[Span]]:
+    """Spans in groups of similar length."""
+    groups: list[list[Span]] = []
     for span in sorted(spans, key=lambda span: span.num_kv):
-        if buckets and span.num_kv <= max(buckets[-1][0].num_kv * MAX_STRETCH, SMALL):
-            buckets[-1].append(span)
+        if groups and span.num_kv <= max(groups[-1][0].num_kv * MAX_STRETCH, SMALL):
+            groups[-1].append(span)
         else:
-            buckets.append([span])
-    return buckets
+            groups.append([span])
+    return groups
 
 
-def _decode(
-    output: Tensor,
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    bucket: list[Span],
-    *,
-    scale: float,
-    window: int | None,
-) -> None:
-    num_kv_heads = keys.shape[1]
-    seen = [span.slots if window is None else span.slots[-window:] for span in bucket]
+def _bucket(spans: list[Span], window: int | None, dtype: torch.dtype) -> Bucket:
+    seen = [span.slots if window is None else span.slots[-window:] for span in spans]
     lengths = [len(slots) for slots in seen]
     longest = max(lengths)
-    padded = np.zeros((len(bucket), longest), dtype=np.int64)  # padding reads slot 0, which the mask hides
+    padded = np.zeros((len(spans), longest), dtype=np.int64)  # padding reads slot 0, which the mask hides
     for i, slots in enumerate(seen):
         padded[i, : len(slots)] = slots
-    slots_of = torch.from_numpy(padded)
-    rows = torch.tensor([span.first for span in bucket])
-    key = keys[slots_of].transpose(1, 2)  # [B, K, longest, D]
-    value = values[slots_of].transpose(1, 2)
-    grouped = query[rows].view(len(bucket), num_kv_heads, -1, query.shape[-1])  # [B, K, H/K, D]
     mask = None
     if min(lengths) < longest:
-        mask = (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1))[:, None, None, :]
-    attended = F.scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=scale)
-    output[rows] = attended.flatten(1, 2)
+        visible = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
+        mask = _additive(visible, dtype)[:, None, None, :]
+    return Bucket(torch.tensor([span.first for span in spans]), torch.from_numpy(padded.reshape(-1)), mask)
 
 
-def _read(
-    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, span: Span, *, scale: float, window: int | None
-) -> None:
-    rows = slice(span.first, span.first + span.num_new)
+def _chunk(span: Span, window: int | None, dtype: torch.dtype) -> Chunk:
     oldest = 0 if window is None else max(0, span.start - window + 1)
-    slots = torch.from_numpy(span.slots[oldest:])
-    key = keys[slots].transpose(0, 1).unsqueeze(0)  # [1, K, seen, D]
-    value = values[slots].transpose(0, 1).unsqueeze(0)
-    asked = query[rows].transpose(0, 1).unsqueeze(0)  # [1, H, new, D]
+    rows, slots = slice(span.first, span.first + span.num_new), torch.from_numpy(span.slots[oldest:])
     if span.start == 0 and (window is None or span.num_kv <= window):
-        attended = F.scaled_dot_product_attention(asked, key, value, is_causal=True, scale=scale, enable_gqa=True)
-    else:
-        of_query = torch.arange(span.start, span.num_kv).unsqueeze(1)
-        of_key = torch.arange(oldest, span.num_kv).unsqueeze(0)
-        mask = of_key <= of_query
-        if window is not None:
-            mask &= of_key > of_query - window
-        attended = F.scaled_dot_product_attention(asked, key, value, attn_mask=mask, scale=scale, enable_gqa=True)
-    output[rows] = attended.squeeze(0).transpose(0, 1)
+        return Chunk(rows, slots, None)
+    of_query = torch.arange(span.start, span.num_kv).unsqueeze(1)
+    of_key = torch.arange(oldest, span.num_kv).unsqueeze(0)
+    visible = of_key <= of_query
+    if window is not None:
+        visible &= of_key > of_query - window
+    return Chunk(rows, slots, _additive(visible, dtype))
+
+
+def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where visible, else minus infinity: what attention would make of a boolean mask in each layer again."""
+    return torch.zeros(visible.shape, dtype=dtype).masked_fill_(~visible, float("-inf"))

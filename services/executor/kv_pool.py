@@ -1,8 +1,8 @@
 """The memory of keys and values: pages of page_size tokens, one pair of tensors per layer."""
 
 import torch
-from torch import Tensor
 
+from kernels.ops import Ops
 from services.executor.models.config import DecoderConfig
 from shared.model_card import ModelError
 
@@ -11,8 +11,10 @@ class KvPool:
     """keys[i], values[i]: [num_pages x page_size, K, D] of layer i. The slot of a token: page x page_size + offset."""
 
     def __init__(
-        self, config: DecoderConfig, *, num_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
-    ) -> None:
+        self, config: DecoderConfig, ops: Ops, *, num_pages: int, page_size: int, dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        self._ops = ops
         self.num_pages = num_pages
         self.page_size = page_size
         shape = (num_pages * page_size, config.num_kv_heads, config.head_dim)
@@ -20,16 +22,10 @@ class KvPool:
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
 
-    def write(self, layer: int, slots: Tensor, key: Tensor, value: Tensor) -> None:
-        """key, value [T, K, D] into slots [T]."""
-        self.keys[layer].index_copy_(0, slots, key)
-        self.values[layer].index_copy_(0, slots, value)
-
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """The first num_tokens of a page into another one, in all layers."""
-        a, b = source * self.page_size, target * self.page_size
-        for tensor in (*self.keys, *self.values):
-            tensor[b : b + num_tokens] = tensor[a : a + num_tokens]
+        for pool in (*self.keys, *self.values):
+            self._ops.copy_kv(pool, source * self.page_size, target * self.page_size, num_tokens)
 
 
 def page_bytes(config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:

@@ -13,6 +13,8 @@ from shared.model_card import ModelError, read_json
 
 Progress = Callable[[int, int], None]
 
+READ = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
 # Tensors that some files carry and no forward pass needs.
 NEEDLESS = ("rotary_emb.inv_freq", "masked_bias", "attn.bias")
 
@@ -79,6 +81,6 @@ def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:
 def _put(tensor: Tensor, place: Place, parameters: dict[str, Tensor], what: str) -> None:
     if tuple(tensor.shape) != place.shape:
         raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
-    if not tensor.is_floating_point():
+    if tensor.dtype not in READ:  # float8 among them: it means nothing without its scales
         raise ModelError(f"{what} is of type {tensor.dtype}; float32, bfloat16 and float16 are read")
     parameters[place.parameter][place.first : place.first + place.shape[0]].copy_(tensor)

@@ -1,12 +1,13 @@
 """Every backend against the plain torch reference, over a grid of shapes."""
 
 import random
+from importlib import import_module
 
 import pytest
 import torch
 
 from kernels import ops
-from kernels.layout import Layout
+from kernels.ops import Layout
 
 CPU = torch.device("cpu")
 REFERENCE = ops.load("reference", CPU)
@@ -68,10 +69,60 @@ def test_pointwise_operations(backend: ops.Ops, dtype: torch.dtype) -> None:
         (backend.rms_norm(x, weight, 1e-6), REFERENCE.rms_norm(x, weight, 1e-6)),
         (backend.silu_and_mul(x), REFERENCE.silu_and_mul(x)),
         (backend.rotate(heads, angles.cos(), angles.sin()), REFERENCE.rotate(heads, angles.cos(), angles.sin())),
-        (backend.linear(x, torch.ones(5, 32, dtype=dtype), None), x.sum(-1, keepdim=True).expand(7, 5)),
     ]
     for given, expected in pairs:
         torch.testing.assert_close(given, expected, atol=tolerance * 10, rtol=tolerance * 10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 32), (1024, 512), (777, 1031)])
+@pytest.mark.parametrize("biased", [False, True])
+def test_linear(backend: ops.Ops, shape: tuple[int, int], dtype: torch.dtype, *, biased: bool) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(shape, dtype=dtype) * 0.05
+    bias = torch.randn(shape[0], dtype=dtype) if biased else None
+    packed = backend.pack(weight.clone())
+    tolerance = 1e-4 if dtype is torch.float32 else 3e-2
+    for num_tokens in (0, 1, 2, 33, 130):  # 0: a step of prompt chunks alone wants no logits
+        x = torch.randn(num_tokens, shape[1], dtype=dtype)
+        expected = REFERENCE.linear(x, REFERENCE.pack(weight), bias)
+        torch.testing.assert_close(backend.linear(x, packed, bias), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_the_cpu_packs_what_is_large() -> None:
+    backend = ops.load("cpu", CPU)
+    large = torch.zeros(import_module("kernels.cpu.linear").SMALL // 512, 512)
+    assert backend.pack(large).is_mkldnn
+    assert not backend.pack(large[:-1]).is_mkldnn
+    assert not backend.pack(large.double()).is_mkldnn
+
+
+def test_kv_is_written_and_copied(backend: ops.Ops) -> None:
+    torch.manual_seed(0)
+    key, value = torch.randn(2, 3, 2, 4)
+    for each in (REFERENCE, backend):
+        keys, values = torch.zeros(2, 12, 2, 4)
+        each.write_kv(keys, values, torch.tensor([7, 0, 11]), key, value)
+        each.copy_kv(keys, 7, 4, 2)
+        written = {0: key[1], 4: key[0], 7: key[0], 11: key[2]}
+        for slot in range(12):
+            assert torch.equal(keys[slot], written.get(slot, torch.zeros(2, 4)))
+        assert torch.equal(values[[7, 0, 11]], value)
+        assert values.count_nonzero() == value.count_nonzero()
+
+
+def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Ops) -> None:
+    """What is prepared for one kind of layer must not leak into another."""
+    torch.manual_seed(0)
+    layout, num_slots = layout_of(STEPS["mixed"])
+    for window in (None, 5, None, 100, 5):
+        for dtype in (torch.float32, torch.bfloat16):
+            query = torch.randn(len(layout.positions), 4, 16, dtype=dtype)
+            keys, values = (torch.randn(num_slots, 2, 16, dtype=dtype) for _ in range(2))
+            expected = REFERENCE.attention(query, keys, values, layout, scale=0.25, window=window)
+            given = backend.attention(query, keys, values, layout, scale=0.25, window=window)
+            tolerance = 1e-5 if dtype is torch.float32 else 3e-2
+            torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
 
 
 def test_rotation_keeps_lengths_and_leaves_the_rest_alone() -> None:

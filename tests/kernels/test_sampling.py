@@ -1,14 +1,29 @@
 """Philox against its published vectors; draws against transformers' warpers, and independent of the batch."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from kernels.philox import philox, uniform
-from kernels.sampling import sample
+from kernels.reference import philox as generator
+from kernels.reference import sampling
+from kernels.reference.philox import philox, uniform
+from kernels.reference.sampling import sample
 from shared.messages import Sampling
 
 FULL = 0xFFFFFFFF
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small rows lose time to a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 # kat_vectors of the Random123 distribution, philox4x32-10: counter, key -> words
 VECTORS = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
@@ -31,9 +46,15 @@ def test_philox_known_answers(counter: tuple[int, ...], key: tuple[int, ...], wo
 def test_uniform_numbers_are_uniform_and_distinct() -> None:
     numbers = uniform(torch.full((20_000,), 42), torch.arange(20_000))
     assert len(set(numbers.tolist())) == 20_000
-    assert 0 <= numbers.min() < numbers.max() < 1
+    assert 0 < numbers.min() < numbers.max() <= 1
     counts = torch.histc(numbers.float(), bins=20, min=0, max=1)
     assert ((counts - 1000) ** 2 / 1000).sum() < 43.8  # chi-square, 19 degrees of freedom, p = 0.001
+
+
+@pytest.mark.parametrize(("word", "number"), [(0, 2.0**-53), (FULL, 1.0)])
+def test_a_number_is_never_0_and_may_be_1(monkeypatch: pytest.MonkeyPatch, word: int, number: float) -> None:
+    monkeypatch.setattr(generator, "philox", lambda counter, key: (torch.tensor([word]),) * 4)
+    assert uniform(torch.tensor([1]), torch.tensor([1])).tolist() == [number]
 
 
 def test_seeds_and_positions_beyond_32_bits_count() -> None:
@@ -91,6 +112,56 @@ def test_frequencies_are_those_of_transformers_warpers(draw: Sampling) -> None:
     kept = expected * num_draws >= 5
     statistic = ((counts - expected * num_draws)[kept] ** 2 / (expected * num_draws)[kept]).sum()
     assert statistic < 50  # 23 degrees of freedom at most: p < 0.001
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 4.0])
+@pytest.mark.parametrize("draw", MIXED[1:], ids=str)
+def test_only_what_the_warpers_keep_is_drawn_from_a_large_vocabulary(draw: Sampling, scale: float) -> None:
+    """Flat and peaked: nuclei of a few tokens, of hundreds, and of nearly all."""
+    torch.manual_seed(3)
+    logits = torch.randn(8000) * scale
+    kept = expected_distribution(logits, draw) > 0
+    tokens = sample(logits.expand(100, -1), [draw] * 100, list(range(100)))
+    assert all(kept[token] for token in tokens)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300])
+def test_the_coldest_draw_is_greedy(temperature: float) -> None:
+    logits = torch.randn(4, 1000)
+    draws = [Sampling(temperature=temperature, top_p=0.9)] * 4
+    assert sample(logits, draws, [1, 2, 3, 4]) == logits.argmax(-1).tolist()
+
+
+def test_equals_of_the_last_kept_token_are_kept() -> None:
+    logits = torch.tensor([0.0, 2.0, 1.0, 1.0, 1.0, -1.0])
+    drawn = sample(logits.expand(300, -1), [Sampling(temperature=1.0, top_k=2)] * 300, list(range(300)))
+    assert set(drawn) == {1, 2, 3, 4}
+
+
+def test_masked_tokens_are_never_drawn() -> None:
+    logits = torch.full((500, 50), float("-inf"))
+    logits[:, [7, 40]] = torch.tensor([0.0, 1.0])
+    for draw in MIXED[1:]:
+        assert set(sample(logits, [draw] * 500, list(range(500)))) <= {7, 40}
+
+
+def test_the_ends_of_the_range_of_numbers_are_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.tensor([[float("-inf"), 0.0, 3.0, 1.0, float("-inf")]])
+    for number, token in ((2.0**-53, 1), (1.0, 3)):
+        monkeypatch.setattr(sampling, "uniform", lambda seeds, positions, n=number: torch.full((1,), n).double())
+        assert sample(logits, [Sampling(temperature=1.0)], [0]) == [token]
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 2.0, 4.0, 16.0])
+@pytest.mark.parametrize("top_p", [1e-9, 0.1, 0.5, 0.9, 0.999])
+def test_a_nucleus_has_the_fewest_tokens_that_reach_its_share(top_p: float, scale: float) -> None:
+    """Against sorting everything: few tokens hold the share, or more than the likely ones that are looked at first."""
+    torch.manual_seed(4)
+    weights = (torch.randn(8000) * scale).softmax(-1)
+    weights /= weights.max()
+    falling = weights.double().sort(descending=True).values
+    fewest = int((falling.cumsum(-1) / falling.sum() < top_p).sum()) + 1
+    assert (weights >= sampling._nucleus_edge(weights, top_p)).sum() == fewest
 
 
 def test_a_nucleus_wider_than_the_likely_tokens() -> None:

@@ -3,23 +3,28 @@
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout
-from kernels.ops import Ops
+from kernels.ops import Layout, Ops
 from services.executor.kv_pool import KvPool
 from services.executor.models.config import DecoderConfig
 from services.executor.models.rope import tables
 
+LINEARS = (".qkv", ".output", ".gate_up", ".down")
+
 
 class Decoder:
-    """Weights and the pass through them. parameters: see models.parameters.shapes."""
+    """Weights and the pass through them. parameters: see models.parameters.shapes; the linear ones are packed here."""
 
     def __init__(self, config: DecoderConfig, parameters: dict[str, Tensor], ops: Ops) -> None:
         self.config = config
         self._ops = ops
         self._parameters = parameters
-        self._head = parameters["embedding" if config.tied_embeddings else "head"]
+        for name in parameters:
+            if name.endswith(LINEARS):  # one at a time: no more than one weight is held in both forms
+                parameters[name] = ops.pack(parameters[name])
+        self._head = ops.pack(parameters["embedding"] if config.tied_embeddings else parameters.pop("head"))
+        device = parameters["embedding"].device
         cos, sin = tables(config.rope)
-        self._cos, self._sin = cos.to(self._head.device), sin.to(self._head.device)
+        self._cos, self._sin = cos.to(device), sin.to(device)
 
     def forward(self, token_ids: Tensor, layout: Layout, pool: KvPool, wanted: Tensor) -> Tensor:
         """Writes the KV of all T tokens into the pool; gives float32 logits [len(wanted), V] after those tokens."""
@@ -52,7 +57,7 @@ class Decoder:
             key = ops.rms_norm(key, p[f"{i}.k_norm"], config.norm_epsilon)
         if config.rotated[i]:
             query, key = ops.rotate(query, cos, sin), ops.rotate(key, cos, sin)
-        pool.write(i, layout.new_slots, key, value)
+        ops.write_kv(pool.keys[i], pool.values[i], layout.new_slots, key, value)
         attended = ops.attention(
             query, pool.keys[i], pool.values[i], layout, scale=config.attention_scale, window=config.windows[i]
         )

@@ -1,4 +1,7 @@
-"""Architecture names and what their config.json means. A family of the usual shape is a function and a row."""
+"""Architecture names and what their config.json means. A family of the usual shape is a function and a row.
+
+What a file may leave out differs from family to family: the defaults are those of transformers' configuration classes.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,12 +14,15 @@ from shared.model_card import ModelCard, ModelError
 Config = dict[str, Any]
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-OLD_NAMES = {"su": "longrope"}  # what early Phi-3 files call it
+OLD_NAMES = {"su": "longrope"}  # in early Phi-3 files
 
 
 def _rope(config: Config, head_dim: int) -> RopeConfig:
     """From `rope_parameters` (one object) or, in older files, `rope_scaling` beside `rope_theta`. Raises ModelError."""
     parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    nested = [name for name, value in parameters.items() if isinstance(value, dict)]
+    if nested:
+        raise ModelError(f"rope parameters by kind of layer ({', '.join(nested)}) are not supported")
     kind = parameters.pop("rope_type", None) or parameters.pop("type", None) or "default"
     parameters.pop("type", None)
     kind = OLD_NAMES.get(kind, kind)
@@ -25,8 +31,8 @@ def _rope(config: Config, head_dim: int) -> RopeConfig:
     theta = parameters.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
     partial = parameters.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor") or 1.0
     original = config.get("original_max_position_embeddings")
-    if original is not None:
-        parameters.setdefault("original_max_position_embeddings", original)
+    if original is not None:  # beside the parameters it counts more than among them
+        parameters["original_max_position_embeddings"] = original
     return RopeConfig(
         theta=float(theta),
         dim=int(head_dim * partial),
@@ -44,6 +50,8 @@ def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
         return (None,) * num_layers
     kinds = config.get("layer_types")
     if kinds is not None:
+        if len(kinds) != num_layers:
+            raise ModelError(f"layer_types names {len(kinds)} layers of {num_layers}")
         return tuple(window if kind == "sliding_attention" else None for kind in kinds)
     first = 0 if by_default else config.get("max_window_layers", 0)
     return tuple(window if layer >= first else None for layer in range(num_layers))
@@ -56,6 +64,9 @@ def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
             raise ModelError(f"{name} must be a positive integer, not {config.get(name)!r}")
     try:
         num_layers, num_heads = config["num_hidden_layers"], config["num_attention_heads"]
+        num_kv_heads = config.get("num_key_value_heads") or num_heads
+        if num_heads % num_kv_heads:
+            raise ModelError(f"{num_heads} attention heads can't share {num_kv_heads} key-value heads")
         head_dim = config.get("head_dim") or config["hidden_size"] // num_heads
         activation = config.get("hidden_act", "silu")
         if activation not in ("silu", "swish"):
@@ -66,7 +77,7 @@ def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
             intermediate_size=config["intermediate_size"],
             num_layers=num_layers,
             num_heads=num_heads,
-            num_kv_heads=config.get("num_key_value_heads") or num_heads,
+            num_kv_heads=num_kv_heads,
             head_dim=head_dim,
             norm_epsilon=config.get("rms_norm_eps", 1e-6),
             rope=_rope(config, head_dim),
@@ -85,23 +96,32 @@ def _llama(config: Config) -> DecoderConfig:
 
 
 def _mistral(config: Config) -> DecoderConfig:
-    return _base(config, windows_by_default=True)
+    return _base({"num_key_value_heads": 8, "sliding_window": 4096, **config}, windows_by_default=True)
+
+
+QWEN: Config = {"num_key_value_heads": 32, "sliding_window": 4096, "max_window_layers": 28}
 
 
 def _qwen2(config: Config) -> DecoderConfig:
-    return replace(_base(config), qkv_bias=True)
+    return replace(_base({**QWEN, **config}), qkv_bias=True)
 
 
 def _qwen3(config: Config) -> DecoderConfig:
-    return replace(_llama(config), qk_norm=True, mlp_bias=False)
+    return replace(_llama({**QWEN, "head_dim": 128, **config}), qk_norm=True, mlp_bias=False)
 
 
 def _smollm3(config: Config) -> DecoderConfig:
-    """Every fourth layer, or those that no_rope_layers marks with 0, embeds no positions."""
-    decoder = _llama(config)
+    """Every fourth layer, or those that no_rope_layers marks with 0, embeds no positions; only these have windows."""
+    config = {"num_key_value_heads": 4, "rope_theta": 2e6, "tie_word_embeddings": True, **config}
     interval = config.get("no_rope_layer_interval", 4)
-    given = config.get("no_rope_layers")
-    rotated = given if given is not None else [(i + 1) % interval != 0 for i in range(decoder.num_layers)]
+    rotated = config.get("no_rope_layers")
+    if rotated is None:
+        rotated = [(layer + 1) % interval != 0 for layer in range(config["num_hidden_layers"])]
+    rotated = rotated[: config["num_hidden_layers"]]
+    kinds = config.get("layer_types") or ["full_attention" if value else "sliding_attention" for value in rotated]
+    decoder = _llama({**config, "layer_types": kinds})
+    if len(rotated) < decoder.num_layers:
+        raise ModelError(f"no_rope_layers names {len(rotated)} layers of {decoder.num_layers}")
     return replace(decoder, rotated=tuple(bool(value) for value in rotated))
 
 
@@ -116,7 +136,9 @@ def _granite(config: Config) -> DecoderConfig:
 
 
 def _phi3(config: Config) -> DecoderConfig:
-    return replace(_base(config, windows_by_default=True), fused_checkpoint=True)
+    decoder = _base({"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096, **config}, windows_by_default=True)
+    kind = "longrope" if decoder.rope.kind == "yarn" else decoder.rope.kind  # early files call it "su" or "yarn"
+    return replace(decoder, fused_checkpoint=True, rope=replace(decoder.rope, kind=kind))
 
 
 FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {

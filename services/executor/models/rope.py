@@ -1,8 +1,11 @@
 """Rotary embedding tables for each kind of scaling.
 
-A kind is a function that gives inverse frequencies [R/2] and a factor on cos and sin. `longrope` has two sets:
-positions below the original context use the short one, later ones the long one. That choice by position is what
-decoding past the border does in transformers, and the only one under which a cached prefix means the same to everybody.
+A kind is a function that gives inverse frequencies [R/2] and a factor on cos and sin.
+
+`longrope` has two sets: one for sequences within the original context, one for longer ones. transformers recomputes
+all KV of a sequence that outgrows it. Here pages are shared between sequences of any length, so that their KV can
+depend on the position alone: up to the original context the short set, which is exact, after it the long one, which is
+not what the model was trained for.
 """
 
 import math
@@ -35,7 +38,7 @@ def _llama3(rope: RopeConfig) -> Scaled:
     """Long wavelengths are stretched, short ones kept, those between blended (Llama 3.1)."""
     p = rope.parameters
     factor, low, high = float(p["factor"]), float(p["low_freq_factor"]), float(p["high_freq_factor"])
-    original = float(p["original_max_position_embeddings"])
+    original = float(p.get("original_max_position_embeddings") or rope.max_positions)
     plain = _plain(rope)
     wavelength = 2 * math.pi / plain
     smooth = (original / wavelength - low) / (high - low)
@@ -76,7 +79,7 @@ def _longrope_set(rope: RopeConfig, name: str) -> Scaled:
     """Ding et al. 2024."""
     p = rope.parameters
     original = float(p.get("original_max_position_embeddings") or rope.max_positions)
-    factor = rope.max_positions / original if "original_max_position_embeddings" in p else float(p["factor"])
+    factor = float(p["factor"]) if p.get("factor") else rope.max_positions / original
     attention = p.get("attention_factor")
     if attention is None:
         attention = 1.0 if factor <= 1 else math.sqrt(1 + math.log(factor) / math.log(original))
@@ -106,8 +109,8 @@ def tables(rope: RopeConfig) -> tuple[Tensor, Tensor]:
     """cos and sin, float32 [max_positions, R/2] each. Raises ModelError when a parameter is missing."""
     try:
         cos, sin = _tables(rope, KINDS[rope.kind])
-        border = int(rope.parameters.get("original_max_position_embeddings") or 0)
         if rope.kind == "longrope":
+            border = int(rope.parameters.get("original_max_position_embeddings") or rope.max_positions)
             short_cos, short_sin = _tables(rope, _short)
             cos[:border], sin[:border] = short_cos[:border], short_sin[:border]
     except KeyError as error:

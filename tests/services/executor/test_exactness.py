@@ -3,6 +3,7 @@
 import random
 from array import array
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,20 @@ def test_reference_kernels_agree(
     assert drive(runner, sequences, chunk=11) == expected
 
 
+def test_packed_weights_agree(
+    make_runner: Callable[..., Runner],
+    prompts: list[list[int]],
+    expected: list[list[int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        import_module("kernels.cpu.linear"), "SMALL", 0
+    )  # the models here are smaller than what is packed otherwise
+    runner = make_runner(16)
+    sequences = [Sequence(p, t) for p, t in zip(prompts, tables(runner, len(prompts)), strict=True)]
+    assert drive(runner, sequences, chunk=3) == expected
+
+
 def test_after_cache_hits_of_whole_and_partial_pages(
     make_runner: Callable[..., Runner], prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
@@ -161,3 +176,15 @@ def test_bfloat16_is_near(folder: Path, make_runner: Callable[..., Runner]) -> N
         logits.append(runner.logits([Row(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
     similarity = torch.nn.functional.cosine_similarity(logits[0], logits[1], dim=0)
     assert similarity > 0.98
+
+
+@pytest.mark.parametrize("length", [255, 256])
+def test_long_rope_is_exact_up_to_the_original_context(tmp_path: Path, length: int) -> None:
+    folder = build("phi3-longrope", tmp_path)
+    prompt = [3 + (i * 7919) % 300 for i in range(length)]
+    with torch.no_grad():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        theirs = model(torch.tensor([prompt])).logits[0, -1]
+    runner = Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, num_pages=16, kv_bytes=0)
+    ours = runner.logits([Row(prompt, 0, array("i", range(16)), True, GREEDY)])[0]
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

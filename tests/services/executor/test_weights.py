@@ -90,6 +90,7 @@ NORM = "model.layers.1.input_layernorm.weight"
         ({NORM: None}, f"the tensor {re.escape(NORM)} is in none"),
         ({NORM: torch.zeros(65)}, r"shape \(65,\), config.json says \(64,\)"),
         ({NORM: torch.zeros(64, dtype=torch.int8)}, "type torch.int8"),
+        ({NORM: torch.zeros(64).to(torch.float8_e4m3fn)}, "type torch.float8_e4m3fn"),
         ({"model.layers.1.surprise": torch.zeros(3)}, "no place for the tensor model.layers.1.surprise"),
     ],
 )
@@ -142,6 +143,11 @@ def test_the_pool_takes_what_kv_bytes_holds(folder: Path) -> None:
     runner.warm_up()
     with pytest.raises(ModelError, match=f"one takes {each} bytes"):
         Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=each - 1)
+
+
+def test_the_smallest_pool_warms_up(folder: Path) -> None:
+    runner = Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=1, num_pages=1, kv_bytes=0)
+    runner.warm_up()
 
 
 def test_an_unknown_backend_of_kernels_is_a_model_error(folder: Path) -> None:

@@ -35,8 +35,8 @@ def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[Tensor, Te
 
 
 def uniform(seeds: Tensor, positions: Tensor) -> Tensor:
-    """One float64 in [0, 1) for each seed and position (int64, one shape), with 53 random bits."""
+    """One float64 in (0, 1] for each seed and position (int64, one shape), with 53 random bits."""
     zero = torch.zeros_like(positions)
     counter = (positions & LOW, (positions >> 32) & LOW, zero, zero)
     first, second, _, _ = philox(counter, (seeds & LOW, (seeds >> 32) & LOW))
-    return ((first >> 5) * 67108864 + (second >> 6)).double() / 9007199254740992.0
+    return ((first >> 5) * 67108864 + (second >> 6) + 1).double() / 9007199254740992.0

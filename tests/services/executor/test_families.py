@@ -1,0 +1,93 @@
+"""config.json of every family, read as transformers' own configuration classes read it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import CONFIG_MAPPING
+
+from services.executor.models.config import DecoderConfig
+from services.executor.models.families import FAMILIES, decoder_config
+from services.executor.models.rope import tables
+from shared.model_card import ModelCard, ModelError
+
+KINDS = {
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "Qwen2ForCausalLM": "qwen2",
+    "Qwen3ForCausalLM": "qwen3",
+    "SmolLM3ForCausalLM": "smollm3",
+    "GraniteForCausalLM": "granite",
+    "Phi3ForCausalLM": "phi3",
+}
+# Without these no model folder is complete.
+NEEDED = {
+    "vocab_size", "max_position_embeddings", "hidden_size", "intermediate_size", "num_hidden_layers",
+    "num_attention_heads",
+}  # fmt: skip
+WINDOWED: dict[str, Any] = {"use_sliding_window": True, "sliding_window": 64}
+LONG = {"short_factor": [1.0] * 48, "long_factor": [2.0] * 48}
+
+
+def read(architecture: str, config: dict[str, Any]) -> DecoderConfig:
+    return decoder_config(ModelCard(Path("model"), architecture, config, 1, 1, (), None))
+
+
+def whole(architecture: str, **changes: Any) -> dict[str, Any]:
+    """A file that leaves nothing out."""
+    config: dict[str, Any] = CONFIG_MAPPING[KINDS[architecture]](**changes).to_dict()
+    return config
+
+
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_what_a_file_leaves_out_is_the_default_of_transformers(architecture: str) -> None:
+    full = whole(architecture)
+    expected = read(architecture, full)
+    for name in full.keys() - NEEDED:
+        assert read(architecture, {key: full[key] for key in full if key != name}) == expected, name
+    assert read(architecture, {name: full[name] for name in NEEDED}) == expected
+    # Windows by use_sliding_window, with and without layer_types.
+    full = whole(architecture, **WINDOWED)
+    assert read(architecture, {key: full[key] for key in full if key != "layer_types"}) == read(architecture, full)
+
+
+def test_windows_are_where_transformers_has_them() -> None:
+    assert read("Qwen2ForCausalLM", whole("Qwen2ForCausalLM", **WINDOWED)).windows == (None,) * 28 + (64,) * 4
+    smollm3 = read("SmolLM3ForCausalLM", whole("SmolLM3ForCausalLM", **WINDOWED))
+    assert smollm3.windows == (None, None, None, 64) * 9
+    assert smollm3.rotated == (True, True, True, False) * 9
+
+
+@pytest.mark.parametrize("name", ["su", "yarn", "longrope"])
+def test_all_names_of_long_rope_in_phi3_files(name: str) -> None:
+    config = {key: whole("Phi3ForCausalLM")[key] for key in NEEDED}
+    decoder = read("Phi3ForCausalLM", {**config, "rope_scaling": {"type": name, **LONG}})
+    assert decoder.rope.kind == "longrope"
+    assert decoder.rope.parameters["original_max_position_embeddings"] == 4096
+
+
+def test_long_rope_without_an_original_context_is_short_everywhere() -> None:
+    config = {key: whole("LlamaForCausalLM")[key] for key in NEEDED}
+    factors = {"short_factor": [1.0] * 64, "long_factor": [2.0] * 64}
+    long = read("LlamaForCausalLM", {**config, "rope_parameters": {"rope_type": "longrope", **factors}})
+    plain = read("LlamaForCausalLM", config)
+    for ours, expected in zip(tables(long.rope), tables(plain.rope), strict=True):
+        assert (ours == expected).all()
+    # A factor that is given scales cos and sin, whatever the ratio of the contexts.
+    scaled = replace(long.rope, parameters={**long.rope.parameters, "factor": 4.0})
+    assert tables(scaled)[0][0, 0] > 1
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "fault"),
+    [
+        ("LlamaForCausalLM", {"num_key_value_heads": 5}, "32 attention heads can't share 5"),
+        ("Qwen3ForCausalLM", {**WINDOWED, "layer_types": ["full_attention"]}, "1 layers of 32"),
+        ("SmolLM3ForCausalLM", {"no_rope_layers": [1, 0]}, "2 layers of 36"),
+        ("LlamaForCausalLM", {"rope_parameters": {"full_attention": {}}}, r"by kind of layer \(full_attention\)"),
+    ],
+)
+def test_contradictions_are_named(architecture: str, change: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ModelError, match=fault):
+        read(architecture, {**whole(architecture), **change})
