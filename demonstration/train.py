@@ -65,7 +65,8 @@ class Stage:
 class Plan:
     stages: tuple[Stage, ...] = (
         Stage(5000, fall=3960, horizon=6600, rate=5e-3, seed=7, early=EARLY_DOCUMENTS, practice={}),
-        Stage(3000, fall=0, horizon=3000, rate=3e-3, seed=8, early=0, practice=PRACTICE),
+        Stage(1500, fall=0, horizon=3000, rate=3e-3, seed=8, early=0, practice=PRACTICE),
+        Stage(300, fall=0, horizon=300, rate=1.5e-3, seed=9, early=0, practice=PRACTICE),
     )
     batch_tokens: int = 2048
     seed: int = 7
@@ -141,7 +142,7 @@ def fit(model: Any, tokenizer: Tokenizer, plan: Plan, stage: Stage, checkpoint: 
         if step % 50 == 49 or step + 1 == stage.steps:
             spent = time.monotonic() - began
             print(f"step {step + 1} loss {running:.4f} tokens {seen} {seen / spent:.0f}/s {spent:.0f}s", flush=True)
-        if checkpoint is not None and step % 500 == 499:
+        if checkpoint is not None and step % 100 == 99:
             save(model, tokenizer, checkpoint)
     with torch.no_grad():
         for weight in model.parameters():  # and not the buffers, which a loaded model computes anew

@@ -63,6 +63,19 @@ def _ids(value: Any, path: Path) -> tuple[int, ...]:
     return tuple(ids)
 
 
+def _context_length(config: dict[str, Any]) -> int:
+    """max_position_embeddings, but of longrope models the original context only.
+
+    Past it they read all of a sequence with other frequencies, the cached part too; shared KV pages can't follow that.
+    """
+    longest: int = config["max_position_embeddings"]
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    if (rope.get("rope_type") or rope.get("type")) in ("longrope", "su") and isinstance(original, int):
+        return min(longest, original)
+    return longest
+
+
 @dataclass(frozen=True, slots=True)
 class ModelCard:
     """The configuration of a model folder. context_length: most tokens of prompt and output together."""
@@ -96,7 +109,7 @@ class ModelCard:
             architecture=str(architectures[0]),
             config=config,
             vocab_size=config["vocab_size"],
-            context_length=config["max_position_embeddings"],
+            context_length=_context_length(config),
             eos_token_ids=eos,
             bos_token_id=config.get("bos_token_id"),
         )

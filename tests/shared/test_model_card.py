@@ -34,6 +34,17 @@ def test_generation_config_says_what_ends_a_sequence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 16}},
+        {"rope_scaling": {"type": "su"}, "original_max_position_embeddings": 16},
+    ],
+)
+def test_longrope_serves_its_original_context(tmp_path: Path, change: dict[str, Any]) -> None:
+    assert ModelCard.load(folder(tmp_path, config={**CONFIG, **change})).context_length == 16
+
+
+@pytest.mark.parametrize(
     ("files", "fault"),
     [
         ({}, "config.json is missing"),
