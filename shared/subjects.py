@@ -39,6 +39,14 @@ def all_aborts(model: str) -> str:
     return f"xy.{model}.sched.*.abort"
 
 
+def inquire(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.inquire"
+
+
+def adopt(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.adopt"
+
+
 def plan(model: str, executor: str) -> str:
     return f"xy.{model}.exec.{executor}.plan"
 

@@ -1,14 +1,18 @@
 """The life of one choice: attempt after attempt, until its sequence has ended or can't be had.
 
-    begin ──> hand over ──> wait for text ──finish──> over
-                 │               │
-                 └──── lost ─────┴──> abort the old attempt, pause, hand over again with the tokens at hand
+    begin ──> hand over ──> accepted ──> started ──> text ──finish──> over
+                 │             │            │          │
+                 └──── lost ───┴────────────┴──────────┴──> abort the old attempt, pause, hand over again
+                                                            with the tokens at hand
 
 An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
-it depends on is gone or has forgotten, or the bus may have dropped something. Any other refusal is the client's answer.
+it depends on is gone or has forgotten, its scheduler does not know it any more, nothing moves for stall_timeout_s, or
+the bus may have dropped something. Any other refusal is the client's answer. A life gives up after MAX_FRUITLESS
+attempts without a single new token.
 """
 
 import asyncio
+import itertools
 import logging
 import random
 from typing import Protocol
@@ -18,12 +22,14 @@ import msgspec
 from services.gateway.mailbox import Mailbox
 from shared.columns import ITEM_BYTES, count
 from shared.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
-from shared.messages import Finish, Generate, Refused
+from shared.messages import Finish, Generate, Refused, State
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-PAUSES_S = (0.2, 1.0)  # before the second and the third attempt; jittered by a quarter
+MAX_FRUITLESS = 6
+PAUSES_S = (0.02, 0.2, 0.5, 1.0, 2.0)  # before the next attempt after so many fruitless ones; jittered by a quarter
+OVER = 1 << 30  # the attempt of a life that hears nothing any more
+UNKNOWN_TWICE = 2
 
 
 class Lost(Exception):
@@ -70,7 +76,9 @@ class Life:
         self._pipeline = pipeline
         self._generate = generate
         self._mailbox = mailbox
-        self._scheduler = ""
+        self.scheduler = ""  # who has this attempt, if that is known
+        self._num_unknown = 0  # times in a row that the scheduler did not know it
+        self._length = 0  # tokens of this attempt that have their KV, as the scheduler said last
         self._peers: dict[tuple[str, str], int | None] = {}  # who this attempt depends on, and in which epoch
         self._verdict: asyncio.Future[Exception | None] | None = None  # how this attempt ended; None is well
         self._held = False  # somebody may still hold pages for this attempt
@@ -79,6 +87,11 @@ class Life:
     @property
     def num_tokens(self) -> int:
         return len(self.output_ids) // ITEM_BYTES
+
+    @property
+    def quiet_s(self) -> float:
+        """Time without news of the attempt in hand; none when there is no such attempt."""
+        return _now_s() - self._news_s if self._current(self.attempt) else 0.0
 
     # What is heard of it. All of these are synchronous, and do nothing for an attempt that is over.
 
@@ -93,7 +106,7 @@ class Life:
         if finish in (Finish.ABORT, Finish.ERROR):
             self._end(Lost("a stage gave it up") if finish is Finish.ABORT else Internal("generation failed"))
             return
-        self._news_s = _now_s()
+        self._note_news()
         self.output_ids += token_ids
         self.finish = finish
         if finish:
@@ -111,10 +124,30 @@ class Life:
         """A scheduler has it in its queue. False: this attempt is not wanted any more."""
         if not self._current(attempt):
             return False
-        self._scheduler = scheduler
-        self._peers["scheduler", scheduler] = self._pipeline.epoch_of("scheduler", scheduler)
-        self._news_s = _now_s()
+        self._depend_on("scheduler", scheduler, self._pipeline.epoch_of("scheduler", scheduler))
+        self.scheduler = scheduler
+        self._note_news()
         return True
+
+    def on_started(self, attempt: int, scheduler: str, executor: str, epoch: int) -> bool:
+        """It is in an executor's plan. False: this attempt is not wanted any more."""
+        if not self.on_accepted(attempt, scheduler):
+            return False
+        self._depend_on("executor", executor, epoch)
+        return True
+
+    def on_standing(self, attempt: int, scheduler: str, state: State, length: int) -> None:
+        """What its scheduler says when it was asked, since there was no news."""
+        if not self._current(attempt):
+            return
+        if state is State.UNKNOWN:
+            # Once may mean that it has just ended, and the end is on its way here through a detokenizer.
+            self._num_unknown += 1
+            if self._num_unknown >= UNKNOWN_TWICE:
+                self._end(Lost(f"scheduler {scheduler} does not know it any more"))
+        elif state is State.WAITING or length != self._length:
+            self.on_accepted(attempt, scheduler)
+            self._length = length
 
     def on_refused(self, refused: Refused) -> None:
         """A stage can't or won't."""
@@ -164,31 +197,35 @@ class Life:
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         self._let_go()
-        self.attempt = MAX_ATTEMPTS  # deaf to everything from now on
+        self.attempt = OVER
 
     async def _attempts(self) -> None:
-        for attempt in range(MAX_ATTEMPTS):
+        num_fruitless = 0
+        for attempt in itertools.count():
+            num_tokens = self.num_tokens
             try:
-                if attempt:
-                    await asyncio.sleep(PAUSES_S[attempt - 1] * random.uniform(0.75, 1.25))
-                    await self._pipeline.ready()
+                await self._pipeline.ready()
                 await self._attempt(attempt)
                 return
             except Lost as lost:
                 log.warning("request %s, attempt %d is lost: %s", self.id, attempt, lost)
                 self._let_go()
                 why = str(lost)
-        raise Unavailable(f"given up after {MAX_ATTEMPTS} attempts: {why}", retry_after_s=1.0)
+            num_fruitless = 1 if self.num_tokens > num_tokens else num_fruitless + 1
+            if num_fruitless == MAX_FRUITLESS:
+                raise Unavailable(f"given up after {MAX_FRUITLESS} attempts: {why}", retry_after_s=1.0)
+            await asyncio.sleep(PAUSES_S[num_fruitless - 1] * random.uniform(0.75, 1.25))
 
     async def _attempt(self, attempt: int) -> None:
         """Raises Lost, or the error that is the answer."""
         self.attempt = attempt
         self.num_attempts += 1
         self._verdict = asyncio.get_running_loop().create_future()
-        self._scheduler = ""
+        self.scheduler = ""
+        self._length = 0
         detokenizer, epoch = self._pipeline.pick_detokenizer()
         self._peers = {("detokenizer", detokenizer): epoch}
-        self._news_s = _now_s()
+        self._note_news()
         self._held = True
         try:
             await self._pipeline.hand_over(
@@ -208,8 +245,17 @@ class Life:
         while not verdict.done():
             quiet_s = _now_s() - self._news_s
             if quiet_s >= stall_s:
-                raise DeadlineExceeded(f"no news of the request for {stall_s:g} s")
+                raise Lost(f"no progress for {stall_s:g} s")
             await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+
+    def _depend_on(self, kind: str, instance: str, epoch: int | None) -> None:
+        """One peer of a kind: a request moves on, and the one before may then die."""
+        self._peers = {peer: known for peer, known in self._peers.items() if peer[0] != kind}
+        self._peers[kind, instance] = epoch
+
+    def _note_news(self) -> None:
+        self._news_s = _now_s()
+        self._num_unknown = 0
 
     def _current(self, attempt: int) -> bool:
         return attempt == self.attempt and self._verdict is not None and not self._verdict.done()
@@ -222,7 +268,7 @@ class Life:
     def _let_go(self) -> None:
         if self._held:
             self._held = False
-            self._pipeline.abort(self.id, self.attempt, self._scheduler)
+            self._pipeline.abort(self.id, self.attempt, self.scheduler)
 
     def _give_up(self, error: XylemError) -> None:
         self._mailbox.fail(error)

@@ -1,6 +1,7 @@
 """All lives of a gateway: what the bus says of them finds its way here, and what they want goes out from here."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -8,16 +9,34 @@ from services.gateway.life import Life
 from services.gateway.mailbox import Mailbox
 from shared import subjects
 from shared.bus import Bus
-from shared.columns import ITEM_BYTES, unpack
+from shared.columns import ITEM_BYTES, pack, unpack
 from shared.errors import Unavailable, XylemError
-from shared.messages import Abort, Accepted, Finish, Generate, Message, Presence, Refused, TextDeltas
+from shared.messages import (
+    Abort,
+    Accepted,
+    Finish,
+    Generate,
+    Inquire,
+    Message,
+    Presence,
+    Refused,
+    Standing,
+    Started,
+    State,
+    TextDeltas,
+)
 from shared.presence import Directory
 from shared.settings import GatewaySettings
 
 STAGES = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
-REPAIR_S = 15.0  # how long a request that has lost its stage waits for another one
-HAND_OVER_S = 5.0
+HAND_OVER_S = 2.0
+# An attempt without news for so long is asked for, so that a lost refusal or a lost end is noticed.
+QUIET_S = 1.0
+INQUIRY_INTERVAL_S = 0.5
+# Before a scheduler has accepted it a request may be under way for so long: tokenizing a book takes its time.
+UNDER_WAY_S = 20.0
 MAX_STRAYS = 4096
+MAX_INQUIRY = 1024  # attempts in one question
 
 Spawn = Callable[..., "asyncio.Task[None]"]
 
@@ -38,6 +57,8 @@ class Lives:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._strays: dict[str, None] = {}  # requests that are not ours any more and have been aborted, oldest first
         self._turn = 0
+        self._repair_s = settings.repair_s
+        self._hole_s = -math.inf  # since when a stage is missing; infinity: none is
         self._change = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -46,7 +67,8 @@ class Lives:
         """Begins to listen."""
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
-        await self._bus.listen(subjects.gateway(self._id), TextDeltas | Accepted | Refused, self._on_message)
+        await self._bus.listen(subjects.gateway(self._id), TextDeltas | Accepted | Started | Refused, self._on_message)
+        self._spawn(self._inquire(), name="inquiries")
 
     def __len__(self) -> int:
         return len(self._lives)
@@ -78,6 +100,12 @@ class Lives:
         missing = [kind for kind in STAGES if not self._directory.live(kind)]
         return missing if self._bus.connected else ["NATS", *missing]
 
+    def unservable(self) -> list[str]:
+        """What has been missing for so long, or from the beginning, that a request need not wait for it."""
+        missing = self.missing()
+        self._note_hole()
+        return missing if _now_s() - self._hole_s > self._repair_s else []
+
     async def idle(self) -> None:
         """Returns when no life is left."""
         await self._empty.wait()
@@ -85,8 +113,10 @@ class Lives:
     # What lives want: life.Pipeline.
 
     async def ready(self) -> None:
+        if not self.missing():
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(REPAIR_S):
+            async with asyncio.timeout(self._repair_s):
                 while self.missing():
                     self._change.clear()
                     await self._change.wait()
@@ -123,18 +153,25 @@ class Lives:
 
     # What is heard.
 
-    async def _on_message(self, message: TextDeltas | Accepted | Refused) -> None:
+    async def _on_message(self, message: TextDeltas | Accepted | Started | Refused) -> None:
         if isinstance(message, TextDeltas):
             self._on_text(message)
-        elif isinstance(message, Accepted):
-            life = self._lives.get(message.request_id)
-            if life is None or not life.on_accepted(message.attempt, message.scheduler):
-                # The client left while the request was between two stages, where no abort could find it.
-                self.abort(message.request_id, message.attempt, message.scheduler)
-        else:
+        elif isinstance(message, Refused):
             life = self._lives.get(message.request_id)
             if life is not None:
                 life.on_refused(message)
+        elif not self._on_taken(message):
+            # The client left while the request was between two stages, where no abort could find it.
+            self.abort(message.request_id, message.attempt, message.scheduler)
+
+    def _on_taken(self, message: Accepted | Started) -> bool:
+        """A scheduler, or an executor too, has an attempt. False when nobody wants it any more."""
+        life = self._lives.get(message.request_id)
+        if life is None:
+            return False
+        if isinstance(message, Started):
+            return life.on_started(message.attempt, message.scheduler, message.executor, message.executor_epoch)
+        return life.on_accepted(message.attempt, message.scheduler)
 
     def _on_text(self, deltas: TextDeltas) -> None:
         attempts, offsets, counts, finishes, prompts, cached = map(
@@ -164,12 +201,51 @@ class Lives:
     def _on_presence(self, presence: Presence, alive: bool) -> None:
         for life in list(self._lives.values()):
             life.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
+        self._note_hole()
+        self._change.set()
+
+    def lose_all(self, why: str) -> None:
+        """What is in flight can't be relied upon."""
+        for life in list(self._lives.values()):
+            life.on_lost(why)
         self._change.set()
 
     def _on_bus_epoch(self) -> None:
-        for life in list(self._lives.values()):
-            life.on_lost("messages may have been lost on the bus")
-        self._change.set()
+        self.lose_all("messages may have been lost on the bus")
+
+    def _note_hole(self) -> None:
+        if not self.missing():
+            self._hole_s = math.inf
+        elif self._hole_s == math.inf:
+            self._hole_s = _now_s()
+
+    async def _inquire(self) -> None:
+        """Asks schedulers for the attempts of which nothing was heard for a while."""
+        while True:
+            await asyncio.sleep(INQUIRY_INTERVAL_S)
+            quiet: dict[str, list[Life]] = {}
+            for life in self._lives.values():
+                if life.scheduler and life.quiet_s > QUIET_S:
+                    quiet.setdefault(life.scheduler, []).append(life)
+                elif life.quiet_s > UNDER_WAY_S and not life.scheduler:
+                    life.on_lost("no scheduler has accepted it")
+            await asyncio.gather(*(self._ask(scheduler, lives) for scheduler, lives in quiet.items()))
+
+    async def _ask(self, scheduler: str, lives: list[Life]) -> None:
+        for start in range(0, len(lives), MAX_INQUIRY):
+            part = [(life, life.attempt) for life in lives[start : start + MAX_INQUIRY]]
+            question = Inquire(
+                request_ids=tuple(life.id for life, _ in part), attempts=pack(attempt for _, attempt in part)
+            )
+            try:
+                standing = await self._bus.request(
+                    subjects.inquire(self._model, scheduler), question, Standing, timeout_s=HAND_OVER_S
+                )
+            except XylemError:
+                return  # it is its heartbeats that tell whether it is there
+            answers = zip(part, unpack(standing.states), unpack(standing.lengths), strict=True)
+            for (life, attempt), state, length in answers:
+                life.on_standing(attempt, scheduler, State(state), length)
 
     def _remember(self, request_id: str) -> None:
         self._strays[request_id] = None
@@ -179,3 +255,7 @@ class Lives:
     async def _publish(self, subject: str, message: Message) -> None:
         with suppress(Unavailable):  # an outage: whoever held the request forgets it by itself
             await self._bus.publish(subject, message)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

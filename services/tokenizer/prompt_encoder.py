@@ -50,6 +50,7 @@ class PromptEncoder:
             sampling=generate.sampling,
             limits=self._limits(generate.limits, len(prompt_ids), param),
             salt=generate.salt,
+            tenant=generate.tenant,
             priority=generate.priority,
             deadline_s=generate.deadline_s,
             trace=trace,

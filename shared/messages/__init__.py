@@ -11,6 +11,7 @@ from shared.messages.control import Control, ControlReply, Detokenize, Detokeniz
 from shared.messages.plan import Admit, PageCopy, Plan
 from shared.messages.presence import Capacity, Presence, WhoIsThere
 from shared.messages.request import Abort, Accepted, Ack, Generate, Limits, Refused, Sampling, Tokenized
+from shared.messages.standing import Adopt, Inquire, Standing, Started, State
 from shared.messages.steps import Finish, Opening, StepReport, TokenDeltas
 from shared.messages.text import TextDeltas
 
@@ -19,6 +20,7 @@ __all__ = [
     "Accepted",
     "Ack",
     "Admit",
+    "Adopt",
     "CacheEvents",
     "Capacity",
     "Control",
@@ -27,6 +29,7 @@ __all__ = [
     "Detokenized",
     "Finish",
     "Generate",
+    "Inquire",
     "Limits",
     "Message",
     "Opening",
@@ -35,6 +38,9 @@ __all__ = [
     "Presence",
     "Refused",
     "Sampling",
+    "Standing",
+    "Started",
+    "State",
     "StepReport",
     "TextDeltas",
     "TokenDeltas",

@@ -49,6 +49,7 @@ class Generate(Message, frozen=True):
     priority: int = 0  # lower goes first
     deadline_s: float = 0.0  # Unix time after which nobody waits for the answer; 0 is never
     trace: str = ""  # W3C traceparent of the sender's span, or empty
+    tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
 
 
 class Tokenized(Message, frozen=True):
@@ -66,6 +67,7 @@ class Tokenized(Message, frozen=True):
     priority: int = 0
     deadline_s: float = 0.0
     trace: str = ""
+    tenant: str = ""
 
 
 class Ack(Message, frozen=True):

@@ -32,8 +32,9 @@ ADMIT = m.Admit(
     9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t"
 )  # fmt: skip
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
-    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
+    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t",
+        "acme"),
+    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme"),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
@@ -53,6 +54,10 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.TokenizeReply(columns.pack([1]), "", "", None),
     m.Detokenize(columns.pack([1])),
     m.Detokenized("hello", "", "", None),
+    m.Started("cmpl-1-0", 1, "s", "e", 5),
+    m.Inquire(("cmpl-1-0",), ONE),
+    m.Standing(ONE, ZERO),
+    m.Adopt("cmpl-1-0", 1, "gw"),
     m.CacheEvents("s", "e", 5, 6, (columns.pack([1]),), (columns.pack([2]),)),
 )  # fmt: skip
 
