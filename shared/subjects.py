@@ -59,6 +59,10 @@ def detokenizer(model: str, detokenizer: str) -> str:
     return f"xy.{model}.detok.{detokenizer}"
 
 
+def resume(model: str, detokenizer: str) -> str:
+    return f"xy.{model}.detok.{detokenizer}.resume"
+
+
 def gateway(gateway: str) -> str:
     return f"xy.gw.{gateway}"
 

@@ -12,7 +12,6 @@ attempts without a single new token.
 """
 
 import asyncio
-import itertools
 import logging
 import random
 from typing import Protocol
@@ -22,7 +21,7 @@ import msgspec
 from services.gateway.mailbox import Mailbox
 from shared.columns import ITEM_BYTES, count
 from shared.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
-from shared.messages import Finish, Generate, Refused, State
+from shared.messages import Finish, Generate, Refused, Resumed, State
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +52,9 @@ class Pipeline(Protocol):
 
     async def hand_over(self, generate: Generate) -> None:
         """Gives the attempt to a tokenizer. Raises Unavailable, PayloadTooLarge."""
+
+    def adopt(self, request_id: str, attempt: int, scheduler: str) -> None:
+        """Tells the scheduler that an attempt of another gateway is ours now."""
 
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
@@ -173,6 +175,18 @@ class Life:
         if self._current(self.attempt):
             self._end(Lost(why))
 
+    def resume(self, resumed: Resumed, detokenizer: str, epoch: int) -> None:
+        """Before `run`: takes over what another gateway had got, and its attempt if that still runs."""
+        self.attempt = resumed.attempt
+        self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
+        self.output_ids += resumed.token_ids
+        self.finish = Finish(resumed.finish)
+        self._mailbox.put(self.index, resumed.text, count(resumed.token_ids), self.finish)
+        if resumed.running:
+            self._begin_attempt(resumed.attempt, detokenizer, epoch)
+            self.on_accepted(resumed.attempt, resumed.scheduler)
+            self._pipeline.adopt(self.id, self.attempt, self.scheduler)
+
     # Its course.
 
     async def run(self) -> None:
@@ -194,6 +208,10 @@ class Life:
         """Tells the reader, who ends the life in turn."""
         self._mailbox.fail(error)
 
+    def hand_on(self) -> None:
+        """Another life goes on with its attempt."""
+        self._held = False
+
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         self._let_go()
@@ -201,52 +219,60 @@ class Life:
 
     async def _attempts(self) -> None:
         num_fruitless = 0
-        for attempt in itertools.count():
+        while not self.finish:
             num_tokens = self.num_tokens
             try:
-                await self._pipeline.ready()
-                await self._attempt(attempt)
-                return
+                if self._verdict is None or self._verdict.done():
+                    await self._pipeline.ready()
+                    await self._hand_over()
+                await self._until_decided()
             except Lost as lost:
-                log.warning("request %s, attempt %d is lost: %s", self.id, attempt, lost)
+                log.warning("request %s, attempt %d is lost: %s", self.id, self.attempt, lost)
                 self._let_go()
                 why = str(lost)
+            else:
+                continue
             num_fruitless = 1 if self.num_tokens > num_tokens else num_fruitless + 1
             if num_fruitless == MAX_FRUITLESS:
                 raise Unavailable(f"given up after {MAX_FRUITLESS} attempts: {why}", retry_after_s=1.0)
             await asyncio.sleep(PAUSES_S[num_fruitless - 1] * random.uniform(0.75, 1.25))
 
-    async def _attempt(self, attempt: int) -> None:
-        """Raises Lost, or the error that is the answer."""
+    def _begin_attempt(self, attempt: int, detokenizer: str, epoch: int) -> None:
         self.attempt = attempt
         self.num_attempts += 1
         self._verdict = asyncio.get_running_loop().create_future()
         self.scheduler = ""
         self._length = 0
-        detokenizer, epoch = self._pipeline.pick_detokenizer()
         self._peers = {("detokenizer", detokenizer): epoch}
         self._note_news()
         self._held = True
-        try:
-            await self._pipeline.hand_over(
-                msgspec.structs.replace(
-                    self._generate, attempt=attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
-                )
-            )
-        except Unavailable as error:
-            raise Lost(error.message) from None
-        await self._until_decided(self._verdict)
-        outcome = self._verdict.result()
-        if outcome is not None:
-            raise outcome
 
-    async def _until_decided(self, verdict: "asyncio.Future[Exception | None]") -> None:
+    async def _hand_over(self) -> None:
+        """Begins the next attempt. Raises Lost, or the error that is the answer."""
+        detokenizer, epoch = self._pipeline.pick_detokenizer()
+        self._begin_attempt(self.attempt + 1, detokenizer, epoch)
+        generate = msgspec.structs.replace(
+            self._generate, attempt=self.attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
+        )
+        try:
+            await self._pipeline.hand_over(generate)
+        except Unavailable as error:
+            self._end(Lost(error.message))
+
+    async def _until_decided(self) -> None:
+        """Returns when the attempt in hand has brought the end. Raises Lost, or the error that is the answer."""
         stall_s = self._pipeline.stall_timeout_s
+        verdict = self._verdict
+        assert verdict is not None
         while not verdict.done():
             quiet_s = _now_s() - self._news_s
             if quiet_s >= stall_s:
-                raise Lost(f"no progress for {stall_s:g} s")
-            await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+                self._end(Lost(f"no progress for {stall_s:g} s"))
+            else:
+                await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+        outcome = verdict.result()
+        if outcome is not None:
+            raise outcome
 
     def _depend_on(self, kind: str, instance: str, epoch: int | None) -> None:
         """One peer of a kind: a request moves on, and the one before may then die."""

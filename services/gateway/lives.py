@@ -4,7 +4,9 @@ import asyncio
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
+from services.gateway.bookmark import Bookmark
 from services.gateway.life import Life
 from services.gateway.mailbox import Mailbox
 from shared import subjects
@@ -14,12 +16,15 @@ from shared.errors import Unavailable, XylemError
 from shared.messages import (
     Abort,
     Accepted,
+    Adopt,
     Finish,
     Generate,
     Inquire,
     Message,
     Presence,
     Refused,
+    Resume,
+    Resumed,
     Standing,
     Started,
     State,
@@ -41,6 +46,15 @@ MAX_INQUIRY = 1024  # attempts in one question
 Spawn = Callable[..., "asyncio.Task[None]"]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is left of a request of another gateway, and whose detokenizer has it."""
+
+    detokenizer: str
+    epoch: int
+    resumed: Resumed
+
+
 class Lives:
     """The table of running lives by request id. Implements `life.Pipeline`."""
 
@@ -55,6 +69,9 @@ class Lives:
         self._spawn = spawn
         self._lives: dict[str, Life] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._early: dict[
+            str, list[tuple[int, int, bytes, str, Finish]]
+        ] = {}  # what came for a request that is being resumed
         self._strays: dict[str, None] = {}  # requests that are not ours any more and have been aborted, oldest first
         self._turn = 0
         self._repair_s = settings.repair_s
@@ -73,18 +90,58 @@ class Lives:
     def __len__(self) -> int:
         return len(self._lives)
 
-    def begin(self, generate: Generate, index: int, mailbox: Mailbox) -> Life:
-        """A new life, running."""
+    def begin(self, generate: Generate, index: int, mailbox: Mailbox, found: Found | None = None) -> Life:
+        """A new life, running; with `found` it goes on where another gateway's ended."""
         life = Life(self, generate, index, mailbox)
         self._lives[life.id] = life
+        if found is not None:
+            life.resume(found.resumed, found.detokenizer, found.epoch)
+            for row in self._early.pop(life.id, ()):
+                life.on_text(*row)
         self._tasks[life.id] = self._spawn(life.run(), name=f"life {life.id}")
         self._empty.clear()
         return life
 
+    async def find(self, bookmark: Bookmark) -> list[Found]:
+        """What detokenizers have of a stream that broke off. Nothing unless all choices are found.
+
+        Then the bookmark names a new generation: the stream has to be generated anew.
+        """
+        wanted = {f"{bookmark.request_id}-{i}": place.num_chars for i, place in enumerate(bookmark.places)}
+        for request_id in wanted:
+            old = self._lives.get(request_id)
+            if old is not None:  # its client has left, which we have not heard yet
+                old.hand_on()
+                self.forget(old)
+            self._early[request_id] = []
+        found = await asyncio.gather(*(self._find(*each) for each in wanted.items()))
+        whole = [each for each in found if each is not None]
+        if len(whole) == len(wanted):
+            return whole
+        for request_id in wanted:
+            self._early.pop(request_id, None)
+        bookmark.begin_anew()
+        return []
+
+    async def _find(self, request_id: str, num_chars: int) -> Found | None:
+        peers = self._directory.known("detokenizer")
+        question = Resume(request_id=request_id, gateway=self._id, num_chars=num_chars)
+
+        async def ask(detokenizer: str) -> Resumed:
+            subject = subjects.resume(self._model, detokenizer)
+            try:
+                return await self._bus.request(subject, question, Resumed, timeout_s=HAND_OVER_S)
+            except XylemError:
+                return Resumed()
+
+        answers = zip(peers, await asyncio.gather(*(ask(peer.id) for peer in peers)), strict=True)
+        found = [Found(peer.id, peer.epoch, resumed) for peer, resumed in answers if resumed.found]
+        return max(found, key=lambda each: each.resumed.attempt, default=None)
+
     def forget(self, life: Life) -> None:
         """Ends a life, whatever its state, and frees what it holds."""
-        task = self._tasks.get(life.id)
-        if task is not None:
+        if self._lives.get(life.id) is life:
+            task = self._tasks[life.id]
             life.abandon()
             self.leave(life)
             task.cancel()
@@ -140,13 +197,17 @@ class Lives:
             self.num_resubmitted += 1
         await self._bus.hand_over(subjects.tokenize(self._model), generate, timeout_s=HAND_OVER_S)
 
+    def adopt(self, request_id: str, attempt: int, scheduler: str) -> None:
+        adopt = Adopt(request_id=request_id, attempt=attempt, gateway=self._id)
+        self._spawn(self._publish(subjects.adopt(self._model, scheduler), adopt), name=f"adopt {request_id}")
+
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         subject = subjects.abort(self._model, scheduler) if scheduler else subjects.abort_any(self._model)
         self._spawn(self._publish(subject, Abort(request_id=request_id, attempt=attempt)), name=f"abort {request_id}")
 
     def leave(self, life: Life) -> None:
-        if self._lives.pop(life.id, None) is not None:
-            self._tasks.pop(life.id, None)
+        if self._lives.get(life.id) is life:
+            del self._lives[life.id], self._tasks[life.id]
             self._remember(life.id)
         if not self._lives:
             self._empty.set()
@@ -192,6 +253,10 @@ class Lives:
             if life is not None:
                 life.on_counts(prompts[i], cached[i])
                 life.on_text(attempts[i], offsets[i], deltas.token_ids[start:end], deltas.texts[i], Finish(finishes[i]))
+            elif request_id in self._early:
+                self._early[request_id].append(
+                    (attempts[i], offsets[i], deltas.token_ids[start:end], deltas.texts[i], Finish(finishes[i]))
+                )
             elif not finishes[i] and request_id not in self._strays:
                 # Left over from an earlier life of this gateway, or from a client long gone.
                 self._remember(request_id)

@@ -51,6 +51,7 @@ class PromptEncoder:
             limits=self._limits(generate.limits, len(prompt_ids), param),
             salt=generate.salt,
             tenant=generate.tenant,
+            resumable=generate.resumable,
             priority=generate.priority,
             deadline_s=generate.deadline_s,
             trace=trace,

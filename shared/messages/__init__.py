@@ -13,7 +13,7 @@ from shared.messages.presence import Capacity, Presence, WhoIsThere
 from shared.messages.request import Abort, Accepted, Ack, Generate, Limits, Refused, Sampling, Tokenized
 from shared.messages.standing import Adopt, Inquire, Standing, Started, State
 from shared.messages.steps import Finish, Opening, StepReport, TokenDeltas
-from shared.messages.text import TextDeltas
+from shared.messages.text import Resume, Resumed, TextDeltas
 
 __all__ = [
     "Abort",
@@ -37,6 +37,8 @@ __all__ = [
     "Plan",
     "Presence",
     "Refused",
+    "Resume",
+    "Resumed",
     "Sampling",
     "Standing",
     "Started",

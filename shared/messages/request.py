@@ -50,6 +50,7 @@ class Generate(Message, frozen=True):
     deadline_s: float = 0.0  # Unix time after which nobody waits for the answer; 0 is never
     trace: str = ""  # W3C traceparent of the sender's span, or empty
     tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
+    resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
 
 
 class Tokenized(Message, frozen=True):
@@ -68,6 +69,7 @@ class Tokenized(Message, frozen=True):
     deadline_s: float = 0.0
     trace: str = ""
     tenant: str = ""
+    resumable: bool = False
 
 
 class Ack(Message, frozen=True):

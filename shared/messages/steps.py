@@ -30,6 +30,7 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
     stop: tuple[str, ...] = ()
     trace: str = ""
+    resumable: bool = False
 
 
 class StepReport(Message, frozen=True):

@@ -24,6 +24,7 @@ OPENING = m.Opening(
     output_ids=columns.pack([3]),
     stop=("END",),
     trace="00-a-b-01",
+    resumable=True,
 )
 SAMPLING = m.Sampling(temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, seed=7)
 LIMITS = m.Limits(max_tokens=16, ignore_eos=True, stop=("END",), stop_token_ids=columns.pack([9]))
@@ -33,8 +34,9 @@ ADMIT = m.Admit(
 )  # fmt: skip
 EXAMPLES: tuple[m.Message, ...] = (
     m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t",
-        "acme"),
-    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme"),
+        "acme", True),
+    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme",
+        True),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
@@ -46,6 +48,8 @@ EXAMPLES: tuple[m.Message, ...] = (
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
         columns.pack([4]),
     ),
+    m.Resume("cmpl-1-0", "gw", 7),
+    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
     m.WhoIsThere("gateway.gw"),
     m.Control("ping", b"{}"),

@@ -238,3 +238,33 @@ def test_silent_sequences_do_not_pile_up(transcriber: Transcriber) -> None:
     transcriber.take(deltas([(0, 1, [70], 0)]), IDLE_S)
     transcriber.take(deltas([(5000, 0, [70], 0)], (5000, opening("last"))), IDLE_S + 1)
     assert transcriber.num_open == 2
+
+
+def test_a_resumable_request_goes_on_to_another_gateway(transcriber: Transcriber, codec: TextCodec) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:4], 0)], (1, opening(resumable=True))), 0.0)
+    sent(transcriber)
+    first = codec.decode(ids[:4], skip_special_tokens=True)
+    resumed = transcriber.resume("r", "other", 2, 1.0)
+    assert (resumed.found, resumed.running, resumed.text) == (True, True, first[2:])
+    assert resumed.token_ids == pack(ids[:4])
+    transcriber.take(deltas([(1, 4, ids[4:6], 0)]), 2.0)
+    assert [gateway for gateway, _ in transcriber.outbox.take("d")] == ["other"]
+
+
+def test_a_resumable_request_that_does_not_run_any_more_can_still_be_read(
+    transcriber: Transcriber, codec: TextCodec
+) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:4], 0)], (1, opening(resumable=True))), 0.0)
+    transcriber.forget("r", 0)
+    resumed = transcriber.resume("r", "other", 0, 1.0)
+    assert (resumed.found, resumed.running, resumed.finish) == (True, False, Finish.NONE)
+    assert resumed.token_ids == pack(ids[:4])
+    assert not transcriber.resume("r", "other", 1000, 1.0).found
+    assert not transcriber.resume("never", "other", 0, 1.0).found
+
+
+def test_others_leave_no_tail(transcriber: Transcriber, codec: TextCodec) -> None:
+    transcriber.take(deltas([(1, 0, codec.encode(TEXT, add_special_tokens=False)[:4], 0)], (1, opening())), 0.0)
+    assert not transcriber.resume("r", "other", 0, 1.0).found
