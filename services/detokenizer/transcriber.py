@@ -31,7 +31,7 @@ class Transcriber:
         self.tails = Tails()
         self.aborts: list[tuple[str, Abort]] = []
         self._factory = factory
-        self._lives: dict[str, tuple[int, dict[int, Sequence]]] = {}  # executor -> (epoch, by sequence id)
+        self._lives: dict[str, tuple[int, int, dict[int, Sequence]]] = {}  # executor -> (epoch, plan epoch, by id)
         self._requests: dict[str, Sequence] = {}
         self._num_opened = 0
 
@@ -41,7 +41,7 @@ class Transcriber:
 
     def take(self, deltas: TokenDeltas, now_s: float) -> None:
         """Works in one message. now_s: any monotonic time."""
-        sequences = self._life(deltas.executor, deltas.epoch)
+        sequences = self._life(deltas.executor, deltas.epoch, deltas.plan_epoch)
         for sequence_id, opening in deltas.openings:
             self._open(sequences, sequence_id, opening, now_s)
         column = deltas.token_ids
@@ -110,20 +110,21 @@ class Transcriber:
 
     def on_executor(self, presence: Presence, *, alive: bool) -> None:
         """An executor died, or began another life: its sequences are gone."""
-        epoch, sequences = self._lives.get(presence.id, (presence.epoch, {}))
+        epoch, _, sequences = self._lives.get(presence.id, (presence.epoch, -1, {}))
         if not alive or epoch != presence.epoch:
             for sequence in list(sequences.values()):
                 self._close(sequence)
             self._lives.pop(presence.id, None)
 
-    def _life(self, executor: str, epoch: int) -> dict[int, Sequence]:
+    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, Sequence]:
         life = self._lives.get(executor)
-        if life is not None and life[0] == epoch:
-            return life[1]
-        for sequence in list(life[1].values()) if life else ():
+        if life is not None and life[:2] == (epoch, plan_epoch):
+            return life[2]
+        for sequence in list(life[2].values()) if life else ():
             self._close(sequence)
-        self._lives[executor] = (epoch, {})
-        return self._lives[executor][1]
+        sequences: dict[int, Sequence] = {}
+        self._lives[executor] = (epoch, plan_epoch, sequences)
+        return sequences
 
     def _open(self, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float) -> None:
         known = self._requests.get(opening.request_id)

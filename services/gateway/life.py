@@ -83,7 +83,8 @@ class Life:
         self._length = 0  # tokens of this attempt that have their KV, as the scheduler said last
         self._peers: dict[tuple[str, str], int | None] = {}  # who this attempt depends on, and in which epoch
         self._verdict: asyncio.Future[Exception | None] | None = None  # how this attempt ended; None is well
-        self._held = False  # somebody may still hold pages for this attempt
+        self._held = False  # somebody may still hold pages or text for this attempt
+        self._began = False  # it has been in an executor's plan
         self._news_s = 0.0
 
     @property
@@ -105,6 +106,7 @@ class Life:
             self._end(Lost(f"tokens from {offset} came when {self.num_tokens} were there"))
             return
         self._held = not finish
+        self._began = True
         if finish in (Finish.ABORT, Finish.ERROR):
             self._end(Lost("a stage gave it up") if finish is Finish.ABORT else Internal("generation failed"))
             return
@@ -136,6 +138,7 @@ class Life:
         if not self.on_accepted(attempt, scheduler):
             return False
         self._depend_on("executor", executor, epoch)
+        self._began = True
         return True
 
     def on_standing(self, attempt: int, scheduler: str, state: State, length: int) -> None:
@@ -155,7 +158,7 @@ class Life:
         """A stage can't or won't."""
         if not self._current(refused.attempt):
             return
-        self._held = False
+        self._held = self._began  # a detokenizer may still wait for more of it
         error = from_code(refused.code, refused.message, refused.param, refused.retry_after_s)
         # Once it has tokens the client has paid for its place: a full queue is then only a bad moment.
         again = isinstance(error, Unavailable) or (isinstance(error, QueueFull) and self.output_ids)
@@ -246,6 +249,7 @@ class Life:
         self._peers = {("detokenizer", detokenizer): epoch}
         self._note_news()
         self._held = True
+        self._began = False
 
     async def _hand_over(self) -> None:
         """Begins the next attempt. Raises Lost, or the error that is the answer."""

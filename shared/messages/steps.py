@@ -60,3 +60,4 @@ class TokenDeltas(Message, frozen=True):
     token_ids: bytes
     finishes: bytes
     openings: tuple[tuple[int, Opening], ...] = ()  # (sequence id, opening)
+    plan_epoch: int = -1  # sequence ids are unique within it; with another one all earlier sequences are gone

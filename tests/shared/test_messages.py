@@ -43,7 +43,7 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.Abort("cmpl-1-0", 1, "stop"),
     m.Plan("s", 3, 4, 5, columns.pack([8]), (ADMIT,), columns.pack([7]), ONE, columns.pack([6])),
     m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), ONE, columns.pack([42]), ZERO, 1500),
-    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),)),
+    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),), 3),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
         columns.pack([4]),

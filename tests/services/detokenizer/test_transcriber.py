@@ -34,7 +34,9 @@ def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = 
     )
 
 
-def deltas(rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1) -> TokenDeltas:
+def deltas(
+    rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1, plan_epoch: int = 1
+) -> TokenDeltas:
     return TokenDeltas(
         executor=executor,
         epoch=epoch,
@@ -44,6 +46,7 @@ def deltas(rows: list[Row], *openings: tuple[int, Opening], executor: str = "e",
         token_ids=pack(token for row in rows for token in row[2]),
         finishes=pack(row[3] for row in rows),
         openings=openings,
+        plan_epoch=plan_epoch,
     )
 
 
@@ -268,3 +271,15 @@ def test_a_resumable_request_that_does_not_run_any_more_can_still_be_read(
 def test_others_leave_no_tail(transcriber: Transcriber, codec: TextCodec) -> None:
     transcriber.take(deltas([(1, 0, codec.encode(TEXT, add_special_tokens=False)[:4], 0)], (1, opening())), 0.0)
     assert not transcriber.resume("r", "other", 0, 1.0).found
+
+
+def test_another_plan_epoch_ends_the_sequences_of_the_last_one(transcriber: Transcriber, codec: TextCodec) -> None:
+    """Sequence ids begin anew with another scheduler: those of the old ones must not be taken for the new ones."""
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:2], 0)], (1, opening("old"))), 0.0)
+    transcriber.take(deltas([(1, 0, ids[:2], 0)], (1, opening("new")), plan_epoch=2), 0.0)
+    transcriber.forget("old", 0)
+    sent(transcriber)
+    transcriber.take(deltas([(1, 2, ids[2:4], 0)], plan_epoch=2), 0.0)
+    assert set(sent(transcriber)) == {"new"}
+    assert transcriber.num_open == 1

@@ -277,3 +277,22 @@ async def test_a_stage_that_has_just_gone_is_waited_for(
     assert pipeline.generates == []
     pipeline.peers["executor"] = executor
     assert (await request).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_what_had_started_is_aborted_although_it_was_refused(
+    http: httpx.AsyncClient, pipeline: Any, started: bool
+) -> None:
+    """A detokenizer may have text of it, and hears of aborts only."""
+
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await (pipeline.words(g, 0, 2) if started else pipeline.accept(g))
+        await pipeline.refuse(g, "unavailable")
+
+    pipeline.play = play
+    assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    await pipeline.bus.barrier()
+    assert pipeline.aborts.qsize() == started
