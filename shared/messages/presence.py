@@ -1,19 +1,24 @@
 """Heartbeats: who is there, in which life, with what load."""
 
+from typing import Annotated
+
 import msgspec
 
 from shared.messages.base import Message
+from shared.messages.bounds import Count, Serial
 
 PROTOCOL_VERSION = 1
+
+MAX_PAGES = 1 << 24  # a scheduler keeps books of every page: more than any device has would only eat its memory
 
 
 class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What an executor offers to its scheduler. token_budget: prompt and decode tokens of one step."""
 
-    num_pages: int
-    page_size: int
-    max_running: int
-    token_budget: int
+    num_pages: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGES)]
+    page_size: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
+    max_running: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+    token_budget: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
     role: str = "both"
     group: str = "default"  # a scheduler takes the executors of its group
 
@@ -23,13 +28,13 @@ class Presence(Message, frozen=True):
 
     kind: str
     id: str
-    epoch: int
+    epoch: Serial
     model: str
     state: str = "ready"  # starting | ready | draining | bye
-    running: int = 0
-    waiting: int = 0
-    free_pages: int = 0
-    total_pages: int = 0
+    running: Count = 0
+    waiting: Count = 0
+    free_pages: Count = 0
+    total_pages: Count = 0
     version: int = PROTOCOL_VERSION
     capacity: Capacity | None = None
 
