@@ -4,7 +4,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-INT32_MAX = 2**31 - 1
+from shared.columns import INT32_MAX
+
 INT64_MAX = 2**63 - 1
 
 Int32 = Annotated[int, Meta(ge=-INT32_MAX - 1, le=INT32_MAX)]

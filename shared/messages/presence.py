@@ -9,7 +9,7 @@ from shared.messages.bounds import Count, Serial
 
 PROTOCOL_VERSION = 1
 
-MAX_PAGES = 1 << 24  # a scheduler keeps books of every page: more than any device has would only eat its memory
+MAX_PAGES = 1 << 22  # a scheduler keeps books of every page: more than any device has would only eat its memory
 
 
 class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
