@@ -60,6 +60,9 @@ class GatewaySettings(Settings):
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
+    client_timeout_s: float = Field(
+        60.0, gt=0, description="Longest time for a client to send a request, or to take nothing of its answer."
+    )
     stall_timeout_s: float = Field(60.0, gt=0, description="Longest time without news of a request.")
 
 

@@ -96,8 +96,9 @@ class Books:
             sequence.tokens += token_ids[first:at]
             if (
                 not sequence.length <= length <= len(sequence.tokens) // ITEM_BYTES
-                or length > len(sequence.table) * self.page_size
-                and sequence_id in self.running  # one that is leaving has no table any more
+                or (
+                    length > len(sequence.table) * self.page_size and sequence_id in self.running
+                )  # one that is leaving has no table any more
             ):
                 raise LostReport(f"sequence {sequence_id} of {self.executor} has length {length}")
             if sequence.reading:
