@@ -98,6 +98,9 @@ class Bus:
         payload = self._payload(message)
         try:
             await self._client.publish(subject, payload)
+        except nats.errors.BadSubjectError:
+            # A name that came with a message. Nobody can be there: the listener's subject would be as bad.
+            raise Unavailable(f"{subject!r} is no subject") from None
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"NATS is not connected ({type(error).__name__})") from None
 
@@ -114,9 +117,14 @@ class Bus:
             raise Unavailable(f"nobody serves {subject}") from None
         except nats.errors.TimeoutError:
             raise Unavailable(f"no answer on {subject} within {timeout_s:g} s") from None
+        except nats.errors.BadSubjectError:
+            raise Unavailable(f"{subject!r} is no subject") from None
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"NATS is not connected ({type(error).__name__})") from None
-        return decode(reply.data, kind)
+        try:
+            return decode(reply.data, kind)
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"the answer on {subject} can't be decoded: {error}") from None
 
     async def listen(self, subject: str, kind: Any, callback: Callable[[Any], Awaitable[None]]) -> None:
         """Calls back with every message of `kind` (a Message class or a union of them), one after the other."""

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Iterable
 
 ITEM_BYTES = 4
+INT32_MAX = 2**31 - 1
 _SWAP = sys.byteorder == "big"
 
 

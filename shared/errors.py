@@ -6,7 +6,9 @@
     ├── Unauthorized          401
     ├── NotFound              404  no such model, path or object
     ├── MethodNotAllowed      405
+    ├── RequestTimeout        408  the client did not send all of its request in time
     ├── PayloadTooLarge       413  both sizes are in the message
+    ├── HeadTooLarge          431
     ├── QueueFull             429  `retry_after_s` says when to come again
     ├── Internal              500  ours; the details are in the log, not in the answer
     ├── Unavailable           503  nothing alive that could serve it
@@ -62,10 +64,22 @@ class MethodNotAllowed(XylemError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(XylemError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+
 class PayloadTooLarge(XylemError):
     status = 413
     type = "invalid_request_error"
     code = "payload_too_large"
+
+
+class HeadTooLarge(XylemError):
+    status = 431
+    type = "invalid_request_error"
+    code = "head_too_large"
 
 
 class QueueFull(XylemError):
@@ -98,7 +112,9 @@ _BY_CODE: dict[str, type[XylemError]] = {
         Unauthorized,
         NotFound,
         MethodNotAllowed,
+        RequestTimeout,
         PayloadTooLarge,
+        HeadTooLarge,
         QueueFull,
         Internal,
         Unavailable,

@@ -62,6 +62,9 @@ class GatewaySettings(Settings):
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
+    client_timeout_s: float = Field(
+        60.0, gt=0, description="Longest time for a client to send a request, or to take nothing of its answer."
+    )
 
 
 class TokenizerSettings(Settings):

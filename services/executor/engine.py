@@ -8,7 +8,7 @@ from services.executor.integrity import faults
 from services.executor.output import StepOutput
 from services.executor.runner import Row
 from services.executor.running import Running
-from shared.columns import unpack
+from shared.columns import INT32_MAX, unpack
 from shared.messages import Admit, Finish, PageCopy, Plan
 
 NO_LIFE = -1  # the epoch of an engine that takes no plan
@@ -45,7 +45,8 @@ class StepRunner(Protocol):
 class Engine:
     """The sequences that may run, and the step that moves them on.
 
-    max_running: sequences at once. token_budget: tokens of one step. epoch: the life that plans must name.
+    max_running: sequences at once. token_budget: tokens of one step. context_length: positions that the model has.
+    epoch: the life that plans must name.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Engine:
         max_running: int,
         token_budget: int,
         eos_token_ids: Iterable[int],
+        context_length: int = INT32_MAX,
         epoch: int = NO_LIFE,
     ) -> None:
         self.runner = runner
         self.max_running = max_running
         self.token_budget = token_budget
+        self.context_length = context_length
         self.eos_token_ids = frozenset(eos_token_ids)
         self._running: dict[int, Running] = {}  # in order of admission
         self.reset(epoch)
@@ -146,6 +149,12 @@ class Engine:
         _check_range("page", sequence.pages, self.runner.num_pages)
         if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
             raise ValueError(f"{sequence.num_cached} cached tokens in {len(sequence.pages)} pages")
+        room = self.context_length - sequence.prompt_len
+        if room < 1:
+            raise ValueError(f"{sequence.prompt_len} tokens leave no room in a context of {self.context_length}")
+        sequence.max_new_tokens = min(sequence.max_new_tokens, room)
+        if admit.offset + max(admit.max_new_tokens, 1) > INT32_MAX:
+            raise ValueError(f"output tokens from {admit.offset} on don't fit into a column")
         if admit.copy is not None:
             self._copy(admit.copy)
         self._running[sequence.sequence_id] = sequence

@@ -143,6 +143,7 @@ class ExecutorService(Service[ExecutorSettings]):
             max_running=settings.max_running,
             token_budget=settings.token_budget,
             eos_token_ids=card.eos_token_ids,
+            context_length=card.context_length,
         )
 
     def _stoppable(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
@@ -174,10 +175,10 @@ class ExecutorService(Service[ExecutorSettings]):
     # Plans in, steps out.
 
     async def _on_plan(self, plan: Plan) -> None:
+        self._steps.offer(plan)  # first: what is wrong with a plan is the engine's to say
         self._spans.plan(plan, time.time_ns())
         if plan.executor_epoch == self.epoch:
             self._last_plan = (plan.epoch, plan.number)
-        self._steps.offer(plan)
 
     async def _tell(self, output: StepOutput) -> None:
         for detokenizer, deltas in token_deltas(output, self.id):

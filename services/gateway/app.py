@@ -21,4 +21,4 @@ def build(context: Context) -> ASGIApp:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    return Counted(BodyLimit(app, context.settings.max_body_bytes), context.metrics)
+    return Counted(BodyLimit(app, context.settings.max_body_bytes, context.settings.client_timeout_s), context.metrics)

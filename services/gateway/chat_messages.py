@@ -59,7 +59,7 @@ def _read_part(where: str, part: Any) -> str:
     if type(part) is not dict:
         raise wrong(where, "a part with a type", part)
     if part.get("type") != "text":
-        raise InvalidRequest(f"{where}: parts of type {part.get('type')!r} are not supported yet", param=where)
+        raise wrong(where, "a part of type text (others are not supported yet)", part.get("type"))
     text = part.get("text")
     if type(text) is not str:
         raise wrong(f"{where}.text", "a string", text)

@@ -1,18 +1,24 @@
 """What stands around the application, as plain ASGI: the limit of body sizes, and the count of answers."""
 
+import asyncio
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.metrics import Metrics
 from services.gateway.problems import problem_response
-from shared.errors import PayloadTooLarge
+from shared.errors import PayloadTooLarge, RequestTimeout
 
 
 class BodyLimit:
-    """Refuses bodies over max_bytes: by their declared length at once, chunked ones when they get there."""
+    """Refuses bodies over max_bytes: by their declared length at once, chunked ones when they get there.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    A body that is not complete after timeout_s is a 408, however it trickles in.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -23,10 +29,19 @@ class BodyLimit:
             await problem_response(self._error(f"{int(declared)}"))(scope, receive, send)
             return
         num_bytes = 0
+        complete = False
+        late_s = asyncio.get_running_loop().time() + self._timeout_s
 
         async def limited() -> Message:
-            nonlocal num_bytes
-            message = await receive()
+            nonlocal num_bytes, complete
+            if complete:
+                return await receive()  # which waits for the client's leaving
+            try:
+                async with asyncio.timeout_at(late_s):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestTimeout(f"the body was not complete after {self._timeout_s:g} s") from None
+            complete = not message.get("more_body", False)
             if message["type"] == "http.request":
                 num_bytes += len(message.get("body", b""))
                 if num_bytes > self._max_bytes:

@@ -183,7 +183,7 @@ class Life:
         self.attempt = resumed.attempt
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
-        self.finish = Finish(resumed.finish)
+        self.finish = resumed.finish
         self._mailbox.put(self.index, resumed.text, count(resumed.token_ids), self.finish)
         if resumed.running:
             self._begin_attempt(resumed.attempt, detokenizer, epoch)

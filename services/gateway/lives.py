@@ -1,6 +1,7 @@
 """All lives of a gateway: what the bus says of them finds its way here, and what they want goes out from here."""
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,8 @@ from shared.messages import (
 )
 from shared.presence import Directory
 from shared.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
 
 STAGES = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
 HAND_OVER_S = 2.0
@@ -306,11 +309,13 @@ class Lives:
                 standing = await self._bus.request(
                     subjects.inquire(self._model, scheduler), question, Standing, timeout_s=HAND_OVER_S
                 )
+                answers = zip(part, map(State, unpack(standing.states)), unpack(standing.lengths), strict=True)
+                for (life, attempt), state, length in answers:
+                    life.on_standing(attempt, scheduler, state, length)
             except XylemError:
                 return  # it is its heartbeats that tell whether it is there
-            answers = zip(part, unpack(standing.states), unpack(standing.lengths), strict=True)
-            for (life, attempt), state, length in answers:
-                life.on_standing(attempt, scheduler, State(state), length)
+            except ValueError as error:
+                log.error("scheduler %s gave an answer that makes no sense: %s", scheduler, error)
 
     def _remember(self, request_id: str) -> None:
         self._strays[request_id] = None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.gateway.connection import connection_type
 from shared.service import StartupError
 
 BACKLOG = 2048
@@ -37,12 +38,12 @@ async def bind(host: str, port: int) -> socket.socket:
 class HttpServer(uvicorn.Server):
     """Serves an application on a bound socket until `shut`."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, *, shutdown_s: float) -> None:
+    def __init__(self, app: ASGIApp, bound: socket.socket, *, shutdown_s: float, client_timeout_s: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=connection_type(client_timeout_s),
                 ws="none",
                 lifespan="off",
                 log_config=None,

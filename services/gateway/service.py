@@ -55,7 +55,9 @@ class GatewayService(Service[GatewaySettings]):
         )
         await lives.open()
         await self.bus.barrier()
-        self.server = HttpServer(build(self.context), bound, shutdown_s=SHUT_S)
+        self.server = HttpServer(
+            build(self.context), bound, shutdown_s=SHUT_S, client_timeout_s=self.settings.client_timeout_s
+        )
         self.spawn(self.server.run_until_shut(), name="http server")
         await self.server.listening.wait()
         self.context.accepting = True

@@ -30,4 +30,8 @@ def decode(data: bytes, kind: type[M]) -> M:
 
     Raises msgspec.DecodeError (of which ValidationError is one) on anything else.
     """
-    return _decoder(kind).decode(data)  # type: ignore[no-any-return, arg-type]
+    try:
+        return _decoder(kind).decode(data)  # type: ignore[no-any-return, arg-type]
+    except (UnicodeDecodeError, RecursionError) as error:
+        # msgspec lets both through: text that is no UTF-8, and fields of a newer peer that are nested without end.
+        raise msgspec.DecodeError(str(error)) from None

@@ -3,6 +3,7 @@
 import msgspec
 
 from shared.messages.base import Message
+from shared.messages.bounds import Count, Int32, Serial
 from shared.messages.request import Sampling
 from shared.messages.steps import Opening
 
@@ -10,9 +11,9 @@ from shared.messages.steps import Opening
 class PageCopy(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Copy the KV of the first num_tokens of page `source` to page `target` before the sequence runs."""
 
-    source: int
-    target: int
-    num_tokens: int
+    source: Count
+    target: Count
+    num_tokens: Count
 
 
 class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -22,12 +23,12 @@ class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
     them is output token `offset` of the request (earlier ones were produced before a retraction or another attempt).
     """
 
-    sequence_id: int  # unique within a plan epoch, never reused
+    sequence_id: Count  # unique within a plan epoch, never reused
     token_ids: bytes  # column, at least one
-    num_cached: int
+    num_cached: Count
     pages: bytes  # column: page table from position 0, cached pages first
-    max_new_tokens: int  # from `offset` on
-    offset: int
+    max_new_tokens: Int32  # from `offset` on
+    offset: Count
     detokenizer: str
     opening: Opening
     sampling: Sampling = Sampling()
@@ -46,9 +47,9 @@ class Plan(Message, frozen=True):
     """
 
     scheduler: str
-    epoch: int  # the scheduler's
-    number: int
-    executor_epoch: int  # the executor life the scheduler believes in; another one ignores the plan
+    epoch: Serial  # the scheduler's
+    number: Serial
+    executor_epoch: Serial  # the executor life the scheduler believes in; another one ignores the plan
     drops: bytes = b""  # column of sequence ids
     admits: tuple[Admit, ...] = ()
     grant_ids: bytes = b""  # column of sequence ids

@@ -3,6 +3,7 @@
 import msgspec
 
 from shared.messages.base import Message
+from shared.messages.bounds import Amount, Count, Int32, Int64, Share
 
 
 class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -11,11 +12,11 @@ class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
     The draw is a pure function of (seed, position): see kernels.reference.sampling.
     """
 
-    temperature: float = 1.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    seed: int = 0
+    temperature: Amount = 1.0
+    top_p: Share = 1.0
+    top_k: Count = 0
+    min_p: Share = 0.0
+    seed: Int64 = 0
 
 
 class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -24,7 +25,7 @@ class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
     max_tokens -1 means the rest of the context; the tokenizer, who knows the prompt's length, replaces it.
     """
 
-    max_tokens: int = -1
+    max_tokens: Int32 = -1
     ignore_eos: bool = False
     stop: tuple[str, ...] = ()
     stop_token_ids: bytes = b""  # column
@@ -34,7 +35,7 @@ class Generate(Message, frozen=True):
     """One sequence that a client wants. Exactly one of prompt, messages and token_ids is set."""
 
     request_id: str  # one per choice: n=2 makes two requests
-    attempt: int
+    attempt: Count
     gateway: str
     detokenizer: str
     prompt: str | None = None
@@ -46,8 +47,8 @@ class Generate(Message, frozen=True):
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     salt: str = ""  # prefixes are shared only within one salt
-    priority: int = 0  # lower goes first
-    deadline_s: float = 0.0  # Unix time after which nobody waits for the answer; 0 is never
+    priority: Int32 = 0  # lower goes first
+    deadline_s: Amount = 0.0  # Unix time after which nobody waits for the answer; 0 is never
     trace: str = ""  # W3C traceparent of the sender's span, or empty
     tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
     resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
@@ -57,7 +58,7 @@ class Tokenized(Message, frozen=True):
     """A request with its token ids, checked against the context length."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     gateway: str
     detokenizer: str
     prompt_ids: bytes  # column
@@ -65,8 +66,8 @@ class Tokenized(Message, frozen=True):
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     salt: str = ""
-    priority: int = 0
-    deadline_s: float = 0.0
+    priority: Int32 = 0
+    deadline_s: Amount = 0.0
     trace: str = ""
     tenant: str = ""
     resumable: bool = False
@@ -80,25 +81,25 @@ class Accepted(Message, frozen=True):
     """A scheduler has queued the request."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     scheduler: str
-    num_prompt_tokens: int
+    num_prompt_tokens: Count
 
 
 class Refused(Message, frozen=True):
     """The request ends here without a token. `code` names a class of shared.errors."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     code: str
     message: str
     param: str | None = None
-    retry_after_s: float = 0.0
+    retry_after_s: Amount = 0.0
 
 
 class Abort(Message, frozen=True):
     """Nobody wants the rest of this request. From a gateway (client gone) or a detokenizer (stop string found)."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     reason: str = "client"

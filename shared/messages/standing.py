@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 from shared.messages.base import Message
+from shared.messages.bounds import Count, Serial
 
 
 class State(IntEnum):
@@ -17,10 +18,10 @@ class Started(Message, frozen=True):
     """An executor has the request in its plan: for the first time, or again after a retraction."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     scheduler: str
     executor: str
-    executor_epoch: int
+    executor_epoch: Serial
 
 
 class Inquire(Message, frozen=True):
@@ -41,5 +42,5 @@ class Adopt(Message, frozen=True):
     """A gateway continues a request of another one, that may be dead."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     gateway: str

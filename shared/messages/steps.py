@@ -5,6 +5,7 @@ from enum import IntEnum
 import msgspec
 
 from shared.messages.base import Message
+from shared.messages.bounds import Count, Int64
 
 
 class Finish(IntEnum):
@@ -21,11 +22,11 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a detokenizer must know of a sequence. Travels with the admit and reaches it with the first tokens."""
 
     request_id: str
-    attempt: int
+    attempt: Count
     gateway: str
     scheduler: str
-    num_prompt_tokens: int
-    num_cached_tokens: int
+    num_prompt_tokens: Count
+    num_cached_tokens: Count
     context_ids: bytes = b""  # column: last few prompt tokens; text is cut after them
     output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
     stop: tuple[str, ...] = ()
@@ -59,5 +60,5 @@ class TokenDeltas(Message, frozen=True):
     counts: bytes
     token_ids: bytes
     finishes: bytes
-    openings: tuple[tuple[int, Opening], ...] = ()  # (sequence id, opening)
-    plan_epoch: int = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
+    openings: tuple[tuple[Count, Opening], ...] = ()  # (sequence id, opening)
+    plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone

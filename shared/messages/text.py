@@ -1,6 +1,8 @@
 """Text on its way to a gateway."""
 
 from shared.messages.base import Message
+from shared.messages.bounds import Count
+from shared.messages.steps import Finish
 
 
 class TextDeltas(Message, frozen=True):
@@ -27,18 +29,18 @@ class Resume(Message, frozen=True):
 
     request_id: str
     gateway: str
-    num_chars: int
+    num_chars: Count
 
 
 class Resumed(Message, frozen=True):
     """What the detokenizer has of it; what comes next goes to the new gateway. Only `found` counts when it is false."""
 
     found: bool = False
-    attempt: int = 0
+    attempt: Count = 0
     scheduler: str = ""
     token_ids: bytes = b""  # column: all output tokens so far
     text: str = ""  # from the asked character on
-    finish: int = 0  # of Finish
-    num_prompt_tokens: int = 0
-    num_cached_tokens: int = 0
+    finish: Finish = Finish.NONE
+    num_prompt_tokens: Count = 0
+    num_cached_tokens: Count = 0
     running: bool = False  # otherwise it has ended, or another attempt has to go on from here

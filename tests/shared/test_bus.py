@@ -1,11 +1,13 @@
 import asyncio
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
+from shared import subjects
 from shared.bus import Bus, BusError
 from shared.errors import PayloadTooLarge, Unavailable
-from shared.messages import Abort, Accepted, Control, ControlReply, Refused
+from shared.messages import Abort, Accepted, Ack, Control, ControlReply, Refused
 from tests.conftest import NatsServer, free_port
 from tests.wire_tap import WireTap
 
@@ -203,3 +205,33 @@ async def test_an_old_server_is_refused() -> None:
     with pytest.raises(BusError, match=r"2\.9\.10"):
         await Bus.connect(f"nats://127.0.0.1:{port}", "old", timeout_s=5)
     server.close()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\r\nPUB xy.gw.b 0\r\n\r\n", "*", ">", "a.>", "\x00", "é" * 300])
+async def test_a_name_that_makes_no_subject_harms_nobody(bus: Bus, name: str) -> None:
+    """Names come with messages: nothing may be delivered to another one, and the connection must outlive it."""
+    heard: list[Accepted] = []
+
+    async def hear(message: Accepted) -> None:
+        heard.append(message)
+
+    await bus.listen(subjects.gateway("b"), Accepted, hear)
+    await bus.barrier()
+    with suppress(Unavailable):
+        await bus.publish(subjects.gateway(name), Accepted("stray", 0, "s", 1))
+    with pytest.raises(Unavailable):
+        await bus.request(subjects.gateway(name), Ack(), Ack, timeout_s=0.5)
+    await bus.publish(subjects.gateway("b"), Accepted("proper", 0, "s", 1))
+    await bus.barrier()
+    await bus.leave(subjects.gateway("b"))
+    assert [message.request_id for message in heard] == ["proper"]
+    assert bus.epoch == 0
+
+
+async def test_an_answer_that_is_no_message_is_nobody_there(bus: Bus) -> None:
+    async def reply(msg: Any) -> None:
+        await msg.respond(b"\xff\xfe")
+
+    await bus._client.subscribe("xy.garbage", cb=reply)
+    with pytest.raises(Unavailable, match="can't be decoded"):
+        await bus.request("xy.garbage", Ack(), Ack)

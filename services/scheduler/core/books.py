@@ -78,15 +78,15 @@ class Books:
         Raises LostReport, and the books are worth nothing then.
         """
         known, self._last_step = self._last_step, report.step
-        if known is not None and report.step <= known:
-            self._last_step = known
-            if report.step < known or report.sequence_ids:
-                return [], []
+        if known is not None and report.step < known:
+            raise LostReport(f"step {report.step} of {self.executor} after step {known}")
+        if known == report.step and report.sequence_ids:
+            return [], []
         if report.plan_epoch != self.plan_epoch:
             return [], []
         if known is not None and report.step > known + 1:
             raise LostReport(f"steps {known + 1} to {report.step - 1} of {self.executor}")
-        ended: list[tuple[Sequence, int]] = []
+        ended: dict[int, tuple[Sequence, int]] = {}
         token_ids, at = report.token_ids, 0
         columns = (report.sequence_ids, report.lengths, report.counts, report.finishes)
         for sequence_id, length, count, finish in zip(*map(unpack, columns), strict=True):
@@ -94,24 +94,31 @@ class Books:
             sequence = self.running.get(sequence_id) or self.leaving.get(sequence_id)
             if sequence is None:  # dropped while this was on its way
                 continue
+            if not first <= at <= len(token_ids) or sequence_id in ended:
+                raise LostReport(f"the rows of sequence {sequence_id} of {self.executor} contradict each other")
             sequence.tokens += token_ids[first:at]
-            if length * ITEM_BYTES > len(sequence.tokens) or length < sequence.length:
+            if (
+                not sequence.length <= length <= len(sequence.tokens) // ITEM_BYTES
+                or (
+                    length > len(sequence.table) * self.page_size and sequence_id in self.running
+                )  # one that is leaving has no table any more
+            ):
                 raise LostReport(f"sequence {sequence_id} of {self.executor} has length {length}")
             if sequence.reading:
                 self._progress(sequence, length, now)
             sequence.length = length
             if finish:
-                ended.append((sequence, finish))
+                ended[sequence_id] = sequence, finish
             elif length >= sequence.refill_at:
                 self._short[sequence_id] = sequence
-        for sequence, finish in ended:
+        for sequence, finish in ended.values():
             if self.leaving.pop(sequence.id, None) is None:
                 self._learn(sequence)
                 self.release(sequence, now, keep=finish != Finish.ERROR)
         confirmed = [sequence for sequence in self.leaving.values() if report.plan >= sequence.dropped_by]
         for sequence in confirmed:
             del self.leaving[sequence.id]
-        return [sequence for sequence, _ in ended], confirmed
+        return [sequence for sequence, _ in ended.values()], confirmed
 
     def compare(self, heard: Heard, now: float) -> str:
         """What a heartbeat shows to be lost, or an empty string."""

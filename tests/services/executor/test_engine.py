@@ -177,6 +177,16 @@ def test_a_new_plan_epoch_forgets_what_ran() -> None:
     assert engine.step().sequence_ids == [2]
 
 
+def test_a_sequence_ends_where_the_context_does() -> None:
+    engine = make_engine(context_length=6)
+    engine.apply(plan(0, admit(1, [5, 6, 7], [2, 9], max_new_tokens=100)))
+    outputs = run(engine)
+    assert tokens_of(outputs, 1) == predict([5, 6, 7], 3)[0]
+    assert outputs[-1].finishes == [Finish.LENGTH]
+    with pytest.raises(PlanGap, match="6 tokens leave no room in a context of 6"):
+        engine.apply(plan(1, admit(2, [1] * 6, [2, 9])))
+
+
 @pytest.mark.parametrize(
     "late",
     [plan(0), plan(2), plan(1, epoch=2), plan(7, epoch=2)],
@@ -203,6 +213,7 @@ def test_a_gap_is_told(late: Plan) -> None:
         (plan(1, admit(2, [2], [2], num_cached=5)), "5 cached tokens in 1 pages"),
         (plan(1, admit(2, [2], [2], num_cached=1, copy=PageCopy(64, 2, 1))), "page outside"),
         (plan(1, admit(2, [2], [2], num_cached=1, copy=PageCopy(3, 2, 5))), "a copy of 5 tokens"),
+        (plan(1, admit(2, [2], [2], offset=2**31 - 4)), "don't fit into a column"),
         (plan(1, grants={1: [-1]}), "page outside"),
         (plan(1, *(admit(i, [2], [i]) for i in range(2, 6))), "more than 4 sequences"),
         (Plan(scheduler="s", epoch=1, number=1, executor_epoch=EXECUTOR_EPOCH, drops=b"abc"), "can't be applied"),

@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest
 
 ANSWER = "chatcmpl-" + "0123456789abcdef" * 2
 
-places = st.builds(Place, st.just(True), st.integers(0, 10**9), st.booleans()) | st.just(Place())
+places = st.builds(Place, st.just(True), st.integers(0, 10**9 - 1), st.booleans()) | st.just(Place())
 
 
 @given(st.integers(0, 10**10), st.integers(0, 2**63 - 1), st.lists(places, min_size=1, max_size=5), st.integers(0, 99))

@@ -1,0 +1,118 @@
+"""All six services in one event loop of a thread of its own, in front of a runner that needs no model."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import uvloop
+
+from services.detokenizer.service import DetokenizerService
+from services.executor.engine import StepRunner
+from services.executor.service import ExecutorService
+from services.gateway.service import GatewayService
+from services.router.service import RouterService
+from services.scheduler.service import SchedulerService
+from services.tokenizer.service import TokenizerService
+from shared.bus import Bus
+from shared.model_card import ModelCard
+from shared.service import Service, running
+from shared.settings import (
+    DetokenizerSettings,
+    ExecutorSettings,
+    GatewaySettings,
+    RouterSettings,
+    SchedulerSettings,
+    TokenizerSettings,
+)
+from tests import tokenizer_kinds
+from tests.fake_runner import FakeRunner
+
+T = TypeVar("T")
+
+MODEL = "one-loop"
+HEARTBEAT_S = 0.4  # what a forged heartbeat has brought to life is dead after three
+
+
+class FakeExecutor(ExecutorService):
+    def make_runner(self, card: ModelCard) -> StepRunner:
+        return FakeRunner(vocab_size=card.vocab_size)
+
+
+class OneLoop:
+    """`do` runs a coroutine beside the services; `ended` says which of them did not stay."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="services")
+        self._stop = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        common = {"nats_url": url, "model": str(folder), "served_name": MODEL, "heartbeat_s": HEARTBEAT_S, "drain_s": 0}
+        self.gateway = GatewayService(GatewaySettings(**common, id="gw", port=0, stall_timeout_s=5))
+        self.scheduler = SchedulerService(SchedulerSettings(**common, id="s"))
+        self.executor = FakeExecutor(ExecutorSettings(**common, id="x"))
+        self.services: list[Service[Any]] = [
+            self.gateway,
+            TokenizerService(TokenizerSettings(**common, id="t")),
+            RouterService(RouterSettings(**common, id="r")),
+            self.scheduler,
+            self.executor,
+            DetokenizerService(DetokenizerSettings(**common, id="d")),
+        ]
+        self.url = url
+        self.bus: Bus
+        self.http: httpx.AsyncClient
+
+    def do(self, course: Coroutine[Any, Any, T], timeout_s: float = 30) -> T:
+        return asyncio.run_coroutine_threadsafe(asyncio.wait_for(course, timeout_s), self._loop).result()
+
+    def ended(self) -> dict[str, BaseException | None]:
+        """The services that are over, each with the error that ended it."""
+        return {kind: task.exception() for kind, task in self._tasks.items() if task.done()}
+
+    async def complete(self, prompt: str = "the quick brown fox", **fields: Any) -> httpx.Response:
+        """A proper request."""
+        body = {"prompt": prompt, "max_tokens": 5, "temperature": 0, "ignore_eos": True, **fields}
+        return await self.http.post("/v1/completions", json=body)
+
+    async def _open(self) -> None:
+        ready = {service.kind: asyncio.Event() for service in self.services}
+        for service in self.services:
+            self._tasks[service.kind] = asyncio.create_task(self._course(service, ready[service.kind]))
+        for event in ready.values():
+            await event.wait()
+        await self.gateway.context.lives.ready()
+        self.bus = await Bus.connect(self.url, "stranger")
+        assert self.gateway.server is not None
+        self.http = httpx.AsyncClient(base_url=self.gateway.server.url, timeout=20)
+
+    async def _course(self, service: Service[Any], ready: asyncio.Event) -> None:
+        async with running(service):
+            ready.set()
+            await self._stop.wait()
+
+    async def _close(self) -> None:
+        await self.http.aclose()
+        await self.bus.drain()
+        self._stop.set()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+@contextmanager
+def one_loop(url: str, folder: Path) -> Iterator[OneLoop]:
+    """Running services, with a model of their own in `folder`."""
+    tokenizer_kinds.write_model(
+        folder, tokenizer_kinds.byte_level(), context_length=200, chat_template="{{ messages[0].content }}"
+    )
+    system = OneLoop(url, folder)
+    with ExitStack() as stack:
+        system._thread.start()
+        stack.callback(system._loop.close)
+        stack.callback(system._thread.join)
+        stack.callback(lambda: system._loop.call_soon_threadsafe(system._loop.stop))
+        system.do(system._open())
+        stack.callback(lambda: system.do(system._close()))
+        yield system

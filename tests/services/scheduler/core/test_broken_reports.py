@@ -1,0 +1,76 @@
+"""Reports that contradict themselves or the books: the executor begins anew, and nothing is lost or held for ever."""
+
+from typing import Any
+
+import pytest
+
+from services.scheduler.core import Core, check_integrity
+from services.scheduler.core import events as e
+from shared.columns import pack
+from shared.messages import Capacity, Finish, Limits, Plan, StepReport, Tokenized
+
+EPOCH = 7
+PROMPT = [1, 2, 3, 4, 5]
+
+
+class Running:
+    """A core with one executor of 4-token pages that runs one sequence, and has told of its first step."""
+
+    def __init__(self) -> None:
+        self.core = Core("s", plan_epoch=3, grant_ahead_tokens=4)
+        capacity = Capacity(num_pages=16, page_size=4, max_running=4, token_budget=64)
+        self.core.step([e.ExecutorJoined("x", EPOCH, capacity)], 0.0)
+        request = Tokenized("r", 0, "gw", "d", pack(PROMPT), limits=Limits(max_tokens=9))
+        self.admitted = self.plan(self.core.step([e.Submit(request)], 1.0)).admits[0].sequence_id
+        self.report(length=5, counts=[1], token_ids=[9])
+
+    @staticmethod
+    def plan(actions: list[e.Action]) -> Plan:
+        return next(action.plan for action in actions if isinstance(action, e.SendPlan))
+
+    def report(
+        self, *, step: int = 0, plan_epoch: int = 3, rows: int = 1, length: int, finish: int = 0, **columns: Any
+    ) -> list[e.Action]:
+        packed = {name: pack(column) for name, column in columns.items()}
+        report = StepReport(
+            executor="x",
+            epoch=EPOCH,
+            plan_epoch=plan_epoch,
+            plan=1,
+            step=step,
+            sequence_ids=pack([self.admitted] * rows),
+            lengths=pack([length] * rows),
+            finishes=pack([finish] * rows),
+            **packed,
+        )
+        return self.core.step([e.Report(report)], 2.0)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"step": 1, "rows": 2, "length": 6, "counts": [1, 1], "token_ids": [8, 8], "finish": Finish.STOP},
+        {"step": 1, "length": 6, "counts": [2], "token_ids": [8]},
+        {"step": 1, "length": 6, "counts": [-1], "token_ids": [8]},
+        {"step": 1, "length": 60, "counts": [60], "token_ids": [8] * 60},
+        {"step": 1, "length": -1, "counts": [1], "token_ids": [8]},
+        {"step": 1, "length": 6, "counts": [1, 1], "token_ids": [8]},
+        {"step": 99, "length": 6, "counts": [1], "token_ids": [8]},
+    ],
+    ids=["ends twice", "too few tokens", "minus one token", "no pages", "no length", "uneven columns", "a gap"],
+)
+def test_the_executor_begins_anew_and_the_request_is_refused(report: dict[str, Any]) -> None:
+    running = Running()
+    actions = running.report(**report)
+    assert [a.message.code for a in actions if isinstance(a, e.Refuse)] == ["unavailable"]
+    assert running.plan(actions).number == 0
+    assert running.core.idle
+    assert check_integrity(running.core)["x"]["free"] == 16
+
+
+def test_a_step_far_ahead_of_another_plan_epoch_does_not_make_it_deaf() -> None:
+    running = Running()
+    running.report(step=10**15, plan_epoch=99, length=6, counts=[1], token_ids=[8])
+    actions = running.report(step=1, length=6, counts=[1], token_ids=[8])
+    assert running.plan(actions).number == 0
+    assert running.core.idle
