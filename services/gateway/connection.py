@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _half_close(self) -> None:
-        """Says that nothing follows, and reads on: closing a socket with unread data resets it, and loses the answer."""
+        """Says that nothing follows, and reads on: closing a socket with unread data resets it and loses the answer."""
         self._deaf = True
         self._unset_keepalive_if_required()
         self.transport.write_eof()

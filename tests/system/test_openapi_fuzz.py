@@ -1,4 +1,4 @@
-"""schemathesis on the gateway's own description: whatever it makes up, no answer is a 5xx, and errors have one shape."""
+"""schemathesis on the gateway's own description: whatever it makes up, no answer is a 5xx; errors have one shape."""
 
 from collections.abc import Iterator
 from typing import Any
