@@ -1,6 +1,6 @@
 """Conversations and prose from a seed: the whole training text is generated, nothing is read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from random import Random
@@ -8,7 +8,7 @@ from random import Random
 from demonstration.chat import Example, Kind, Message, Tool, pieces
 from demonstration.kinds import KINDS
 from demonstration.prose import passage, sentence
-from demonstration.tables import CITIES, JOBS, NAMES, WORDS
+from demonstration.tables import CITIES, JOBS, NAMES, WORDS, made_up
 
 SYSTEM_PROMPTS: tuple[str, ...] = (
     "You are a helpful assistant.",
@@ -25,8 +25,8 @@ STATEMENTS = {"capitals", "colours", "number words", "sums", "counting", "smallt
 STATEMENT_SHARE = 0.03
 # Half of the kinds are copying in disguise, and a small model is slow to find out how to copy. So training begins with
 # short conversations and a good share of bare repetition, where nothing else is to be learned.
-EARLY_DOCUMENTS = 25_000
-EARLY_REPETITION, LATE_REPETITION = 0.25, 0.02
+EARLY_DOCUMENTS = 15_000
+EARLY_REPETITION, LATE_REPETITION = 0.25, 0.04
 REPEATED: tuple[str, ...] = (*WORDS, *NAMES, *CITIES, *JOBS, *(str(number) for number in range(100)))
 
 
@@ -83,20 +83,19 @@ def conversation(rng: Random, kind: Kind, turns: int, held_out: bool = False) ->
 
 
 def repetition(rng: Random) -> list[tuple[str, bool]]:
-    words = [rng.choice(REPEATED) for _ in range(rng.randint(3, 20))]
+    """The same words twice. Half of the time they are made up, so that nothing but copying helps."""
+    known = rng.random() < 0.5
+    words = [rng.choice(REPEATED) if known else made_up(rng) for _ in range(rng.randint(3, 20))]
     once = " ".join(words)
     return [(once, False), (f" {once} {once}", True)]
 
 
-def documents(
-    rng: Random, early: int = EARLY_DOCUMENTS, practice: Mapping[str, float] | None = None
-) -> Iterator[list[tuple[str, bool]]]:
+def documents(rng: Random, early: int = EARLY_DOCUMENTS) -> Iterator[list[tuple[str, bool]]]:
     """Endless training documents, each as pieces of text with whether the model learns to write them.
 
-    early: how many of them are short, with much repetition. practice: other weights for the kinds that it names.
+    early: how many of them are short, with much repetition.
     """
-    practice = practice or {}
-    weights = [practice.get(kind.name, kind.weight) for kind in KINDS]
+    weights = [kind.weight for kind in KINDS]
     for number in count():
         if rng.random() < (EARLY_REPETITION if number < early else LATE_REPETITION):
             yield repetition(rng)

@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers import LlamaForCausalLM
 
 from demonstration.tokenizer import save_tokenizer
 
-ROPE_THETA = 10000.0
+ROPE_THETA = 1_000_000.0
 
 
 def save(model: Any, tokenizer: Tokenizer, out: Path) -> None:
     """Saves a copy rounded to bfloat16; the model itself stays as it is, training may go on."""
-    rounded = LlamaForCausalLM(model.config)
+    rounded = type(model)(model.config)
     rounded.load_state_dict(model.state_dict())
     rounded.to(torch.bfloat16).save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)

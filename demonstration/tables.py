@@ -1,5 +1,8 @@
 """The fixed tables every kind draws from. A tiny model learns a closed world well and an open one badly."""
 
+from random import Random
+from string import ascii_lowercase
+
 CAPITALS: dict[str, str] = {
     "France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Germany": "Berlin", "Norway": "Oslo",
     "Sweden": "Stockholm", "Finland": "Helsinki", "Denmark": "Copenhagen", "Poland": "Warsaw", "Austria": "Vienna",
@@ -66,3 +69,11 @@ def in_words(number: int) -> str:
         return UNITS[number]
     tens, unit = divmod(number, 10)
     return TENS[tens - 2] + (f"-{UNITS[unit]}" if unit else "")
+
+
+def made_up(rng: Random) -> str:
+    """A word of one to six random letters, or a number."""
+    if rng.random() < 0.1:
+        return str(rng.randrange(1000))
+    word = "".join(rng.choices(ascii_lowercase, k=rng.randint(1, 6)))
+    return word.capitalize() if rng.random() < 0.15 else word

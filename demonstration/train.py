@@ -18,6 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from demonstration import MODEL_PATH
 from demonstration.batches import IGNORED, batches
+from demonstration.circuit import set_induction_circuit
 from demonstration.corpus import EARLY_DOCUMENTS, documents
 from demonstration.store import ROPE_THETA, save
 from demonstration.tokenizer import END, PAD, train_tokenizer
@@ -28,49 +29,20 @@ SHAPE: dict[str, Any] = {
     "num_hidden_layers": 6,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
-    "head_dim": 32,
 }
-
-
-# What is learned last, a second stage practises most: repeating, and counting up to a number that was named.
-PRACTICE = {
-    "counting": 4.0,
-    "echo": 5.0,
-    "choosing a tool": 4.0,
-    "tool result": 3.0,
-    "number words": 1.0,
-    "sums": 1.5,
-    "person as JSON": 1.0,
-    "stories": 0.3,
-}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A part of the training with optimizers of its own. It begins from the rounded weights of the one before.
-
-    The rate is level from step 100 on, falls in a straight line from `fall` on, and would be 0 at step `horizon`.
-    """
-
-    steps: int
-    fall: int
-    horizon: int
-    rate: float
-    seed: int
-    early: int
-    practice: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Plan:
-    stages: tuple[Stage, ...] = (
-        Stage(5000, fall=3960, horizon=6600, rate=5e-3, seed=7, early=EARLY_DOCUMENTS, practice={}),
-        Stage(1500, fall=0, horizon=3000, rate=3e-3, seed=8, early=0, practice=PRACTICE),
-        Stage(300, fall=0, horizon=300, rate=1.5e-3, seed=9, early=0, practice=PRACTICE),
-    )
+    """The rate rises for 100 steps, is level until `fall`, and falls in a straight line to 0 at the last step."""
+
+    steps: int = 4200
+    fall: int = 1800
+    rate: float = 5e-3
     batch_tokens: int = 2048
     seed: int = 7
     sample: int = 12000
+    early: int = EARLY_DOCUMENTS
 
 
 def quiet_allocator() -> None:
@@ -82,28 +54,31 @@ def quiet_allocator() -> None:
 
 
 def repeatable(seed: int) -> None:
-    torch.set_num_threads(2)  # sums are split by thread: another count gives other last bits
+    torch.set_num_threads(1)  # at this size two are hardly faster, and another count gives other last bits
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid
     torch.manual_seed(seed)
 
 
-def build(tokenizer: Tokenizer, shape: dict[str, Any]) -> Any:
+def build(tokenizer: Tokenizer, shape: dict[str, Any], seed: int) -> Any:
     config = LlamaConfig(
         **shape,
         vocab_size=tokenizer.get_vocab_size(),
         max_position_embeddings=4096,
-        rope_theta=ROPE_THETA,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        attention_bias=True,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=tokenizer.token_to_id(END),
         pad_token_id=tokenizer.token_to_id(PAD),
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    set_induction_circuit(model, seed)
+    return model
 
 
-def rate_at(step: int, stage: Stage) -> float:
-    return stage.rate * min(1.0, (step + 1) / 100, (stage.horizon - step) / (stage.horizon - stage.fall))
+def rate_at(step: int, plan: Plan) -> float:
+    return plan.rate * min(1.0, (step + 1) / 100, (plan.steps - step) / (plan.steps - plan.fall))
 
 
 def optimizers(model: Any) -> list[torch.optim.Optimizer]:
@@ -116,16 +91,12 @@ def optimizers(model: Any) -> list[torch.optim.Optimizer]:
     ]
 
 
-def fit(model: Any, tokenizer: Tokenizer, plan: Plan, stage: Stage, checkpoint: Path | None = None) -> None:
-    """One stage. The weights are rounded to bfloat16 at its end, as they are saved."""
-    repeatable(plan.seed)
+def fit(model: Any, tokenizer: Tokenizer, plan: Plan, checkpoint: Path | None = None) -> None:
     steppers = optimizers(model)
-    rng = Random(stage.seed)
-    source = batches(
-        tokenizer, documents(rng, stage.early, stage.practice), rng, plan.batch_tokens, model.config.pad_token_id
-    )
+    rng = Random(plan.seed)
+    source = batches(tokenizer, documents(rng, plan.early), rng, plan.batch_tokens, model.config.pad_token_id)
     began, seen, running = time.monotonic(), 0, math.nan
-    for step in range(stage.steps):
+    for step in range(plan.steps):
         inputs, labels = next(source)
         hidden = model.model(input_ids=inputs, use_cache=False).last_hidden_state
         learned = labels != IGNORED
@@ -134,19 +105,16 @@ def fit(model: Any, tokenizer: Tokenizer, plan: Plan, stage: Stage, checkpoint: 
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in steppers:
             for group in stepper.param_groups:
-                group["lr"] = rate_at(step, stage)
+                group["lr"] = rate_at(step, plan)
             stepper.step()
             stepper.zero_grad()
         seen += inputs.numel()
         running = loss.item() if math.isnan(running) else 0.98 * running + 0.02 * loss.item()
-        if step % 50 == 49 or step + 1 == stage.steps:
+        if step % 50 == 49 or step + 1 == plan.steps:
             spent = time.monotonic() - began
             print(f"step {step + 1} loss {running:.4f} tokens {seen} {seen / spent:.0f}/s {spent:.0f}s", flush=True)
         if checkpoint is not None and step % 100 == 99:
             save(model, tokenizer, checkpoint)
-    with torch.no_grad():
-        for weight in model.parameters():  # and not the buffers, which a loaded model computes anew
-            weight.copy_(weight.to(torch.bfloat16))
 
 
 def digest(model: Any) -> str:
@@ -161,19 +129,14 @@ def digest(model: Any) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=MODEL_PATH)
-    parser.add_argument("--stage", type=int, default=1, help="begin with this stage, from the model that is in --out")
     options = parser.parse_args()
     plan = Plan()
     quiet_allocator()
     repeatable(plan.seed)
     tokenizer = train_tokenizer(plan.seed, plan.sample)
     began = time.monotonic()
-    if options.stage == 1:
-        model = build(tokenizer, SHAPE)
-    else:
-        model = LlamaForCausalLM.from_pretrained(options.out, dtype=torch.float32)
-    for stage in plan.stages[options.stage - 1 :]:
-        fit(model, tokenizer, plan, stage, options.out)
+    model = build(tokenizer, SHAPE, plan.seed)
+    fit(model, tokenizer, plan, options.out)
     save(model, tokenizer, options.out)
     weights = hashlib.sha256((options.out / "model.safetensors").read_bytes()).hexdigest()
     parameters = sum(weight.numel() for weight in model.parameters())

@@ -13,6 +13,7 @@ from shared.bus import Bus
 from shared.messages import Presence, WhoIsThere
 
 MISSED = 3
+ANY_EPOCH = 0  # in a bye from whoever saw the process end, and does not know in which life
 
 Watcher = Callable[[Presence, bool], None]
 
@@ -26,6 +27,7 @@ class Directory:
         self._peers: dict[tuple[str, str], Presence] = {}
         self._seen_s: dict[tuple[str, str], float] = {}
         self._watchers: list[Watcher] = []
+        self._listeners: list[Callable[[Presence], None]] = []
 
     async def open(self, bus: Bus, asker: str) -> None:
         """Begins to listen, and asks everybody to show up."""
@@ -36,6 +38,14 @@ class Directory:
     def on_change(self, callback: Watcher) -> None:
         """Calls back with (presence, alive): arrival, new epoch or state (alive), and bye or death (not alive)."""
         self._watchers.append(callback)
+
+    def on_beat(self, callback: Callable[[Presence], None]) -> None:
+        """Calls back with every heartbeat, after what it changes was told."""
+        self._listeners.append(callback)
+
+    def known(self, kind: str) -> list[Presence]:
+        """Peers of a kind in whatever state."""
+        return [peer for peer in self._peers.values() if peer.kind == kind]
 
     def live(self, kind: str) -> list[Presence]:
         """Peers of a kind that are ready, in the order of their ids."""
@@ -63,7 +73,7 @@ class Directory:
         key = (presence.kind, presence.id)
         if presence.state == "bye":
             known = self._peers.get(key)
-            if known is not None and known.epoch == presence.epoch:
+            if known is not None and presence.epoch in (known.epoch, ANY_EPOCH):
                 self._leave(key)
             return
         known = self._peers.get(key)
@@ -71,6 +81,8 @@ class Directory:
         self._seen_s[key] = asyncio.get_running_loop().time()
         if known is None or (known.epoch, known.state) != (presence.epoch, presence.state):
             self._tell(presence, alive=True)
+        for listener in self._listeners:
+            listener(presence)
 
     def _leave(self, key: tuple[str, str]) -> None:
         peer = self._peers.pop(key, None)

@@ -20,7 +20,7 @@ from shared import subjects, telemetry
 from shared.bus import Bus, BusError
 from shared.errors import Unavailable
 from shared.messages import Control, ControlReply, Presence, WhoIsThere
-from shared.presence import Directory
+from shared.presence import MISSED, Directory
 from shared.settings import Settings, load_or_exit
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,12 @@ class Service(Generic[S]):
         self.settings = settings
         self.id = settings.instance
         self.model = settings.model_slug
-        # Grows from life to life on one host, so that the older of two namesakes is known.
-        self.epoch = time.time_ns() // 1_000_000
+        # Grows from life to life on one host, so that the older of two is known: of namesakes, and of schedulers.
+        self.epoch = _now_ms()
         self.state = "starting"
         self.stopping = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._owned: set[asyncio.Task[None]] = set()
-        self._announced_s = 0.0
 
     async def start(self) -> None:
         """Loads and subscribes. The service is ready when this returns. Raises StartupError."""
@@ -87,7 +86,7 @@ class Service(Generic[S]):
 
     def renew_epoch(self) -> None:
         """Says that this service has forgotten, or may have missed, what was in flight."""
-        self.epoch += 1
+        self.epoch = max(self.epoch + 1, _now_ms())
         self.spawn(self.announce(), name="announce")
 
     # The rest is the life cycle itself.
@@ -132,16 +131,24 @@ class Service(Generic[S]):
 
     async def _heartbeat(self) -> None:
         loop = asyncio.get_running_loop()
-        self._announced_s = loop.time()
+        heartbeat_s = self.settings.heartbeat_s
+        seen_s = loop.time()
         while True:
             now_s = loop.time()
-            if now_s - self._announced_s > 3 * self.settings.heartbeat_s or not self.bus.connected:
-                # We were not there to hear: stopped, blocked or cut off. Silence proves nothing about the others.
+            if now_s - seen_s > MISSED * heartbeat_s:
+                # Stopped or blocked: the others have buried us and gone on without us, and what they said meanwhile
+                # has not been heard. Silence proves nothing about them.
+                log.warning("was away for %.1f s", now_s - seen_s)
                 self.directory.forgive(now_s)
-            self._announced_s = now_s
+                self.renew_epoch()
+            elif not self.bus.connected:
+                self.directory.forgive(now_s)
+            seen_s = now_s
             self.directory.expire(now_s)
             await self.announce()
-            await asyncio.sleep(self.settings.heartbeat_s)
+            await asyncio.sleep(heartbeat_s / 2)
+            self.directory.expire(loop.time())  # twice a beat, so that a death is known in 1.5 to 1.75 s
+            await asyncio.sleep(heartbeat_s / 2)
 
     def _on_bus_epoch(self) -> None:
         self.directory.forgive(asyncio.get_running_loop().time())
@@ -167,6 +174,10 @@ class Service(Generic[S]):
             log.warning("control %s: %s", control.command, error)
             return ControlReply(ok=False, detail=json.dumps({"error": str(error)}).encode())
         return ControlReply(ok=True, detail=json.dumps(detail).encode())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 @asynccontextmanager

@@ -63,7 +63,8 @@ class GatewaySettings(Settings):
     client_timeout_s: float = Field(
         60.0, gt=0, description="Longest time for a client to send a request, or to take nothing of its answer."
     )
-    stall_timeout_s: float = Field(60.0, gt=0, description="Longest time without news of a request.")
+    stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
+    repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
 
 
 class TokenizerSettings(Settings):
@@ -75,11 +76,14 @@ class RouterSettings(Settings):
 
 
 class SchedulerSettings(Settings):
-    group: str = Field("default", description="Executors of this group belong to the scheduler.")
+    group: str = Field(
+        "default", description="Executors of this group belong to its oldest scheduler; others stand by."
+    )
     max_waiting: int = Field(2048, ge=1, description="Requests that may wait; more get 429.")
     queue_policy: Literal["prefix", "fifo"] = Field("prefix", description="Longest prefix first, or arrival.")
     ageing_s: float = Field(2.0, gt=0, description="A request that waited this long goes before any younger one.")
     grant_ahead_tokens: int = Field(64, ge=1, description="How far ahead of need pages are granted.")
+    gateway_grace_s: float = Field(10.0, ge=0, description="How long a request lives on when its gateway has died.")
 
 
 class ExecutorSettings(Settings):

@@ -39,6 +39,14 @@ def all_aborts(model: str) -> str:
     return f"xy.{model}.sched.*.abort"
 
 
+def inquire(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.inquire"
+
+
+def adopt(model: str, scheduler: str) -> str:
+    return f"xy.{model}.sched.{scheduler}.adopt"
+
+
 def plan(model: str, executor: str) -> str:
     return f"xy.{model}.exec.{executor}.plan"
 
@@ -49,6 +57,10 @@ def steps(model: str, executor: str) -> str:
 
 def detokenizer(model: str, detokenizer: str) -> str:
     return f"xy.{model}.detok.{detokenizer}"
+
+
+def resume(model: str, detokenizer: str) -> str:
+    return f"xy.{model}.detok.{detokenizer}.resume"
 
 
 def gateway(gateway: str) -> str:

@@ -23,6 +23,9 @@ def serve(
     replicas: Annotated[
         str, typer.Option(metavar="NAME=N,...", help="More than one of some services, such as tokenizer=2,executor=2.")
     ] = "",
+    groups: Annotated[
+        int, typer.Option(min=1, help="Split executors and schedulers; more schedulers than groups stand by.")
+    ] = 1,
     nats_url: Annotated[
         str | None, typer.Option(envvar="XYLEM_NATS_URL", help="Use this NATS server. Default: start one.")
     ] = None,
@@ -37,7 +40,7 @@ def serve(
     """
     from xylem.serve.command import serve as run
 
-    raise typer.Exit(run(settings, replicas=replicas, nats_url=nats_url, state_file=state_file))
+    raise typer.Exit(run(settings, replicas=replicas, groups=groups, nats_url=nats_url, state_file=state_file))
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from random import Random
 
 from demonstration.chat import Example, ask
-from demonstration.tables import WORDS
+from demonstration.tables import WORDS, made_up
 
 REQUESTS: tuple[str, ...] = (
     "Repeat: {}",
@@ -16,5 +16,6 @@ REQUESTS: tuple[str, ...] = (
 
 
 def echo(rng: Random) -> Example:
-    text = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 8)))
+    known = rng.random() < 0.9
+    text = " ".join(rng.choice(WORDS) if known else made_up(rng) for _ in range(rng.randint(1, 8)))
     return ask(rng.choice(REQUESTS).format(text), text)

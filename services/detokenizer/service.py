@@ -10,7 +10,7 @@ from services.detokenizer.decoders import decoder_factory
 from services.detokenizer.transcriber import Transcriber
 from shared import subjects
 from shared.errors import XylemError
-from shared.messages import Abort, Message, Presence, TokenDeltas
+from shared.messages import Abort, Message, Presence, Resume, Resumed, TokenDeltas
 from shared.model_card import ModelError, locate
 from shared.service import Service, StartupError
 from shared.settings import DetokenizerSettings
@@ -39,6 +39,7 @@ class DetokenizerService(Service[DetokenizerSettings]):
         await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
         await self.bus.listen(subjects.all_aborts(self.model), Abort, self._on_abort)
         await self.bus.listen(subjects.detokenizer(self.model, self.id), TokenDeltas, self._on_tokens)
+        await self.bus.answer(subjects.resume(self.model, self.id), Resume, self._on_resume)
 
     async def drain(self) -> None:
         while self._transcriber.num_open:
@@ -62,6 +63,10 @@ class DetokenizerService(Service[DetokenizerSettings]):
     async def _on_abort(self, abort: Abort) -> None:
         self._transcriber.forget(abort.request_id, abort.attempt)
         self._filled.set()
+
+    async def _on_resume(self, resume: Resume) -> Resumed:
+        now_s = asyncio.get_running_loop().time()
+        return self._transcriber.resume(resume.request_id, resume.gateway, resume.num_chars, now_s)
 
     def _on_peer(self, peer: Presence, alive: bool) -> None:
         if peer.kind == "executor":

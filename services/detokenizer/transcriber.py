@@ -3,12 +3,15 @@
 import logging
 from array import array
 
+import msgspec
+
 from services.detokenizer.decoders import DecoderFactory
 from services.detokenizer.outbox import Outbox
 from services.detokenizer.sequence import Sequence
+from services.detokenizer.tails import Tails
 from shared import telemetry
 from shared.columns import ITEM_BYTES, pack, unpack
-from shared.messages import Abort, Finish, Opening, Presence, TokenDeltas
+from shared.messages import Abort, Finish, Opening, Presence, Resumed, TokenDeltas
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +28,10 @@ class Transcriber:
 
     def __init__(self, factory: DecoderFactory) -> None:
         self.outbox = Outbox()
+        self.tails = Tails()
         self.aborts: list[tuple[str, Abort]] = []
         self._factory = factory
-        self._lives: dict[str, tuple[int, dict[int, Sequence]]] = {}  # executor -> (epoch, by sequence id)
+        self._lives: dict[str, tuple[int, int, dict[int, Sequence]]] = {}  # executor -> (epoch, plan epoch, by id)
         self._requests: dict[str, Sequence] = {}
         self._num_opened = 0
 
@@ -37,7 +41,7 @@ class Transcriber:
 
     def take(self, deltas: TokenDeltas, now_s: float) -> None:
         """Works in one message. now_s: any monotonic time."""
-        sequences = self._life(deltas.executor, deltas.epoch)
+        sequences = self._life(deltas.executor, deltas.epoch, deltas.plan_epoch)
         for sequence_id, opening in deltas.openings:
             self._open(sequences, sequence_id, opening, now_s)
         column = deltas.token_ids
@@ -80,23 +84,47 @@ class Transcriber:
         for sequence in list(self._requests.values()):
             self._close(sequence)
         self._lives.clear()
+        self.tails.clear()
+
+    def resume(self, request_id: str, gateway: str, num_chars: int, now_s: float) -> Resumed:
+        """Sends what comes next of a request to another gateway, and returns what that one has to know."""
+        tail = self.tails.find(request_id, now_s)
+        text = None if tail is None else tail.since(num_chars)
+        if tail is None or text is None:
+            return Resumed()
+        opening = tail.opening
+        sequence = self._requests.get(request_id)
+        if sequence is not None:
+            sequence.opening = msgspec.structs.replace(sequence.opening, gateway=gateway)
+        return Resumed(
+            found=True,
+            attempt=opening.attempt,
+            scheduler=opening.scheduler,
+            token_ids=bytes(tail.token_ids),
+            text=text,
+            finish=tail.finish,
+            num_prompt_tokens=opening.num_prompt_tokens,
+            num_cached_tokens=opening.num_cached_tokens,
+            running=sequence is not None,
+        )
 
     def on_executor(self, presence: Presence, *, alive: bool) -> None:
         """An executor died, or began another life: its sequences are gone."""
-        epoch, sequences = self._lives.get(presence.id, (presence.epoch, {}))
+        epoch, _, sequences = self._lives.get(presence.id, (presence.epoch, -1, {}))
         if not alive or epoch != presence.epoch:
             for sequence in list(sequences.values()):
                 self._close(sequence)
             self._lives.pop(presence.id, None)
 
-    def _life(self, executor: str, epoch: int) -> dict[int, Sequence]:
+    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, Sequence]:
         life = self._lives.get(executor)
-        if life is not None and life[0] == epoch:
-            return life[1]
-        for sequence in list(life[1].values()) if life else ():
+        if life is not None and life[:2] == (epoch, plan_epoch):
+            return life[2]
+        for sequence in list(life[2].values()) if life else ():
             self._close(sequence)
-        self._lives[executor] = (epoch, {})
-        return self._lives[executor][1]
+        sequences: dict[int, Sequence] = {}
+        self._lives[executor] = (epoch, plan_epoch, sequences)
+        return sequences
 
     def _open(self, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float) -> None:
         known = self._requests.get(opening.request_id)
@@ -112,6 +140,8 @@ class Transcriber:
         sequence.seen_s = now_s
         sequence.place = (sequences, sequence_id)
         sequences[sequence_id] = self._requests[opening.request_id] = sequence
+        if opening.resumable:
+            self.tails.open(opening, sequence.num_chars)
         if sequence.is_stopped:  # the row that said so was lost
             self._write(sequence, sequence.next_offset, b"", array("i"), Finish.NONE)
         self._num_opened += 1
@@ -145,6 +175,8 @@ class Transcriber:
                 self.aborts.append((opening.scheduler, abort))
             finish = Finish.STOP
         self.outbox.add(opening, offset, column, text, finish)
+        if opening.resumable:
+            self.tails.add(opening, offset, column, text, finish)
         if finish:
             self._close(sequence)
 
@@ -158,5 +190,6 @@ class Transcriber:
         sequences, sequence_id = sequence.place
         sequences.pop(sequence_id, None)
         self._requests.pop(sequence.opening.request_id, None)
+        self.tails.rest(sequence.opening.request_id, sequence.seen_s)
         sequence.span.set(tokens=sequence.next_offset, chars=sequence.num_chars)
         sequence.span.end()

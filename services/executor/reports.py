@@ -77,4 +77,5 @@ def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDelta
         token_ids=pack(columns.token_ids),
         finishes=pack(columns.finishes),
         openings=tuple(columns.openings),
+        plan_epoch=output.plan_epoch,
     )

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
-from services.executor.engine import Engine, StepRunner
+from services.executor.engine import NO_PLAN, Engine, StepRunner
 from services.executor.loop import LoopEnded, StepLoop
 from services.executor.output import StepOutput
 from services.executor.progress import loading_progress
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # The event loop and the step thread take turns on one interpreter lock; the usual 5 ms turns double the slowest steps.
 SWITCH_INTERVAL_S = 0.0005
+NO_STEP = -1
 
 
 class LoadingStopped(Exception):
@@ -49,6 +50,8 @@ class ExecutorService(Service[ExecutorSettings]):
         self._capacity: Capacity | None = None
         self._num_running = 0
         self._num_held_pages = 0
+        self._last_plan = (NO_PLAN, NO_PLAN)  # epoch and number of the last one that came
+        self._last_step = NO_STEP  # the last one that was told
         self._news = asyncio.Event()  # an output has left, or none will come any more
 
     def make_runner(self, card: ModelCard) -> StepRunner:
@@ -101,6 +104,7 @@ class ExecutorService(Service[ExecutorSettings]):
     def renew_epoch(self) -> None:
         super().renew_epoch()
         self._num_running = 0
+        self._last_plan, self._last_step = (NO_PLAN, NO_PLAN), NO_STEP
         self._steps.reset(self.epoch)
 
     def presence(self) -> Presence:
@@ -115,6 +119,9 @@ class ExecutorService(Service[ExecutorSettings]):
             free_pages=self._capacity.num_pages - self._num_held_pages,
             total_pages=self._capacity.num_pages,
             capacity=self._capacity,
+            plan_epoch=self._last_plan[0],
+            plan=self._last_plan[1],
+            step=self._last_step,
         )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -169,12 +176,16 @@ class ExecutorService(Service[ExecutorSettings]):
 
     async def _on_plan(self, plan: Plan) -> None:
         self._steps.offer(plan)  # first: what is wrong with a plan is the engine's to say
+        if plan.executor_epoch == self.epoch:
+            self._last_plan = (plan.epoch, plan.number)
         self._spans.plan(plan, time.time_ns())
 
     async def _tell(self, output: StepOutput) -> None:
         for detokenizer, deltas in token_deltas(output, self.id):
             await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
         await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
+        if output.epoch == self.epoch:
+            self._last_step = output.step
         self._num_running = output.num_running
         self._spans.step(output)
         self._news.set()

@@ -32,8 +32,11 @@ class Context:
         return self.lives.missing() if self.accepting else ["gateway that accepts requests"]
 
     def admit(self, num_choices: int) -> None:
-        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here."""
-        if missing := self.missing():
+        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here.
+
+        A stage that has only just gone missing is no reason: the request waits until it is back.
+        """
+        if missing := self.lives.unservable() if self.accepting else self.missing():
             raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
         limit = self.settings.max_open_requests
         if len(self.lives) + num_choices > limit:

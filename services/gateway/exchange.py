@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from starlette.types import Receive
 
+from services.gateway.bookmark import Bookmark
 from services.gateway.context import Context
 from services.gateway.life import Life
+from services.gateway.lives import Found
 from services.gateway.mailbox import Mailbox, Piece
 from services.gateway.order import Choice, Order
 from services.gateway.problems import ClientGone
@@ -27,13 +29,15 @@ class Totals:
 class Exchange:
     """From the order to the last piece of its last choice. `close` must be called in the end."""
 
-    def __init__(self, context: Context, order: Order, request_id: str, traceparent: str) -> None:
+    def __init__(self, context: Context, order: Order, bookmark: Bookmark, traceparent: str) -> None:
         self.order = order
-        self.id = request_id
+        self.id = bookmark.request_id
         self._context = context
         self._mailbox = Mailbox()
         self._lives: list[Life] = []
         self._unfinished = len(order.choices)
+        # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
+        self._to_skip = [place.num_chars for place in bookmark.places]
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
         self._begun_s = time.perf_counter()
@@ -42,14 +46,18 @@ class Exchange:
         self._finish = ""
         self._span = telemetry.span("request", traceparent, model=order.model, choices=len(order.choices))
 
-    def open(self, receive: Receive) -> None:
-        """Begins all lives, and watches for the client's leaving."""
+    def open(self, receive: Receive, found: list[Found]) -> None:
+        """Begins all lives, or goes on with those that were found, and watches for the client's leaving."""
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
         for index, choice in enumerate(self.order.choices):
             if self.order.limits.max_tokens == 0:  # only the echo is wanted
                 self._mailbox.put(index, "", 0, Finish.LENGTH)
             else:
-                self._lives.append(self._context.lives.begin(self._generate(index, choice), index, self._mailbox))
+                generate = self._generate(index, choice)
+                life = self._context.lives.begin(generate, index, self._mailbox, found[index] if found else None)
+                self._lives.append(life)
+        if found:
+            self._to_skip = [0] * len(found)
 
     @property
     def done(self) -> bool:
@@ -61,6 +69,9 @@ class Exchange:
         pieces = await self._mailbox.take()
         now_s = time.perf_counter()
         for piece in pieces:
+            if to_skip := min(self._to_skip[piece.index], len(piece.text)):
+                self._to_skip[piece.index] -= to_skip
+                piece.text = piece.text[to_skip:]
             if piece.finish:
                 self._unfinished -= 1
                 self._finish = piece.finish.name.lower()
@@ -128,6 +139,7 @@ class Exchange:
             salt=order.salt,
             deadline_s=time.time() + self._context.settings.request_timeout_s,
             trace=self._span.trace,
+            resumable=order.event_ids,
         )
 
     def _note_tokens(self, piece: Piece, now_s: float) -> None:

@@ -12,6 +12,7 @@ MAX_STOPS = 32
 MAX_STOP_CHARACTERS = 1024
 MAX_STOP_IDS = 1024
 MAX_TOKEN_ID = 2**31 - 1
+STREAM_OPTIONS = ("include_usage", "continuous_usage_stats", "event_ids")
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,19 @@ class Prompts:
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """Reads to {"include_usage": bool, "continuous_usage_stats": bool}."""
+    """Reads to a bool for each of STREAM_OPTIONS."""
 
     schema: dict[str, Any] = field(
         default_factory=lambda: {
             "type": "object",
-            "properties": {"include_usage": {"type": "boolean"}, "continuous_usage_stats": {"type": "boolean"}},
+            "properties": {name: {"type": "boolean"} for name in STREAM_OPTIONS},
         }
     )
 
     def read(self, name: str, value: Any) -> dict[str, bool]:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
-        options = {"include_usage": False, "continuous_usage_stats": False}
+        options = dict.fromkeys(STREAM_OPTIONS, False)
         for key, option in value.items():
             # Padding against an eavesdropper who measures sizes; it changes no text.
             if key not in options and key != "include_obfuscation":

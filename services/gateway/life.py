@@ -1,11 +1,14 @@
 """The life of one choice: attempt after attempt, until its sequence has ended or can't be had.
 
-    begin ──> hand over ──> wait for text ──finish──> over
-                 │               │
-                 └──── lost ─────┴──> abort the old attempt, pause, hand over again with the tokens at hand
+    begin ──> hand over ──> accepted ──> started ──> text ──finish──> over
+                 │             │            │          │
+                 └──── lost ───┴────────────┴──────────┴──> abort the old attempt, pause, hand over again
+                                                            with the tokens at hand
 
 An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
-it depends on is gone or has forgotten, or the bus may have dropped something. Any other refusal is the client's answer.
+it depends on is gone or has forgotten, its scheduler does not know it any more, nothing moves for stall_timeout_s, or
+the bus may have dropped something. Any other refusal is the client's answer. A life gives up after MAX_FRUITLESS
+attempts without a single new token.
 """
 
 import asyncio
@@ -18,12 +21,14 @@ import msgspec
 from services.gateway.mailbox import Mailbox
 from shared.columns import ITEM_BYTES, count
 from shared.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
-from shared.messages import Finish, Generate, Refused
+from shared.messages import Finish, Generate, Refused, Resumed, State
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 3
-PAUSES_S = (0.2, 1.0)  # before the second and the third attempt; jittered by a quarter
+MAX_FRUITLESS = 6
+PAUSES_S = (0.02, 0.2, 0.5, 1.0, 2.0)  # before the next attempt after so many fruitless ones; jittered by a quarter
+OVER = 1 << 30  # the attempt of a life that hears nothing any more
+UNKNOWN_TWICE = 2
 
 
 class Lost(Exception):
@@ -48,6 +53,9 @@ class Pipeline(Protocol):
     async def hand_over(self, generate: Generate) -> None:
         """Gives the attempt to a tokenizer. Raises Unavailable, PayloadTooLarge."""
 
+    def adopt(self, request_id: str, attempt: int, scheduler: str) -> None:
+        """Tells the scheduler that an attempt of another gateway is ours now."""
+
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
 
@@ -70,15 +78,23 @@ class Life:
         self._pipeline = pipeline
         self._generate = generate
         self._mailbox = mailbox
-        self._scheduler = ""
+        self.scheduler = ""  # who has this attempt, if that is known
+        self._num_unknown = 0  # times in a row that the scheduler did not know it
+        self._length = 0  # tokens of this attempt that have their KV, as the scheduler said last
         self._peers: dict[tuple[str, str], int | None] = {}  # who this attempt depends on, and in which epoch
         self._verdict: asyncio.Future[Exception | None] | None = None  # how this attempt ended; None is well
-        self._held = False  # somebody may still hold pages for this attempt
+        self._held = False  # somebody may still hold pages or text for this attempt
+        self._began = False  # it has been in an executor's plan
         self._news_s = 0.0
 
     @property
     def num_tokens(self) -> int:
         return len(self.output_ids) // ITEM_BYTES
+
+    @property
+    def quiet_s(self) -> float:
+        """Time without news of the attempt in hand; none when there is no such attempt."""
+        return _now_s() - self._news_s if self._current(self.attempt) else 0.0
 
     # What is heard of it. All of these are synchronous, and do nothing for an attempt that is over.
 
@@ -90,10 +106,11 @@ class Life:
             self._end(Lost(f"tokens from {offset} came when {self.num_tokens} were there"))
             return
         self._held = not finish
+        self._began = True
         if finish in (Finish.ABORT, Finish.ERROR):
             self._end(Lost("a stage gave it up") if finish is Finish.ABORT else Internal("generation failed"))
             return
-        self._news_s = _now_s()
+        self._note_news()
         self.output_ids += token_ids
         self.finish = finish
         if finish:
@@ -111,16 +128,37 @@ class Life:
         """A scheduler has it in its queue. False: this attempt is not wanted any more."""
         if not self._current(attempt):
             return False
-        self._scheduler = scheduler
-        self._peers["scheduler", scheduler] = self._pipeline.epoch_of("scheduler", scheduler)
-        self._news_s = _now_s()
+        self._depend_on("scheduler", scheduler, self._pipeline.epoch_of("scheduler", scheduler))
+        self.scheduler = scheduler
+        self._note_news()
         return True
+
+    def on_started(self, attempt: int, scheduler: str, executor: str, epoch: int) -> bool:
+        """It is in an executor's plan. False: this attempt is not wanted any more."""
+        if not self.on_accepted(attempt, scheduler):
+            return False
+        self._depend_on("executor", executor, epoch)
+        self._began = True
+        return True
+
+    def on_standing(self, attempt: int, scheduler: str, state: State, length: int) -> None:
+        """What its scheduler says when it was asked, since there was no news."""
+        if not self._current(attempt):
+            return
+        if state is State.UNKNOWN:
+            # Once may mean that it has just ended, and the end is on its way here through a detokenizer.
+            self._num_unknown += 1
+            if self._num_unknown >= UNKNOWN_TWICE:
+                self._end(Lost(f"scheduler {scheduler} does not know it any more"))
+        elif state is State.WAITING or length != self._length:
+            self.on_accepted(attempt, scheduler)
+            self._length = length
 
     def on_refused(self, refused: Refused) -> None:
         """A stage can't or won't."""
         if not self._current(refused.attempt):
             return
-        self._held = False
+        self._held = self._began  # a detokenizer may still wait for more of it
         error = from_code(refused.code, refused.message, refused.param, refused.retry_after_s)
         # Once it has tokens the client has paid for its place: a full queue is then only a bad moment.
         again = isinstance(error, Unavailable) or (isinstance(error, QueueFull) and self.output_ids)
@@ -139,6 +177,18 @@ class Life:
         """What is in flight can't be relied upon."""
         if self._current(self.attempt):
             self._end(Lost(why))
+
+    def resume(self, resumed: Resumed, detokenizer: str, epoch: int) -> None:
+        """Before `run`: takes over what another gateway had got, and its attempt if that still runs."""
+        self.attempt = resumed.attempt
+        self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
+        self.output_ids += resumed.token_ids
+        self.finish = Finish(resumed.finish)
+        self._mailbox.put(self.index, resumed.text, count(resumed.token_ids), self.finish)
+        if resumed.running:
+            self._begin_attempt(resumed.attempt, detokenizer, epoch)
+            self.on_accepted(resumed.attempt, resumed.scheduler)
+            self._pipeline.adopt(self.id, self.attempt, self.scheduler)
 
     # Its course.
 
@@ -161,55 +211,81 @@ class Life:
         """Tells the reader, who ends the life in turn."""
         self._mailbox.fail(error)
 
+    def hand_on(self) -> None:
+        """Another life goes on with its attempt."""
+        self._held = False
+
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         self._let_go()
-        self.attempt = MAX_ATTEMPTS  # deaf to everything from now on
+        self.attempt = OVER
 
     async def _attempts(self) -> None:
-        for attempt in range(MAX_ATTEMPTS):
+        num_fruitless = 0
+        while not self.finish:
+            num_tokens = self.num_tokens
             try:
-                if attempt:
-                    await asyncio.sleep(PAUSES_S[attempt - 1] * random.uniform(0.75, 1.25))
+                if self._verdict is None or self._verdict.done():
                     await self._pipeline.ready()
-                await self._attempt(attempt)
-                return
+                    await self._hand_over()
+                await self._until_decided()
             except Lost as lost:
-                log.warning("request %s, attempt %d is lost: %s", self.id, attempt, lost)
+                log.warning("request %s, attempt %d is lost: %s", self.id, self.attempt, lost)
                 self._let_go()
                 why = str(lost)
-        raise Unavailable(f"given up after {MAX_ATTEMPTS} attempts: {why}", retry_after_s=1.0)
+            else:
+                continue
+            num_fruitless = 1 if self.num_tokens > num_tokens else num_fruitless + 1
+            if num_fruitless == MAX_FRUITLESS:
+                raise Unavailable(f"given up after {MAX_FRUITLESS} attempts: {why}", retry_after_s=1.0)
+            await asyncio.sleep(PAUSES_S[num_fruitless - 1] * random.uniform(0.75, 1.25))
 
-    async def _attempt(self, attempt: int) -> None:
-        """Raises Lost, or the error that is the answer."""
+    def _begin_attempt(self, attempt: int, detokenizer: str, epoch: int) -> None:
         self.attempt = attempt
         self.num_attempts += 1
         self._verdict = asyncio.get_running_loop().create_future()
-        self._scheduler = ""
-        detokenizer, epoch = self._pipeline.pick_detokenizer()
+        self.scheduler = ""
+        self._length = 0
         self._peers = {("detokenizer", detokenizer): epoch}
-        self._news_s = _now_s()
+        self._note_news()
         self._held = True
-        try:
-            await self._pipeline.hand_over(
-                msgspec.structs.replace(
-                    self._generate, attempt=attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
-                )
-            )
-        except Unavailable as error:
-            raise Lost(error.message) from None
-        await self._until_decided(self._verdict)
-        outcome = self._verdict.result()
-        if outcome is not None:
-            raise outcome
+        self._began = False
 
-    async def _until_decided(self, verdict: "asyncio.Future[Exception | None]") -> None:
+    async def _hand_over(self) -> None:
+        """Begins the next attempt. Raises Lost, or the error that is the answer."""
+        detokenizer, epoch = self._pipeline.pick_detokenizer()
+        self._begin_attempt(self.attempt + 1, detokenizer, epoch)
+        generate = msgspec.structs.replace(
+            self._generate, attempt=self.attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
+        )
+        try:
+            await self._pipeline.hand_over(generate)
+        except Unavailable as error:
+            self._end(Lost(error.message))
+
+    async def _until_decided(self) -> None:
+        """Returns when the attempt in hand has brought the end. Raises Lost, or the error that is the answer."""
         stall_s = self._pipeline.stall_timeout_s
+        verdict = self._verdict
+        assert verdict is not None
         while not verdict.done():
             quiet_s = _now_s() - self._news_s
             if quiet_s >= stall_s:
-                raise DeadlineExceeded(f"no news of the request for {stall_s:g} s")
-            await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+                self._end(Lost(f"no progress for {stall_s:g} s"))
+            else:
+                await asyncio.wait([verdict], timeout=stall_s - quiet_s)
+        outcome = verdict.result()
+        if outcome is not None:
+            raise outcome
+
+    def _depend_on(self, kind: str, instance: str, epoch: int | None) -> None:
+        """One peer of a kind: a request moves on, and the one before may then die."""
+        self._peers = {peer: known for peer, known in self._peers.items() if peer[0] != kind}
+        self._peers[kind, instance] = epoch
+
+    def _note_news(self) -> None:
+        self._news_s = _now_s()
+        self._num_unknown = 0
 
     def _current(self, attempt: int) -> bool:
         return attempt == self.attempt and self._verdict is not None and not self._verdict.done()
@@ -222,7 +298,7 @@ class Life:
     def _let_go(self) -> None:
         if self._held:
             self._held = False
-            self._pipeline.abort(self.id, self.attempt, self._scheduler)
+            self._pipeline.abort(self.id, self.attempt, self.scheduler)
 
     def _give_up(self, error: XylemError) -> None:
         self._mailbox.fail(error)

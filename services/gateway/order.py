@@ -40,12 +40,25 @@ class Order:
     stream: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
+    event_ids: bool = False
+    seed_is_drawn: bool = False  # here, since the client gave none
     echo: bool = False
     salt: str = ""
     template_arguments: bytes = b""
     prompts: list[Prompt] = field(default_factory=list)
     prompt_texts: list[str] = field(default_factory=list)  # with echo: of each prompt
     prompt_counts: list[int] = field(default_factory=list)  # with echo and nothing generated: tokens of each prompt
+
+    @property
+    def base_seed(self) -> int:
+        """That of the first choice."""
+        return self.choices[0].sampling.seed
+
+    def use_seed(self, seed: int) -> None:
+        """Draws as an earlier order of the same body did, which had drawn this seed."""
+        if self.seed_is_drawn:
+            for choice, each in zip(self.choices, _successive(seed, len(self.choices)), strict=True):
+                choice.sampling = msgspec.structs.replace(choice.sampling, seed=each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,8 @@ def _order(values: dict[str, Any], offer: Offer, default_max_tokens: int) -> Ord
         stream=values["stream"],
         include_usage=options.get("include_usage", False),
         continuous_usage=options.get("continuous_usage_stats", False) and options.get("include_usage", False),
+        event_ids=options.get("event_ids", False),
+        seed_is_drawn=values["seed"] is None,
         salt=values["cache_salt"],
     )
 
@@ -149,11 +164,8 @@ def _samplings(values: dict[str, Any], offer: Offer, num_prompts: int) -> list[S
             param="n" if n > 1 else "prompt",
         )
     seed = values["seed"]
-    if seed is None:
-        base = random.getrandbits(63)
-        seeds = [(base + i) & SEED_MASK for i in range(n * num_prompts)]
-    else:
-        seeds = [(seed + i) & SEED_MASK for i in range(n)] * num_prompts
+    drawn = seed is None
+    seeds = _successive(random.getrandbits(63), n * num_prompts) if drawn else _successive(seed, n) * num_prompts
     return [
         Sampling(
             temperature=values["temperature"],
@@ -164,3 +176,7 @@ def _samplings(values: dict[str, Any], offer: Offer, num_prompts: int) -> list[S
         )
         for seed_of_choice in seeds
     ]
+
+
+def _successive(seed: int, count: int) -> list[int]:
+    return [(seed + i) & SEED_MASK for i in range(count)]

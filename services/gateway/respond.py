@@ -1,36 +1,25 @@
-"""The answer to an order: whole, or as server-sent events."""
+"""The answer to an order: whole, or as a stream, which may be the rest of one that broke off."""
 
-import asyncio
-import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
 
+from services.gateway.bookmark import HEADER, Bookmark, Place
 from services.gateway.context import Context
 from services.gateway.exchange import Exchange
-from services.gateway.forms.base import ChunkUsage, Form, Head, Usage
+from services.gateway.forms.base import Form, Head, Usage
 from services.gateway.mailbox import Piece
 from services.gateway.order import Order
-from services.gateway.problems import ClientGone, problem
-from shared.errors import XylemError
+from services.gateway.stream import EventStream
 from shared.messages import Finish
 
-log = logging.getLogger(__name__)
-
-DONE = b"data: [DONE]\n\n"
 SEND_GRACE_S = 30.0  # after the last life must have ended, for a client that reads slowly
 
 _encoder = msgspec.json.Encoder()
-
-
-def event(data: object) -> bytes:
-    """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
-    return b"data: " + _encoder.encode(data) + b"\n\n"
 
 
 async def respond(
@@ -41,14 +30,25 @@ async def respond(
     Raises XylemError, ClientGone.
     """
     context.admit(len(order.choices))
-    head = Head(id=f"{prefix}-{uuid.uuid4().hex}", created=int(time.time()), model=order.model)
-    form = make_form(head)
-    exchange = Exchange(context, order, head.id, request.headers.get("traceparent", ""))
+    last_id = request.headers.get(HEADER, "") if order.stream else ""
+    if last_id:
+        bookmark = Bookmark.parse(last_id, len(order.choices), prefix)
+        order.use_seed(bookmark.seed)
+        order.event_ids = True
+        found = await context.lives.find(bookmark)
+    else:
+        places = [Place() for _ in order.choices]
+        bookmark = Bookmark(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), order.base_seed, places)
+        found = []
+    form = make_form(Head(id=bookmark.answer_id, created=bookmark.created, model=order.model))
+    exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))
     try:
-        exchange.open(request.receive)
+        exchange.open(request.receive, found)
         first = await exchange.take()
         if order.stream:
-            return EventStream(exchange, form, first, context.settings.request_timeout_s + SEND_GRACE_S)
+            marked = bookmark if order.event_ids else None
+            timeout_s = context.settings.request_timeout_s + SEND_GRACE_S
+            return EventStream(exchange, form, first, marked, timeout_s)
         return await _whole(exchange, form, first)
     except BaseException as error:
         exchange.fail(error)
@@ -70,47 +70,3 @@ async def _whole(exchange: Exchange, form: Form, first: list[Piece]) -> Response
     answer = form.whole(texts, finishes, Usage.of(exchange.totals()))
     exchange.close()
     return Response(_encoder.encode(answer), media_type="application/json")
-
-
-class EventStream(StreamingResponse):
-    """The chunks of an exchange, which is closed however the response ends: it may be cancelled while it sends."""
-
-    def __init__(self, exchange: Exchange, form: Form, first: list[Piece], timeout_s: float) -> None:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_events(exchange, form, first), headers=headers, media_type="text/event-stream")
-        self._exchange = exchange
-        self._timeout_s = timeout_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.warning("%s: the client did not read its stream to the end", self._exchange.id)
-        finally:
-            self._exchange.close()
-
-
-async def _events(exchange: Exchange, form: Form, first: list[Piece]) -> AsyncIterator[bytes]:
-    order = exchange.order
-    # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
-    usage: ChunkUsage = None if order.include_usage else msgspec.UNSET
-    pieces = first
-    try:
-        while True:
-            if order.continuous_usage:
-                usage = Usage.of(exchange.totals())
-            events = [event(chunk) for piece in pieces for chunk in form.chunks(piece, usage)]
-            if exchange.done:
-                break
-            if events:
-                yield b"".join(events)
-            pieces = await exchange.take()
-        if order.include_usage:
-            events.append(event(form.usage_chunk(Usage.of(exchange.totals()))))
-        yield b"".join([*events, DONE])
-    except XylemError as error:
-        exchange.fail(error)
-        yield event(problem(error)) + DONE
-    except ClientGone:
-        return

@@ -76,6 +76,12 @@ class GatewayService(Service[GatewaySettings]):
             self.context.lives.fail_all(Unavailable("the gateway is stopping", retry_after_s=1.0))
             await self._shut()
 
+    def renew_epoch(self) -> None:
+        """Schedulers drop what an earlier epoch of ours asked for."""
+        super().renew_epoch()
+        if hasattr(self, "context"):
+            self.context.lives.lose_all("this gateway was away")
+
     def presence(self) -> Presence:
         running = len(self.context.lives) if hasattr(self, "context") else 0
         return msgspec.structs.replace(super().presence(), running=running)

@@ -12,9 +12,11 @@ import msgspec
 
 from services.scheduler.core import Core, check_integrity
 from services.scheduler.core import events as e
+from services.scheduler.leadership import has_heir, leads
 from shared import subjects, telemetry
+from shared.columns import pack, unpack
 from shared.errors import PayloadTooLarge, Unavailable
-from shared.messages import Abort, Message, Presence, StepReport, Tokenized
+from shared.messages import Abort, Adopt, Inquire, Message, Presence, Standing, StepReport, Tokenized
 from shared.service import Service
 from shared.settings import SchedulerSettings
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # Part of the bus's payload that is left to what `admit_bytes` does not count: grants, drops, the envelope.
 PLAN_MARGIN_BYTES = 64 << 10
+SETTLE_S = 0.3  # older schedulers of the group have long answered "who is there" by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ class SchedulerService(Service[SchedulerSettings]):
         self.load = Load()
         # Emptied by every step, and filled by no more than arrives between two of them.
         self._inbox: list[e.Event] = []
+        self._settled = False
+        self._leading = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._stepped: list[asyncio.Future[None]] = []
+        self._gateways: dict[str, int] = {}  # the last epoch of each
         self._spans: dict[tuple[str, int], telemetry.Span] = {}
 
     async def start(self) -> None:
@@ -61,29 +67,46 @@ class SchedulerService(Service[SchedulerSettings]):
             ageing_s=settings.ageing_s,
             grant_ahead_tokens=settings.grant_ahead_tokens,
             max_plan_bytes=max(self.bus.max_payload - PLAN_MARGIN_BYTES, self.bus.max_payload // 2),
+            gateway_grace_s=settings.gateway_grace_s,
         )
         self.spawn(self._run(), name="core")
         await self.bus.listen(subjects.steps(self.model, "*"), StepReport, self._on_report)
         await self.bus.listen(subjects.abort(self.model, self.id), Abort, self._on_abort)
         await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
         await self.bus.answer(subjects.submit(self.model, self.id), Tokenized, self._on_submit)
+        await self.bus.answer(subjects.inquire(self.model, self.id), Inquire, self._on_inquire)
+        await self.bus.listen(subjects.adopt(self.model, self.id), Adopt, self._on_adopt)
         await self.bus.barrier()  # reports are heard before a plan asks for one
-        self.bus.on_epoch(lambda: self._push(e.ExecutorLost()))
+        await asyncio.sleep(SETTLE_S)
+        self._settled = True
         self.directory.on_change(self._on_change)
-        for presence in self.directory.live("executor"):
-            self._on_change(presence, True)
+        self.directory.on_beat(self._on_beat)
+        self._choose_leader()
+
+    def renew_epoch(self) -> None:
+        """Whoever else is of the group takes over; what ran is lost in any case."""
+        super().renew_epoch()
+        self._push(e.ExecutorLost())
+        self._choose_leader()
 
     async def drain(self) -> None:
+        """An heir takes over at once: the gateways submit again what ran. Without one, what runs is finished."""
         self._push(e.Drain())
+        if has_heir(self.directory, self.id, self.settings.group):
+            self._leading = False
+            self._push(e.StandDown(f"scheduler {self.id} hands over to another one"))
         await self._idle.wait()
 
     def presence(self) -> Presence:
-        """Ready means that there is an executor to run something."""
+        """Ready means that there is an executor to run something; standby, that another scheduler has them."""
         load = self.load
-        state = "starting" if self.state == "ready" and not load.executors else self.state
+        state = self.state
+        if state == "ready" and not load.executors:
+            state = "starting" if self._leading else "standby"
         return msgspec.structs.replace(
             super().presence(),
             state=state,
+            group=self.settings.group,
             running=load.running,
             waiting=load.waiting,
             free_pages=load.free_pages,
@@ -131,14 +154,52 @@ class SchedulerService(Service[SchedulerSettings]):
     async def _on_report(self, report: StepReport) -> None:
         self._push(e.Report(report))
 
+    async def _on_adopt(self, adopt: Adopt) -> None:
+        self._push(e.AdoptRequest(adopt.request_id, adopt.attempt, adopt.gateway))
+
+    async def _on_inquire(self, inquire: Inquire) -> Standing:
+        found = [self.core.state_of(*each) for each in zip(inquire.request_ids, unpack(inquire.attempts), strict=True)]
+        return Standing(states=pack(state for state, _ in found), lengths=pack(length for _, length in found))
+
     def _on_change(self, presence: Presence, alive: bool) -> None:
-        if presence.kind != "executor":
-            return
+        match presence.kind:
+            case "executor":
+                if self._leading:
+                    self._note_executor(presence, alive=alive)
+            case "gateway":
+                # Also when it has begun another life: that one knows nothing of what the last one wanted.
+                if not alive or self._gateways.get(presence.id, presence.epoch) != presence.epoch:
+                    self._push(e.GatewayLeft(presence.id))
+                self._gateways[presence.id] = presence.epoch
+            case "scheduler":
+                self._choose_leader()
+
+    def _on_beat(self, presence: Presence) -> None:
+        if presence.kind == "executor" and self._leading:
+            self._push(e.Heard(presence.id, presence.epoch, presence.plan_epoch, presence.plan, presence.step))
+
+    def _note_executor(self, presence: Presence, *, alive: bool) -> None:
         capacity = presence.capacity
         if not alive or presence.state not in ("ready", "draining"):
             self._push(e.ExecutorLeft(presence.id))
         elif capacity is not None and capacity.group == self.settings.group:
             self._push(e.ExecutorJoined(presence.id, presence.epoch, capacity, accepting=presence.state == "ready"))
+
+    def _choose_leader(self) -> None:
+        if not self._settled or self.state == "draining":
+            return
+        leading = leads(self.directory, self.id, self.epoch, self.settings.group)
+        if leading == self._leading:
+            return
+        self._leading = leading
+        if leading:
+            log.info("has the executors of group %s", self.settings.group)
+            for presence in self.directory.known("executor"):
+                self._note_executor(presence, alive=True)
+        else:
+            log.info("stands by for group %s", self.settings.group)
+            self._push(e.StandDown(f"scheduler {self.id} gave way to an older one"))
+        self.spawn(self.announce(), name="announce")
 
     # The one task that runs the core.
 
@@ -166,15 +227,16 @@ class SchedulerService(Service[SchedulerSettings]):
         match action:
             case e.SendPlan(executor, plan):
                 await self._publish(subjects.plan(self.model, executor), plan, executor)
-            case e.Started():
-                span = self._spans.pop((action.request_id, action.attempt), None)
+            case e.Start(gateway, started):
+                span = self._spans.pop((started.request_id, started.attempt), None)
                 if span is not None:
                     span.set(
-                        executor=action.executor,
+                        executor=started.executor,
                         prompt_tokens=action.num_prompt_tokens,
                         cached_tokens=action.num_cached_tokens,
                     )
                     span.end()
+                await self._publish(subjects.gateway(gateway), started)
             case e.Accept(gateway, accepted):
                 await self._publish(subjects.gateway(gateway), accepted)
             case e.Refuse(gateway, refused):
@@ -182,6 +244,10 @@ class SchedulerService(Service[SchedulerSettings]):
                 await self._publish(subjects.gateway(gateway), refused)
             case e.Forgotten():
                 self._end_span(action.request_id, action.attempt, "aborted")
+            case e.Orphaned():
+                self._end_span(action.request_id, action.attempt, "its gateway is gone")
+                abort = Abort(request_id=action.request_id, attempt=action.attempt, reason="gateway")
+                await self._publish(subjects.abort(self.model, self.id), abort)  # for detokenizers
             case e.TellCache(news):
                 await self._publish(subjects.cache(self.model, self.id), news)
 

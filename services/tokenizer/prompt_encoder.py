@@ -50,6 +50,8 @@ class PromptEncoder:
             sampling=generate.sampling,
             limits=self._limits(generate.limits, len(prompt_ids), param),
             salt=generate.salt,
+            tenant=generate.tenant,
+            resumable=generate.resumable,
             priority=generate.priority,
             deadline_s=generate.deadline_s,
             trace=trace,

@@ -11,14 +11,16 @@ from shared.messages.control import Control, ControlReply, Detokenize, Detokeniz
 from shared.messages.plan import Admit, PageCopy, Plan
 from shared.messages.presence import Capacity, Presence, WhoIsThere
 from shared.messages.request import Abort, Accepted, Ack, Generate, Limits, Refused, Sampling, Tokenized
+from shared.messages.standing import Adopt, Inquire, Standing, Started, State
 from shared.messages.steps import Finish, Opening, StepReport, TokenDeltas
-from shared.messages.text import TextDeltas
+from shared.messages.text import Resume, Resumed, TextDeltas
 
 __all__ = [
     "Abort",
     "Accepted",
     "Ack",
     "Admit",
+    "Adopt",
     "CacheEvents",
     "Capacity",
     "Control",
@@ -27,6 +29,7 @@ __all__ = [
     "Detokenized",
     "Finish",
     "Generate",
+    "Inquire",
     "Limits",
     "Message",
     "Opening",
@@ -34,7 +37,12 @@ __all__ = [
     "Plan",
     "Presence",
     "Refused",
+    "Resume",
+    "Resumed",
     "Sampling",
+    "Standing",
+    "Started",
+    "State",
     "StepReport",
     "TextDeltas",
     "TokenDeltas",

@@ -30,13 +30,18 @@ class Presence(Message, frozen=True):
     id: str
     epoch: Serial
     model: str
-    state: str = "ready"  # starting | ready | draining | bye
+    state: str = "ready"  # starting | standby | ready | draining | bye
     running: Count = 0
     waiting: Count = 0
     free_pages: Count = 0
     total_pages: Count = 0
     version: int = PROTOCOL_VERSION
     capacity: Capacity | None = None
+    group: str = ""  # of a scheduler: the executors it plans for, unless an older one of the group does
+    # Of an executor: what it has applied and told. A scheduler that knows less has lost a plan or a report.
+    plan_epoch: int = -1
+    plan: int = -1
+    step: int = -1
 
 
 class WhoIsThere(Message, frozen=True):

@@ -50,6 +50,8 @@ class Generate(Message, frozen=True):
     priority: Int32 = 0  # lower goes first
     deadline_s: Amount = 0.0  # Unix time after which nobody waits for the answer; 0 is never
     trace: str = ""  # W3C traceparent of the sender's span, or empty
+    tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
+    resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
 
 
 class Tokenized(Message, frozen=True):
@@ -67,6 +69,8 @@ class Tokenized(Message, frozen=True):
     priority: Int32 = 0
     deadline_s: Amount = 0.0
     trace: str = ""
+    tenant: str = ""
+    resumable: bool = False
 
 
 class Ack(Message, frozen=True):

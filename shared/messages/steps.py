@@ -31,6 +31,7 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
     stop: tuple[str, ...] = ()
     trace: str = ""
+    resumable: bool = False
 
 
 class StepReport(Message, frozen=True):
@@ -60,3 +61,4 @@ class TokenDeltas(Message, frozen=True):
     token_ids: bytes
     finishes: bytes
     openings: tuple[tuple[Count, Opening], ...] = ()  # (sequence id, opening)
+    plan_epoch: int = -1  # sequence ids are unique within it; with another one all earlier sequences are gone

@@ -1,20 +1,18 @@
 """The model in the repository answers its own kinds of prompt, and training is repeatable."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM
 
 from demonstration import MODEL_PATH
-from demonstration.chat import Message
+from demonstration.chat import Kind, Message
 from demonstration.corpus import Conversation
 from demonstration.evaluate import answers, held_out, load, right
 from demonstration.kinds import KINDS
-from demonstration.store import save
 from demonstration.tokenizer import train_tokenizer
-from demonstration.train import PRACTICE, Plan, Stage, build, digest, fit, repeatable
+from demonstration.train import SHAPE, Plan, build, digest, fit, repeatable
 
 TINY = {
     "hidden_size": 32,
@@ -22,7 +20,6 @@ TINY = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
-    "head_dim": 16,
 }
 
 WEATHER = {
@@ -48,12 +45,13 @@ def said(*lines: str, system: str = "") -> list[Message]:
     return messages + [{"role": ("user", "assistant")[at % 2], "content": line} for at, line in enumerate(lines)]
 
 
-def test_a_sample_of_each_kind_is_mostly_right(loaded: Any) -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_most_of_a_sample_is_right(loaded: Any, kind: Kind) -> None:
     tokenizer, model = loaded
-    asked = [each for kind in KINDS for each in held_out(kind, 5, seed=2)]
+    asked = held_out(kind, 20, seed=2)
     given = answers(tokenizer, model, asked)
-    good = sum(right(text, each.answer) for text, each in zip(given, asked, strict=True))
-    assert good >= 0.8 * len(asked)
+    wrong = [(text, each.answer) for text, each in zip(given, asked, strict=True) if not right(text, each.answer)]
+    assert len(wrong) <= 0.1 * len(asked), wrong
 
 
 def test_the_prompts_of_the_readme(loaded: Any) -> None:
@@ -73,22 +71,34 @@ def test_the_prompts_of_the_readme(loaded: Any) -> None:
     assert answers(tokenizer, model, asked) == [each.answer for each in asked]
 
 
-def test_training_twice_gives_the_same_weights_also_when_taken_up_after_a_stage(tmp_path: Path) -> None:
-    plan = Plan(batch_tokens=512, sample=200)
-    first = Stage(3, fall=0, horizon=3, rate=5e-3, seed=7, early=10, practice={})
-    second = Stage(2, fall=1, horizon=4, rate=3e-3, seed=8, early=0, practice=PRACTICE)
+def test_training_twice_gives_the_same_weights() -> None:
+    plan = Plan(steps=5, fall=2, early=10, batch_tokens=512, sample=200)
     tokenizer = train_tokenizer(plan.seed, plan.sample)
 
-    def trained(*stages: Stage, folder: Path | None = None) -> str:
+    def trained(plan: Plan) -> str:
         repeatable(plan.seed)
-        model = build(tokenizer, TINY)
-        for stage in stages:
-            fit(model, tokenizer, plan, stage)
-            if folder is not None:  # taken up again from disk
-                save(model, tokenizer, folder)
-                model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = build(tokenizer, TINY, plan.seed)
+        fit(model, tokenizer, plan)
         return digest(model)
 
-    both = trained(first, second)
-    assert both == trained(first, second) == trained(first, second, folder=tmp_path)
-    assert both != trained(first)
+    once = trained(plan)
+    assert once == trained(plan)
+    assert once != trained(replace(plan, steps=4))
+
+
+def test_the_induction_circuit_leans_the_right_way_before_any_training() -> None:
+    repeatable(1)
+    tokenizer = train_tokenizer(seed=7, sample=200)
+    model = build(tokenizer, SHAPE, seed=1)
+    model.set_attn_implementation("eager")
+    length = 40
+    once = torch.randperm(tokenizer.get_vocab_size())[:length]
+    with torch.inference_mode():
+        layers = model(torch.cat([once, once])[None], output_attentions=True).attentions
+    before, match = (layer[0, 0] for layer in layers[:2])  # [2 * length, 2 * length], each row sums to 1
+    position = torch.arange(1, 2 * length)
+    assert before[position, position - 1].min() > 0.5
+    second = torch.arange(length, 2 * length - 1)
+    found = match[second].argmax(-1)
+    # By chance one in sixty. It need not be right at once: it has to be a slope that training can climb.
+    assert (found == second - length + 1).float().mean() > 0.15

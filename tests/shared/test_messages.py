@@ -24,6 +24,7 @@ OPENING = m.Opening(
     output_ids=columns.pack([3]),
     stop=("END",),
     trace="00-a-b-01",
+    resumable=True,
 )
 SAMPLING = m.Sampling(temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, seed=7)
 LIMITS = m.Limits(max_tokens=16, ignore_eos=True, stop=("END",), stop_token_ids=columns.pack([9]))
@@ -32,19 +33,23 @@ ADMIT = m.Admit(
     9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t"
 )  # fmt: skip
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
-    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t"),
+    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t",
+        "acme", True),
+    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme",
+        True),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
     m.Abort("cmpl-1-0", 1, "stop"),
     m.Plan("s", 3, 4, 5, columns.pack([8]), (ADMIT,), columns.pack([7]), ONE, columns.pack([6])),
     m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), ONE, columns.pack([42]), ZERO, 1500),
-    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),)),
+    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),), 3),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
         columns.pack([4]),
     ),
+    m.Resume("cmpl-1-0", "gw", 7),
+    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
     m.WhoIsThere("gateway.gw"),
     m.Control("ping", b"{}"),
@@ -53,6 +58,10 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.TokenizeReply(columns.pack([1]), "", "", None),
     m.Detokenize(columns.pack([1])),
     m.Detokenized("hello", "", "", None),
+    m.Started("cmpl-1-0", 1, "s", "e", 5),
+    m.Inquire(("cmpl-1-0",), ONE),
+    m.Standing(ONE, ZERO),
+    m.Adopt("cmpl-1-0", 1, "gw"),
     m.CacheEvents("s", "e", 5, 6, (columns.pack([1]),), (columns.pack([2]),)),
 )  # fmt: skip
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import typer
 
+from shared.obituary import say_bye_for
 from shared.settings import SettingsError
 from xylem.serve import nats_server
+from xylem.serve.child import Member
 from xylem.serve.fleet import Fleet, FleetError, assemble, parse_replicas
 from xylem.serve.keeper import StartupFailure
 from xylem.serve.nats_server import NatsServerError, OwnServer
@@ -23,7 +25,9 @@ STARTUP_FAILED = 1
 BAD_ARGUMENTS = 2
 
 
-def serve(settings: Mapping[str, Any], *, replicas: str, nats_url: str | None, state_file: Path | None) -> int:
+def serve(
+    settings: Mapping[str, Any], *, replicas: str, groups: int, nats_url: str | None, state_file: Path | None
+) -> int:
     """Serves until a signal; returns the exit code."""
     given = {name: str(value) for name, value in settings.items() if value is not None}
     if nats_url and not given.get("id") and not os.environ.get("XYLEM_ID"):
@@ -36,7 +40,7 @@ def serve(settings: Mapping[str, Any], *, replicas: str, nats_url: str | None, s
             nats_server.version(binary)
             nats = OwnServer(binary, _free_port())
             nats_url = nats.url
-        fleet = assemble(given, counts, nats_url, os.environ)
+        fleet = assemble(given, counts, nats_url, os.environ, groups=groups)
     except (SettingsError, FleetError, NatsServerError) as error:
         typer.echo(f"xylem serve: {error}", err=True)
         return BAD_ARGUMENTS
@@ -44,15 +48,18 @@ def serve(settings: Mapping[str, Any], *, replicas: str, nats_url: str | None, s
     screen = screen_for([member.name for member in members])
     state = StateFile(state_file, url=fleet.url, nats_url=nats_url, model=fleet.model_name)
     try:
-        asyncio.run(_serve(fleet, nats, screen, state))
+        asyncio.run(_serve(fleet, nats, nats_url, screen, state))
     except (StartupFailure, NatsServerError) as error:
         typer.echo(f"xylem serve: {error}", err=True)
         return STARTUP_FAILED
     return 0
 
 
-async def _serve(fleet: Fleet, nats: OwnServer | None, screen: Screen, state: StateFile) -> None:
-    site = Site(fleet, nats, screen, state)
+async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Screen, state: StateFile) -> None:
+    async def mourn(member: Member) -> None:
+        await say_bye_for(nats_url, member.kind, member.environment["XYLEM_ID"], fleet.model_slug)
+
+    site = Site(fleet, nats, screen, state, mourn)
     stop = asyncio.Event()
 
     def on_signal() -> None:

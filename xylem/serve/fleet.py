@@ -47,6 +47,7 @@ class Fleet:
     host: str
     port: int
     model_name: str
+    model_slug: str
     drain_s: float
 
     @property
@@ -66,8 +67,6 @@ def parse_replicas(text: str) -> dict[str, int]:
         if not number.isdigit() or not 1 <= int(number) <= 64:
             raise FleetError(f"--replicas: {item!r} must be {name}=N with N from 1 to 64")
         counts[name] = int(number)
-    if counts["scheduler"] > counts["executor"]:
-        raise FleetError("--replicas: every scheduler needs executors of its own; give executor at least as many")
     return counts
 
 
@@ -88,9 +87,16 @@ def _port(host: str, wanted: int, count: int) -> int:
 
 
 def assemble(
-    given: Mapping[str, str], replicas: Mapping[str, int], nats_url: str, environment: Mapping[str, str]
+    given: Mapping[str, str],
+    replicas: Mapping[str, int],
+    nats_url: str,
+    environment: Mapping[str, str],
+    *,
+    groups: int = 1,
 ) -> Fleet:
     """The processes for the given settings (those of the environment hold where nothing is given).
+
+    groups: into how many the executors are split. Each needs a scheduler; the next ones of a group stand by.
 
     Raises SettingsError and FleetError.
     """
@@ -98,11 +104,13 @@ def assemble(
         name: load(kind, [f"--{key}={value}" for key, value in given.items() if key in kind.model_fields])
         for name, kind in SERVICES.items()
     }
+    if groups > min(replicas["scheduler"], replicas["executor"]):
+        raise FleetError(f"--groups: {groups} groups need as many schedulers and executors; see --replicas")
     gateway, executor = settings["gateway"], settings["executor"]
     assert isinstance(gateway, GatewaySettings)
     assert isinstance(executor, ExecutorSettings)
     try:
-        _ = gateway.model_slug
+        slug = gateway.model_slug
     except ValueError as error:
         raise SettingsError(str(error)) from None
     port = _port(gateway.host, gateway.port, replicas["gateway"])
@@ -117,8 +125,8 @@ def assemble(
         variables = own | {"XYLEM_ID": f"{gateway.id}-{name}" if gateway.id else name}
         if kind == "gateway":
             variables |= {"XYLEM_PORT": str(port + index)}
-        if kind in ("scheduler", "executor") and replicas["scheduler"] > 1:
-            variables |= {"XYLEM_GROUP": f"{executor.group}-{index % replicas['scheduler']}"}
+        if kind in ("scheduler", "executor") and groups > 1:
+            variables |= {"XYLEM_GROUP": f"{executor.group}-{index % groups}"}
         # -P: a folder named `services` where the person happens to stand must not be taken for ours.
         return Member(name, kind, [sys.executable, "-P", "-m", f"services.{kind}"], variables)
 
@@ -127,5 +135,6 @@ def assemble(
         host=gateway.host,
         port=port,
         model_name=gateway.model_name,
+        model_slug=slug,
         drain_s=gateway.drain_s,
     )

@@ -4,7 +4,7 @@ import asyncio
 import json
 import shlex
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from xylem.serve.child import Member
@@ -24,7 +24,14 @@ NATS_GRACE_S = 3.0
 class Site:
     """The keepers of all members, and what they tell. Made inside a running event loop."""
 
-    def __init__(self, fleet: Fleet, nats: OwnServer | None, screen: Screen, state: StateFile) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        nats: OwnServer | None,
+        screen: Screen,
+        state: StateFile,
+        mourn: Callable[[Member], Coroutine[Any, Any, None]],
+    ) -> None:
         self._fleet = fleet
         self._screen = screen
         self._state = state
@@ -33,6 +40,8 @@ class Site:
         self._nats = nats
         self._nats_keepers = [Keeper(nats.member, self, self._phase)] if nats else []
         self._services = [Keeper(member, self, self._phase) for member in fleet.members]
+        self._mourn = mourn  # tells the others that a service has ended
+        self._mourning: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -67,6 +76,10 @@ class Site:
     def changed(self, member: Member, state: str, detail: str) -> None:
         self._tell_state()  # first: who reads the line may read the file next
         self._screen.state(member.name, state, detail)
+        if state == "restarting" and member.kind != "nats":
+            task = asyncio.create_task(self._mourn(member), name=f"bye of {member.name}")
+            self._mourning.add(task)
+            task.add_done_callback(self._mourning.discard)
 
     def _tell_state(self) -> None:
         pids = {keeper.member.name: keeper.child.pid for keeper in self._keepers() if keeper.child is not None}
@@ -124,7 +137,7 @@ class Site:
             running = {task.get_name() for task in self._tasks}
             for keepers, grace_s in ((gateways, drain_s), (others, idle_s), (self._nats_keepers, NATS_GRACE_S)):
                 await asyncio.gather(*(k.stop(grace_s) for k in keepers if k.member.name in running))
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, *self._mourning, return_exceptions=True)
 
 
 def announcement(fleet: Fleet, took_s: float) -> str:

@@ -211,6 +211,7 @@ def _admit(sequence: Sequence, books: Books, copy: PageCopy | None) -> Admit:
         output_ids=request.tokens[prompt_bytes:],
         stop=message.limits.stop,
         trace=request.trace,
+        resumable=message.resumable,
     )
     return Admit(
         sequence_id=sequence.id,

@@ -1,9 +1,11 @@
 """The books of one executor: its pages, its prefixes, its sequences, and the plan that is being written for it."""
 
 from services.scheduler.core.draft import CacheNews, PlanDraft
+from services.scheduler.core.events import Heard
 from services.scheduler.core.pages import Pages
 from services.scheduler.core.radix import RadixTree
 from services.scheduler.core.request import NEVER, Sequence
+from services.scheduler.core.watch import NOTHING, Watch
 from shared.columns import ITEM_BYTES, unpack
 from shared.messages import Capacity, Finish, StepReport
 
@@ -44,6 +46,7 @@ class Books:
         self.news = CacheNews(scheduler, executor, plan_epoch, capacity.page_size)
         self._short: dict[int, Sequence] = {}  # running ones that need a grant
         self._last_step: int | None = None
+        self._watch_over = Watch(plan_epoch)
 
     @property
     def num_available(self) -> int:
@@ -116,6 +119,11 @@ class Books:
         for sequence in confirmed:
             del self.leaving[sequence.id]
         return [sequence for sequence, _ in ended.values()], confirmed
+
+    def compare(self, heard: Heard, now: float) -> str:
+        """What a heartbeat shows to be lost, or an empty string."""
+        last_report = NOTHING if self._last_step is None else self._last_step
+        return self._watch_over.lost(heard, self.draft.number - 1, last_report, now)
 
     def grow(self, now: float) -> None:
         """Grants pages to the sequences that come near the end of theirs, the oldest first."""

@@ -1,6 +1,7 @@
 """The scheduler's decisions: events in, actions out. Nothing here knows a clock, a socket or a task."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence as Many
 
 from services.scheduler.core import events as e
@@ -10,7 +11,8 @@ from services.scheduler.core.intake import Intake
 from services.scheduler.core.policy import POLICIES
 from services.scheduler.core.queue import Queue
 from services.scheduler.core.request import Request
-from shared.messages import Capacity
+from shared.errors import Unavailable
+from shared.messages import Capacity, Started, State
 
 MAX_SEQUENCE_ID = (1 << 31) - 1
 
@@ -27,12 +29,18 @@ class Core:
         max_waiting: int = 2048,
         ageing_s: float = 2.0,
         grant_ahead_tokens: int = 64,
+        gateway_grace_s: float = 10.0,
         max_plan_bytes: int = 1 << 20,
     ) -> None:
         self.executors: dict[str, Books] = {}
         self.queue = Queue(ageing_s)
         self.intake = Intake(
-            scheduler, self.executors, self.queue, max_waiting=max_waiting, max_plan_bytes=max_plan_bytes
+            scheduler,
+            self.executors,
+            self.queue,
+            max_waiting=max_waiting,
+            max_plan_bytes=max_plan_bytes,
+            gateway_grace_s=gateway_grace_s,
         )
         self._scheduler = scheduler
         self._policy = POLICIES[policy]
@@ -64,9 +72,17 @@ class Core:
     def next_wake_s(self) -> float:
         """When `step` has something to do even if nothing happens until then; infinity for never.
 
-        Only a deadline is such a thing. What is held up otherwise moves on with the next report.
+        Only deadlines are such things. What is held up otherwise moves on with the next report.
         """
-        return self.intake.next_deadline_s()
+        return self.intake.next_due_s()
+
+    def state_of(self, request_id: str, attempt: int) -> tuple[State, int]:
+        """Where an attempt stands, and how many of its tokens have their KV."""
+        request = self.intake.requests.get(request_id)
+        if request is None or request.message.attempt != attempt:
+            return State.UNKNOWN, 0
+        sequence = request.sequence
+        return (State.WAITING, 0) if sequence is None else (State.RUNNING, sequence.length)
 
     @property
     def idle(self) -> bool:
@@ -89,6 +105,16 @@ class Core:
                 for executor in list(self.executors):
                     if event.executor in (None, executor):
                         self._restart(executor, "messages were lost")
+            case e.Heard():
+                self._compare(event, now)
+            case e.GatewayLeft():
+                self.intake.gateway_left(event.gateway, now)
+            case e.AdoptRequest():
+                self.intake.adopt(event)
+            case e.StandDown():
+                for executor in list(self.executors):
+                    self._close(executor, event.reason)
+                self.intake.refuse_all(Unavailable(event.reason))
             case e.Flush():
                 for books in self.executors.values():
                     books.evict(books.pages.num_pages)
@@ -110,12 +136,19 @@ class Core:
         for sequence in confirmed:
             self.intake.come_back(sequence)
 
+    def _compare(self, heard: e.Heard, now: float) -> None:
+        books = self.executors.get(heard.executor)
+        if books is not None and books.executor_epoch == heard.epoch:
+            lost = books.compare(heard, now)
+            if lost:
+                self._restart(heard.executor, f"{lost} was lost")
+
     def _admit(self, now: float) -> None:
         """Aged requests in the order of their arrival, then the others as the policy has it."""
         if not len(self.queue):
             return
         candidates = Round(list(self.executors.values()), self._max_plan_bytes, now)
-        for request in self.queue.aged(now) if candidates.rooms else ():
+        for request in self.queue.aged(now, self._running_of_tenants) if candidates.rooms else ():
             if not self._try(request, candidates) and request.waits_for is None:
                 candidates.close(request)
             if not candidates.rooms:
@@ -126,15 +159,22 @@ class Core:
                 return
             self._try(request, candidates)
 
+    def _running_of_tenants(self) -> Counter[str]:
+        return Counter(
+            sequence.request.message.tenant for books in self.executors.values() for sequence in books.running.values()
+        )
+
     def _try(self, request: Request, candidates: Round) -> bool:
         sequence = candidates.admit(request, self._last_id + 1)
         if sequence is None:
             return False
         self._last_id = sequence.id % MAX_SEQUENCE_ID
         self.queue.remove(request)
-        self.intake.actions.append(
-            e.Started(request.id, request.message.attempt, sequence.executor, request.num_prompt, request.num_cached)
+        executor = self.executors[sequence.executor]
+        started = Started(
+            request.id, request.message.attempt, self._scheduler, executor.executor, executor.executor_epoch
         )
+        self.intake.actions.append(e.Start(request.message.gateway, started, request.num_prompt, request.num_cached))
         return True
 
     def _join(self, event: e.ExecutorJoined) -> None:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.messages import Accepted, CacheEvents, Capacity, Plan, Refused, StepReport, Tokenized
+from shared.messages import Accepted, CacheEvents, Capacity, Plan, Refused, Started, StepReport, Tokenized
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,38 @@ class ExecutorLost:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """An executor's heartbeat: the last plan that reached it, and the last step that it told."""
+
+    executor: str
+    epoch: int
+    plan_epoch: int
+    plan: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLeft:
+    """Nobody reads what its requests produce, unless another gateway adopts them."""
+
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRequest:
+    request_id: str
+    attempt: int
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandDown:
+    """Another scheduler has the executors from now on: nothing of ours runs any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """Forget every cached prefix that no sequence uses."""
 
@@ -60,7 +92,20 @@ class Drain:
     """Take no more requests."""
 
 
-Event = Submit | AbortRequest | Report | ExecutorJoined | ExecutorLeft | ExecutorLost | Flush | Drain
+Event = (
+    Submit
+    | AbortRequest
+    | Report
+    | ExecutorJoined
+    | ExecutorLeft
+    | ExecutorLost
+    | Heard
+    | GatewayLeft
+    | AdoptRequest
+    | StandDown
+    | Flush
+    | Drain
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +127,11 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class Start:
     """A request is in the plan of an executor (for the first time, or again after a retraction)."""
 
-    request_id: str
-    attempt: int
-    executor: str
+    gateway: str
+    message: Started
     num_prompt_tokens: int
     num_cached_tokens: int
 
@@ -101,8 +145,16 @@ class Forgotten:
 
 
 @dataclass(frozen=True, slots=True)
+class Orphaned:
+    """A request is gone because its gateway is: detokenizers may forget it too."""
+
+    request_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class TellCache:
     message: CacheEvents
 
 
-Action = SendPlan | Accept | Refuse | Started | Forgotten | TellCache
+Action = SendPlan | Accept | Refuse | Start | Forgotten | Orphaned | TellCache

@@ -1,13 +1,15 @@
 """The requests of a scheduler from submission to end: attempts, refusals, deadlines, aborts. Not where they run."""
 
 import heapq
-import itertools
 import math
 from collections import OrderedDict
+
+import msgspec
 
 from services.scheduler.core import events as e
 from services.scheduler.core.admission import admit_bytes, max_new_tokens
 from services.scheduler.core.books import Books
+from services.scheduler.core.orphans import Orphans
 from services.scheduler.core.queue import Queue
 from services.scheduler.core.request import Request, Sequence
 from shared.columns import ITEM_BYTES
@@ -31,7 +33,14 @@ class Intake:
     """Every request is in one of four states: new (in this step), waiting in the queue, running, or leaving."""
 
     def __init__(
-        self, scheduler: str, executors: dict[str, Books], queue: Queue, *, max_waiting: int, max_plan_bytes: int
+        self,
+        scheduler: str,
+        executors: dict[str, Books],
+        queue: Queue,
+        *,
+        max_waiting: int,
+        max_plan_bytes: int,
+        gateway_grace_s: float,
     ) -> None:
         self.queue = queue
         self.requests: dict[str, Request] = {}
@@ -41,7 +50,8 @@ class Intake:
         self._executors = executors
         self._max_waiting = max_waiting
         self._max_plan_bytes = max_plan_bytes
-        self._arrivals = itertools.count()
+        self._orphans = Orphans(gateway_grace_s)
+        self._num_arrived = 0
         self._new: list[Request] = []
         self._deadlines: list[tuple[float, int, Request]] = []
         # Aborts that came before their request did: id -> attempt. A client may leave while a tokenizer still works.
@@ -65,7 +75,9 @@ class Intake:
         except InvalidRequest as error:
             self._say(message, error)
             return
-        request = Request(message, next(self._arrivals), now, event.deadline_s, event.trace, tokens, num_prompt)
+        request = Request(message, self._num_arrived, now, event.deadline_s, event.trace, tokens, num_prompt)
+        request.owned_from = request.arrival
+        self._num_arrived += 1
         self.requests[message.request_id] = request
         self._new.append(request)
 
@@ -107,6 +119,22 @@ class Intake:
         del self.requests[request.id]
         self._say(request.message, error)
 
+    def refuse_all(self, error: XylemError) -> None:
+        """Ends every request that does not run."""
+        for request in [request for request in self.requests.values() if request.sequence is None]:
+            self.refuse(request, error)
+
+    def gateway_left(self, gateway: str, now: float) -> None:
+        """Nobody reads what its requests produce."""
+        self._orphans.gateway_left(gateway, self._num_arrived, now)
+
+    def adopt(self, event: e.AdoptRequest) -> None:
+        """Another gateway reads on."""
+        request = self.requests.get(event.request_id)
+        if request is not None and request.message.attempt == event.attempt:
+            request.message = msgspec.structs.replace(request.message, gateway=event.gateway)
+            request.owned_from = self._num_arrived
+
     def sort(self, now: float) -> None:
         """Queues what is new and can be served; refuses the rest."""
         for request in self._new:
@@ -125,6 +153,9 @@ class Intake:
                 accepted = Accepted(request.id, message.attempt, self._scheduler, request.num_prompt)
                 self.actions.append(e.Accept(message.gateway, accepted))
         self._new.clear()
+        for request in self._orphans.due(self.requests.values(), now):
+            self._forget(request, now)
+            self.actions.append(e.Orphaned(request.id, request.message.attempt))
         while self._deadlines and self._deadlines[0][0] <= now:
             _, _, request = heapq.heappop(self._deadlines)
             if request.queued:
@@ -137,11 +168,11 @@ class Intake:
             if error is not None:
                 self.refuse(request, error)
 
-    def next_deadline_s(self) -> float:
-        """The next deadline of a waiting request, or infinity."""
+    def next_due_s(self) -> float:
+        """The next deadline of a waiting request or of an orphan, or infinity."""
         while self._deadlines and not self._deadlines[0][2].queued:
             heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else math.inf
+        return min(self._deadlines[0][0] if self._deadlines else math.inf, self._orphans.next_due_s())
 
     def _is_late(self, message: Tokenized, known: Request | None) -> bool:
         """Whether the attempt is running, followed by a later one, or aborted before it came."""

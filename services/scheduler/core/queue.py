@@ -1,7 +1,8 @@
 """The waiting requests, in the order of their arrival and in the order of their rank."""
 
 import bisect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
 from itertools import islice
 
 from services.scheduler.core.request import Request
@@ -27,6 +28,7 @@ class Queue:
         self._ageing_s = ageing_s
         self._by_arrival: list[tuple[int, Request]] = []
         self._by_rank: list[tuple[int, int, Request]] = []
+        self._by_tenant: dict[str, list[tuple[int, Request]]] = {}  # in the order of arrival; none is empty
 
     def __len__(self) -> int:
         return len(self._by_arrival)
@@ -39,21 +41,40 @@ class Queue:
         request.queued = True
         bisect.insort(self._by_arrival, (request.arrival, request))
         bisect.insort(self._by_rank, (request.message.priority, request.arrival, request))
+        bisect.insort(self._by_tenant.setdefault(request.message.tenant, []), (request.arrival, request))
 
     def remove(self, request: Request) -> None:
         request.queued = False
         del self._by_arrival[bisect.bisect_left(self._by_arrival, request.arrival, key=_arrival)]
         del self._by_rank[bisect.bisect_left(self._by_rank, (request.message.priority, request.arrival), key=_rank)]
+        of_tenant = self._by_tenant[request.message.tenant]
+        del of_tenant[bisect.bisect_left(of_tenant, request.arrival, key=_arrival)]
+        if not of_tenant:
+            del self._by_tenant[request.message.tenant]
 
-    def aged(self, now: float) -> list[Request]:
-        """The next requests that waited so long that nobody younger goes before them, oldest first."""
-        found: list[Request] = []
-        for _, request in islice(self._by_arrival, SCANNED):
-            if now - request.queued_s < self._ageing_s or len(found) == LOOKED_AT:
-                break
+    def aged(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
+        """The next requests that waited so long that nobody younger goes before them.
+
+        Of one tenant the oldest first. Among tenants, who runs the least goes first, so that a flood of one does not
+        keep another waiting. running: how many sequences of each tenant run; asked only when several wait.
+        """
+        tenants = list(self._by_tenant.values())
+        if len(tenants) < 2:
+            return [request for _, _, request in islice(self._aged_of(self._by_arrival, 0, now), LOOKED_AT)]
+        counts = running()
+        fair = merge(*(self._aged_of(each, counts.get(each[0][1].message.tenant, 0), now) for each in tenants))
+        return [request for _, _, request in islice(fair, LOOKED_AT)]
+
+    def _aged_of(
+        self, waiting: list[tuple[int, Request]], num_running: int, now: float
+    ) -> Iterator[tuple[int, int, Request]]:
+        """(sequences of the tenant that go before it, arrival, request)"""
+        for arrival, request in islice(waiting, SCANNED):
+            if now - request.queued_s < self._ageing_s:
+                return
             if not request.held:
-                found.append(request)
-        return found
+                yield num_running, arrival, request
+                num_running += 1
 
     def young(self, now: float) -> list[Request]:
         """The next ones of the others, by priority and arrival."""

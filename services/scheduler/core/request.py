@@ -20,6 +20,7 @@ class Request:
     trace: str
     tokens: bytes  # prompt and output so far, as a column; while it runs, as of its admission
     num_prompt: int
+    owned_from: int = -1  # the count of arrivals when its gateway took it: at its submission, or when it adopted it
     queued: bool = False  # stands in the queue
     sequence: "Sequence | None" = None  # while it is running or leaving
     num_cached: int = -1  # cached tokens at its first admission, for the client's usage

@@ -34,7 +34,9 @@ def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = 
     )
 
 
-def deltas(rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1) -> TokenDeltas:
+def deltas(
+    rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1, plan_epoch: int = 1
+) -> TokenDeltas:
     return TokenDeltas(
         executor=executor,
         epoch=epoch,
@@ -44,6 +46,7 @@ def deltas(rows: list[Row], *openings: tuple[int, Opening], executor: str = "e",
         token_ids=pack(token for row in rows for token in row[2]),
         finishes=pack(row[3] for row in rows),
         openings=openings,
+        plan_epoch=plan_epoch,
     )
 
 
@@ -238,3 +241,45 @@ def test_silent_sequences_do_not_pile_up(transcriber: Transcriber) -> None:
     transcriber.take(deltas([(0, 1, [70], 0)]), IDLE_S)
     transcriber.take(deltas([(5000, 0, [70], 0)], (5000, opening("last"))), IDLE_S + 1)
     assert transcriber.num_open == 2
+
+
+def test_a_resumable_request_goes_on_to_another_gateway(transcriber: Transcriber, codec: TextCodec) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:4], 0)], (1, opening(resumable=True))), 0.0)
+    sent(transcriber)
+    first = codec.decode(ids[:4], skip_special_tokens=True)
+    resumed = transcriber.resume("r", "other", 2, 1.0)
+    assert (resumed.found, resumed.running, resumed.text) == (True, True, first[2:])
+    assert resumed.token_ids == pack(ids[:4])
+    transcriber.take(deltas([(1, 4, ids[4:6], 0)]), 2.0)
+    assert [gateway for gateway, _ in transcriber.outbox.take("d")] == ["other"]
+
+
+def test_a_resumable_request_that_does_not_run_any_more_can_still_be_read(
+    transcriber: Transcriber, codec: TextCodec
+) -> None:
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:4], 0)], (1, opening(resumable=True))), 0.0)
+    transcriber.forget("r", 0)
+    resumed = transcriber.resume("r", "other", 0, 1.0)
+    assert (resumed.found, resumed.running, resumed.finish) == (True, False, Finish.NONE)
+    assert resumed.token_ids == pack(ids[:4])
+    assert not transcriber.resume("r", "other", 1000, 1.0).found
+    assert not transcriber.resume("never", "other", 0, 1.0).found
+
+
+def test_others_leave_no_tail(transcriber: Transcriber, codec: TextCodec) -> None:
+    transcriber.take(deltas([(1, 0, codec.encode(TEXT, add_special_tokens=False)[:4], 0)], (1, opening())), 0.0)
+    assert not transcriber.resume("r", "other", 0, 1.0).found
+
+
+def test_another_plan_epoch_ends_the_sequences_of_the_last_one(transcriber: Transcriber, codec: TextCodec) -> None:
+    """Sequence ids begin anew with another scheduler: those of the old ones must not be taken for the new ones."""
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, ids[:2], 0)], (1, opening("old"))), 0.0)
+    transcriber.take(deltas([(1, 0, ids[:2], 0)], (1, opening("new")), plan_epoch=2), 0.0)
+    transcriber.forget("old", 0)
+    sent(transcriber)
+    transcriber.take(deltas([(1, 2, ids[2:4], 0)], plan_epoch=2), 0.0)
+    assert set(sent(transcriber)) == {"new"}
+    assert transcriber.num_open == 1

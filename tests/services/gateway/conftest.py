@@ -23,9 +23,12 @@ from shared.messages import (
     Detokenized,
     Finish,
     Generate,
+    Inquire,
     Message,
     Presence,
     Refused,
+    Standing,
+    State,
     TextDeltas,
     Tokenize,
     TokenizeReply,
@@ -48,12 +51,16 @@ class FakePipeline:
         self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
         self.peers = {kind: Presence(kind=kind, id=f"{kind}-0", epoch=1, model=MODEL) for kind in KINDS}
         self.play: Callable[[Generate], Awaitable[None]] = self.answer
+        self.states: dict[str, State] = {}  # where requests stand when the gateway asks; unknown by default
+        self.asked: list[tuple[str, State]] = []
+        self.was_asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         await self.bus.answer(subjects.tokenize(MODEL), Generate | Tokenize | Detokenize, self._on_request)
         await self.bus.listen(subjects.abort(MODEL, "scheduler-0"), Abort, self.aborts.put)
         await self.bus.listen(subjects.abort_any(MODEL), Abort, self.aborts.put)
+        await self.bus.answer(subjects.inquire(MODEL, "scheduler-0"), Inquire, self._on_inquire)
         await self.bus.listen(subjects.WHO_IS_THERE, WhoIsThere, self._on_who)
         await self.bus.barrier()
         self.spawn(self._beat_on())
@@ -124,6 +131,12 @@ class FakePipeline:
         if any(i >= 0x110000 for i in ids):
             return Detokenized(code="invalid_request", message="no such token in the vocabulary", param="tokens")
         return Detokenized(text="".join(map(chr, ids)))
+
+    async def _on_inquire(self, inquire: Inquire) -> Standing:
+        found = [(request_id, self.states.get(request_id, State.UNKNOWN)) for request_id in inquire.request_ids]
+        self.asked += found
+        self.was_asked.set()
+        return Standing(states=pack(state for _, state in found), lengths=pack(0 for _ in found))
 
     async def _on_who(self, _: WhoIsThere) -> None:
         with suppress(Unavailable):  # NATS is being restarted

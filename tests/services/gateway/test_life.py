@@ -5,12 +5,13 @@ import json
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from services.gateway.service import GatewayService
 from shared.bus import Bus
 from shared.columns import unpack
-from shared.messages import Finish
+from shared.messages import Finish, Started, State
 from shared.service import running
 
 BODY = {"prompt": "Hi", "max_tokens": 5}
@@ -19,7 +20,7 @@ PATH = "/v1/completions"
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.gateway.life.PAUSES_S", (0.01, 0.01))
+    monkeypatch.setattr("services.gateway.life.PAUSES_S", (0.01,) * 5)
 
 
 def outputs(pipeline: Any) -> list[list[int]]:
@@ -60,7 +61,7 @@ async def test_late_text_of_an_old_attempt_is_dropped(http: httpx.AsyncClient, p
     assert outputs(pipeline) == [[], [100]]
 
 
-async def test_three_attempts_and_then_503(http: httpx.AsyncClient, pipeline: Any) -> None:
+async def test_six_attempts_without_a_token_and_then_503(http: httpx.AsyncClient, pipeline: Any) -> None:
     async def play(g: Any) -> None:
         await pipeline.refuse(g, "unavailable", "the executor has left")
 
@@ -69,7 +70,7 @@ async def test_three_attempts_and_then_503(http: httpx.AsyncClient, pipeline: An
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     assert "the executor has left" in response.json()["error"]["message"]
-    assert [g.attempt for g in pipeline.generates] == [0, 1, 2]
+    assert [g.attempt for g in pipeline.generates] == list(range(6))
 
 
 async def test_a_stream_that_has_begun_ends_with_an_error_event(http: httpx.AsyncClient, pipeline: Any) -> None:
@@ -134,8 +135,7 @@ async def test_the_bus_may_have_lost_something(gateway: Any, http: httpx.AsyncCl
 async def test_nats_is_restarted(
     own_nats_server: Any, fake_pipeline: Any, gateway_settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As in earnest: by the last attempt the other side must have found the new server too.
-    monkeypatch.setattr("services.gateway.life.PAUSES_S", (0.3, 2.0))
+    monkeypatch.undo()  # pauses as in earnest: by the last attempt the other side must have found the new server too
     bus = await Bus.connect(own_nats_server.url, "test", timeout_s=5)
     pipeline = fake_pipeline(bus)
     begun = asyncio.Event()
@@ -189,15 +189,15 @@ async def test_a_full_queue_in_the_middle_is_tried_again(http: httpx.AsyncClient
     assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
 
 
-@pytest.mark.parametrize("setting", ["request_timeout_s", "stall_timeout_s"])
-async def test_deadlines(serving: Any, pipeline: Any, setting: str) -> None:
+@pytest.mark.parametrize(("setting", "status"), [("request_timeout_s", 504), ("stall_timeout_s", 503)])
+async def test_deadlines(serving: Any, pipeline: Any, setting: str, status: int) -> None:
     async def play(g: Any) -> None:
         await pipeline.accept(g)
 
     pipeline.play = play
     async with serving(**{setting: 0.2}) as service, httpx.AsyncClient(base_url=service.server.url) as http:
         response = await http.post(PATH, json=BODY)
-        assert response.status_code == 504
+        assert response.status_code == status
         assert "0.2 s" in response.json()["error"]["message"]
         abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
         assert abort.request_id == pipeline.generates[0].request_id
@@ -208,3 +208,91 @@ async def test_nobody_takes_it(http: httpx.AsyncClient, pipeline: Any) -> None:
     response = await http.post(PATH, json=BODY)
     assert response.status_code == 503
     assert "nobody serves" in response.json()["error"]["message"]
+
+
+async def test_a_lost_end_is_noticed_by_asking(http: httpx.AsyncClient, pipeline: Any) -> None:
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.accept(g)
+        await pipeline.words(g, 0, 4)  # the last word is lost, and the scheduler has done with it
+
+    pipeline.play = play
+    answer = (await http.post(PATH, json=BODY)).json()
+    assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert outputs(pipeline) == [[], [100, 101, 102, 103]]
+    assert {state for _, state in pipeline.asked} == {State.UNKNOWN}
+
+
+async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any) -> None:
+    """Longer than stall_timeout_s, as long as the scheduler knows of it."""
+
+    async def play(g: Any) -> None:
+        await pipeline.accept(g)
+        pipeline.states[g.request_id] = State.WAITING
+        while len(pipeline.asked) < 3:
+            await pipeline.was_asked.wait()
+            pipeline.was_asked.clear()
+        await pipeline.words(g, 0, 5, Finish.LENGTH)
+
+    pipeline.play = play
+    async with serving(stall_timeout_s=1.6) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+        response = await http.post(PATH, json=BODY, timeout=20)
+    assert response.json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert len(pipeline.generates) == 1
+
+
+@pytest.mark.parametrize("change", [{"state": "bye"}, {"epoch": 2}])
+async def test_the_executor_that_has_it_dies(http: httpx.AsyncClient, pipeline: Any, change: dict[str, Any]) -> None:
+    """Before any text, and the scheduler says nothing of it."""
+
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await pipeline.say(Started(g.request_id, g.attempt, "scheduler-0", "executor-0", 1))
+        executor = pipeline.peers["executor"]
+        await pipeline.beat("executor", **change)
+        pipeline.peers["executor"] = msgspec.structs.replace(executor, epoch=2)
+
+    pipeline.play = play
+    assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    assert [g.attempt for g in pipeline.generates] == [0, 1]
+
+
+async def test_a_stage_that_has_just_gone_is_waited_for(
+    gateway: Any, http: httpx.AsyncClient, pipeline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = asyncio.Event()
+    gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
+    executor = pipeline.peers["executor"]
+    await pipeline.beat("executor", state="bye")
+    await asyncio.wait_for(gone.wait(), 5)
+    lives = gateway.context.lives
+    begin, begun = lives.begin, asyncio.Event()
+    monkeypatch.setattr(lives, "begin", lambda *arguments: (begin(*arguments), begun.set())[0])
+    request = asyncio.create_task(http.post(PATH, json=BODY))
+    await asyncio.wait_for(begun.wait(), 5)
+    assert pipeline.generates == []
+    pipeline.peers["executor"] = executor
+    assert (await request).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+
+
+@pytest.mark.parametrize("started", [True, False])
+async def test_what_had_started_is_aborted_although_it_was_refused(
+    http: httpx.AsyncClient, pipeline: Any, started: bool
+) -> None:
+    """A detokenizer may have text of it, and hears of aborts only."""
+
+    async def play(g: Any) -> None:
+        if g.attempt:
+            await pipeline.answer(g)
+            return
+        await (pipeline.words(g, 0, 2) if started else pipeline.accept(g))
+        await pipeline.refuse(g, "unavailable")
+
+    pipeline.play = play
+    assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
+    await pipeline.bus.barrier()
+    assert pipeline.aborts.qsize() == started

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from services.gateway.respond import event
+from services.gateway.stream import event
 from shared.messages import Accepted
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}

@@ -64,16 +64,17 @@ async def test_an_error_of_ours_shows_no_traceback(
     assert (await http.get("/health")).status_code == 200
 
 
-async def test_ready_says_what_is_missing(gateway: Any, http: httpx.AsyncClient, pipeline: Any) -> None:
-    assert (await http.get("/ready")).status_code == 200
-    gone = asyncio.Event()
-    gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
-    await pipeline.beat("executor", state="bye")
-    await asyncio.wait_for(gone.wait(), 5)
-    response = await http.get("/ready")
-    assert response.status_code == 503
-    assert response.json()["missing"] == ["executor"]
-    refused = await http.post("/v1/completions", json={"prompt": "x"})
+async def test_ready_says_what_is_missing(serving: Any, pipeline: Any) -> None:
+    async with serving(repair_s=0) as gateway, httpx.AsyncClient(base_url=gateway.server.url) as http:
+        assert (await http.get("/ready")).status_code == 200
+        gone = asyncio.Event()
+        gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
+        await pipeline.beat("executor", state="bye")
+        await asyncio.wait_for(gone.wait(), 5)
+        response = await http.get("/ready")
+        assert response.status_code == 503
+        assert response.json()["missing"] == ["executor"]
+        refused = await http.post("/v1/completions", json={"prompt": "x"})
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
     assert "executor" in refused.json()["error"]["message"]

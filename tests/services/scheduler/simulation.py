@@ -251,7 +251,7 @@ class World:
         self.executors: dict[str, SimulatedExecutor] = {}
         self.clients: dict[str, Client] = {}
         self.now = 0.0
-        self.started: list[e.Started] = []
+        self.started: list[e.Start] = []
         self.retractions = 0
         self.copies = 0
         self.resubmit = True
@@ -288,7 +288,7 @@ class World:
                     client.num_accepted += action.message.attempt == client.attempt
                 case e.Refuse():
                     again += self.refused(action)
-                case e.Started():
+                case e.Start():
                     self.started.append(action)
                 case _:
                     pass

@@ -7,22 +7,29 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from services.scheduler.service import SchedulerService
 from shared import subjects, telemetry
 from shared.bus import Bus
+from shared.columns import pack, unpack
 from shared.messages import (
     Abort,
     Accepted,
+    Adopt,
     Capacity,
     Control,
     ControlReply,
+    Inquire,
     Limits,
     Message,
     Plan,
     Presence,
     Refused,
+    Standing,
+    Started,
+    State,
     Tokenized,
 )
 from shared.service import running
@@ -46,15 +53,22 @@ class Peers:
         self.world = World()
         self.executor = SimulatedExecutor(self.world, "x", CAPACITY)
         self.answers: asyncio.Queue[Accepted | Refused] = asyncio.Queue()
+        self.started: asyncio.Queue[Started] = asyncio.Queue()
         self.plans: asyncio.Queue[Plan] = asyncio.Queue()
         self.presences: asyncio.Queue[Presence] = asyncio.Queue()
         self.paused = False
 
     async def open(self) -> None:
-        await self.bus.listen(subjects.gateway("gw"), Accepted | Refused, self.answers.put)
+        await self.bus.listen(subjects.gateway("gw"), Accepted | Started | Refused, self._on_answer)
         await self.bus.listen(subjects.plan(MODEL, "x"), Plan, self._on_plan)
         await self.bus.listen(subjects.presence("scheduler", self.service.id), Presence, self.presences.put)
         await self.bus.barrier()
+
+    async def _on_answer(self, answer: Accepted | Started | Refused) -> None:
+        if isinstance(answer, Started):
+            await self.started.put(answer)
+        else:
+            await self.answers.put(answer)
 
     async def _on_plan(self, plan: Plan) -> None:
         await self.plans.put(plan)
@@ -113,8 +127,16 @@ class Peers:
 
 
 @asynccontextmanager
-async def scheduling(url: str, bus: Bus) -> AsyncIterator[Peers]:
-    settings = SchedulerSettings(model=MODEL, nats_url=url, id="s", heartbeat_s=5, grant_ahead_tokens=8, drain_s=0.1)
+async def scheduling(url: str, bus: Bus, gateway_grace_s: float = 10) -> AsyncIterator[Peers]:
+    settings = SchedulerSettings(
+        model=MODEL,
+        nats_url=url,
+        id="s",
+        heartbeat_s=5,
+        grant_ahead_tokens=8,
+        drain_s=0.1,
+        gateway_grace_s=gateway_grace_s,
+    )
     service = SchedulerService(settings)
     peers = Peers(bus, service)
     await peers.open()
@@ -245,6 +267,77 @@ async def test_after_an_outage_of_the_bus_everything_begins_anew(own_nats_server
             assert client.output == expected_output(PROMPT, "", 4)
     finally:
         await bus.drain()
+
+
+async def test_the_gateway_hears_of_the_start_and_may_ask_where_a_request_stands(peers: Peers) -> None:
+    peers.paused = True
+    await peers.join()
+    for i in range(3):  # two may run
+        await peers.submit(Client(f"r{i}", [*PROMPT[i:], i], "", 4))
+    for i in range(2):
+        assert await peers.soon(peers.started) == Started(f"r{i}", 0, "s", "x", peers.executor.epoch)
+    question = Inquire(("r0", "r2", "r0", "never"), pack([0, 0, 1, 0]))
+    standing = await peers.bus.request(subjects.inquire(MODEL, "s"), question, Standing)
+    states = [State(state) for state in unpack(standing.states)]
+    assert states == [State.RUNNING, State.WAITING, State.UNKNOWN, State.UNKNOWN]
+    assert peers.answers.qsize() == 3
+
+
+async def test_what_a_dead_gateway_wanted_ends_unless_it_is_adopted(nats_url: str, bus: Bus) -> None:
+    aborts: asyncio.Queue[Abort] = asyncio.Queue()
+    await bus.listen(subjects.all_aborts(MODEL), Abort, aborts.put)
+    async with scheduling(nats_url, bus, gateway_grace_s=0.2) as peers:
+        peers.paused = True
+        await peers.join()
+        gateway = Presence("gateway", "gw", 5, MODEL)
+        await bus.publish(subjects.presence("gateway", "gw"), gateway)
+        for name, prompt in (("dies", PROMPT), ("lives", PROMPT[1:])):
+            await peers.submit(Client(name, prompt, "", 10))
+            await peers.answer()
+        await bus.publish(subjects.adopt(MODEL, "s"), Adopt("lives", 0, "other"))
+        await peers.settled(running=2)
+        await bus.publish(subjects.presence("gateway", "gw"), msgspec.structs.replace(gateway, state="bye"))
+        abort = await peers.soon(aborts)
+        assert (abort.request_id, abort.reason) == ("dies", "gateway")
+        await peers.settled(running=1)
+        assert aborts.empty()
+
+
+async def test_the_second_scheduler_of_a_group_stands_by_and_takes_over(nats_url: str, bus: Bus) -> None:
+    async with scheduling(nats_url, bus) as peers:
+        peers.paused = True
+        await peers.join()
+        await peers.submit(Client("r", PROMPT, "", 10))
+        assert isinstance(await peers.answer(), Accepted)
+        await peers.settled(running=1)
+        young = SchedulerService(peers.service.settings.model_copy(update={"id": "young"}))
+        async with running(young):
+            await peers.announce()  # for the young one to see
+            assert young.presence().state == "standby"
+            old_plans = [await peers.soon(peers.plans) for _ in range(peers.plans.qsize())]
+            assert {plan.scheduler for plan in old_plans} <= {"s"}
+            peers.service.state = "draining"
+            await peers.service.announce()
+            await asyncio.wait_for(peers.service.drain(), 5)  # it does not wait for what runs
+            refused = await peers.answer()
+            assert isinstance(refused, Refused)
+            assert refused.code == "unavailable"
+            plan = await peers.soon(peers.plans)
+            assert (plan.scheduler, plan.number, plan.admits) == ("young", 0, ())
+            assert young.presence().state == "ready"
+
+
+async def test_the_older_of_two_schedulers_has_the_executors(nats_url: str, bus: Bus) -> None:
+    """Even when it is seen late: whoever was away comes back with a younger epoch, so this one was not."""
+    async with scheduling(nats_url, bus) as peers:
+        await peers.join()
+        older = Presence("scheduler", "older", 1, MODEL, "standby", group="default")
+        await bus.publish(subjects.presence("scheduler", "older"), older)
+        while (await peers.soon(peers.presences)).state != "standby":
+            pass
+        await bus.publish(subjects.presence("scheduler", "older"), msgspec.structs.replace(older, state="bye"))
+        while (await peers.soon(peers.presences)).state != "ready":
+            pass
 
 
 async def test_the_span_of_the_queue_is_the_parent_of_what_follows(nats_url: str, bus: Bus) -> None:

@@ -11,8 +11,8 @@ from xylem.serve.fleet import SERVICES, Fleet, FleetError, assemble, parse_repli
 NATS = "nats://127.0.0.1:1"
 
 
-def fleet(replicas: str = "", **given: str) -> Fleet:
-    return assemble({"port": "0", **given}, parse_replicas(replicas), NATS, os.environ)
+def fleet(replicas: str = "", groups: int = 1, **given: str) -> Fleet:
+    return assemble({"port": "0", **given}, parse_replicas(replicas), NATS, os.environ, groups=groups)
 
 
 def named(it: Fleet, name: str) -> Member:
@@ -39,8 +39,13 @@ def test_replicas_have_names_of_their_own_and_share_the_cores() -> None:
     assert "XYLEM_THREADS" not in fleet().members[0].environment
 
 
-def test_schedulers_get_a_group_of_executors_each() -> None:
-    it = fleet("scheduler=2,executor=3")
+def test_a_second_scheduler_stands_by() -> None:
+    it = fleet("scheduler=2")
+    assert all("XYLEM_GROUP" not in member.environment for member in it.members)
+
+
+def test_groups_split_schedulers_and_executors() -> None:
+    it = fleet("scheduler=2,executor=3", groups=2)
     groups = {m.name: m.environment["XYLEM_GROUP"] for m in it.members if m.kind in ("scheduler", "executor")}
     assert groups == {
         "scheduler-0": "default-0",
@@ -88,7 +93,6 @@ def test_a_taken_port_is_refused() -> None:
         ("tokeniser=2", "'tokeniser' is no service; there are executor"),
         ("tokenizer", "must be tokenizer=N"),
         ("tokenizer=0", "from 1 to 64"),
-        ("scheduler=2", "executors of its own"),
     ],
 )
 def test_bad_replicas_say_what_is_wrong(text: str, complaint: str) -> None:
@@ -96,9 +100,14 @@ def test_bad_replicas_say_what_is_wrong(text: str, complaint: str) -> None:
         parse_replicas(text)
 
 
+def test_a_group_needs_a_scheduler_and_an_executor() -> None:
+    with pytest.raises(FleetError, match="2 groups need as many"):
+        fleet("scheduler=2", groups=2)
+
+
 @pytest.mark.parametrize(
     ("host", "url"),
     [("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("localhost", "http://localhost:80")],
 )
 def test_the_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
-    assert Fleet((), host, 80, "m", 1).url == url
+    assert Fleet((), host, 80, "m", "m", 1).url == url

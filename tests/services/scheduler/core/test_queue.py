@@ -1,5 +1,7 @@
 """The queue's two orders, and the policies."""
 
+from collections import Counter
+
 from services.scheduler.core.policy import POLICIES
 from services.scheduler.core.queue import LOOKED_AT, Queue
 from services.scheduler.core.request import Request
@@ -7,8 +9,8 @@ from shared.columns import pack
 from shared.messages import Tokenized
 
 
-def request(arrival: int, *, queued_s: float = 0.0, priority: int = 0) -> Request:
-    message = Tokenized(f"r{arrival}", 0, "g", "d", pack([1]), priority=priority)
+def request(arrival: int, *, queued_s: float = 0.0, priority: int = 0, tenant: str = "") -> Request:
+    message = Tokenized(f"r{arrival}", 0, "g", "d", pack([1]), priority=priority, tenant=tenant)
     return Request(message, arrival, queued_s, float("inf"), "", pack([1]), 1)
 
 
@@ -18,7 +20,7 @@ def test_aged_requests_come_by_arrival_and_young_ones_by_priority() -> None:
     for item in reversed(requests):
         queue.add(item)
     assert list(queue) == requests
-    assert queue.aged(3.5) == requests[:2]
+    assert queue.aged(3.5, Counter) == requests[:2]
     assert queue.young(3.5) == [requests[4], requests[3], requests[2]]
 
 
@@ -37,7 +39,7 @@ def test_a_step_looks_at_a_bounded_number() -> None:
     queue = Queue(ageing_s=2.0)
     for i in range(3 * LOOKED_AT):
         queue.add(request(i))
-    assert len(queue.young(0.0)) == len(queue.aged(9.0)) == LOOKED_AT
+    assert len(queue.young(0.0)) == len(queue.aged(9.0, Counter)) == LOOKED_AT
 
 
 def test_policies() -> None:
@@ -45,3 +47,16 @@ def test_policies() -> None:
     cached = {a.id: 0, b.id: 10, c.id: 99}
     assert POLICIES["prefix"]([a, b, c], lambda r: cached[r.id]) == [b, a, c]
     assert POLICIES["fifo"]([a, b, c], lambda r: cached[r.id]) == [a, b, c]
+
+
+def test_of_several_tenants_the_one_that_runs_least_goes_first() -> None:
+    queue = Queue(ageing_s=2.0)
+    flood = [request(i, tenant="flood") for i in range(1000)]
+    others = [request(1000 + i, tenant="other") for i in range(2)]
+    for item in [*flood, *others]:
+        queue.add(item)
+    assert queue.aged(9.0, lambda: {"flood": 1})[:4] == [others[0], flood[0], others[1], flood[1]]
+    assert queue.aged(9.0, lambda: {"other": 3})[:4] == flood[:4]
+    for item in others:
+        queue.remove(item)
+    assert queue.aged(9.0, lambda: {"flood": 1})[:2] == flood[:2]
