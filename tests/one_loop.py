@@ -50,7 +50,13 @@ class OneLoop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="services")
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        common = {"nats_url": url, "model": str(folder), "served_name": MODEL, "heartbeat_s": HEARTBEAT_S, "drain_s": 0}
+        common: dict[str, Any] = {
+            "nats_url": url,
+            "model": str(folder),
+            "served_name": MODEL,
+            "heartbeat_s": HEARTBEAT_S,
+            "drain_s": 0,
+        }
         self.gateway = GatewayService(GatewaySettings(**common, id="gw", port=0, stall_timeout_s=5))
         self.scheduler = SchedulerService(SchedulerSettings(**common, id="s"))
         self.executor = FakeExecutor(ExecutorSettings(**common, id="x"))

@@ -89,3 +89,26 @@ def test_it_serves_after_a_volley(
         system.do(course())
     finally:
         assert not system.ended()
+
+
+def test_what_is_no_message_is_an_error_in_the_log(system: OneLoop, caplog: pytest.LogCaptureFixture) -> None:
+    heard = [
+        subjects.tokenize(MODEL),
+        subjects.route(MODEL),
+        subjects.submit(MODEL, "s"),
+        subjects.plan(MODEL, "x"),
+        subjects.steps(MODEL, "x"),
+        subjects.detokenizer(MODEL, "d"),
+        subjects.gateway("gw"),
+    ]
+
+    async def course() -> None:
+        await fire(system.bus, [(subject, b"\xc1\x00garbage") for subject in heard])
+        # It passes through the same subscriptions, behind the garbage.
+        assert (await system.complete()).status_code == 200
+
+    system.do(course())
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    for subject in heard:
+        assert any(f"dropped a message on {subject} " in error for error in errors), subject
+    assert not system.ended()

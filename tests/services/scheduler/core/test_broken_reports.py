@@ -31,7 +31,7 @@ class Running:
     def report(
         self, *, step: int = 0, plan_epoch: int = 3, rows: int = 1, length: int, finish: int = 0, **columns: Any
     ) -> list[e.Action]:
-        packed = {name: pack(column) for name, column in columns.items()}
+        packed: dict[str, Any] = {name: pack(column) for name, column in columns.items()}
         report = StepReport(
             executor="x",
             epoch=EPOCH,
