@@ -4,6 +4,7 @@
     ├── InvalidRequest        400  the request can't be understood or supported; `param` names the field
     │   └── ContextTooLong    400  prompt, or prompt and max_tokens, exceed what the model or its memory holds
     ├── Unauthorized          401
+    ├── Forbidden             403
     ├── NotFound              404  no such model, path or object
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408  the client did not send all of its request in time
@@ -50,6 +51,12 @@ class Unauthorized(XylemError):
     status = 401
     type = "authentication_error"
     code = "invalid_api_key"
+
+
+class Forbidden(XylemError):
+    status = 403
+    type = "permission_error"
+    code = "forbidden"
 
 
 class NotFound(XylemError):
@@ -110,6 +117,7 @@ _BY_CODE: dict[str, type[XylemError]] = {
         InvalidRequest,
         ContextTooLong,
         Unauthorized,
+        Forbidden,
         NotFound,
         MethodNotAllowed,
         RequestTimeout,

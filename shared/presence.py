@@ -43,9 +43,9 @@ class Directory:
         """Calls back with every heartbeat, after what it changes was told."""
         self._listeners.append(callback)
 
-    def known(self, kind: str) -> list[Presence]:
-        """Peers of a kind in whatever state."""
-        return [peer for peer in self._peers.values() if peer.kind == kind]
+    def known(self, kind: str | None = None) -> list[Presence]:
+        """Peers of a kind, or all, in whatever state."""
+        return [peer for peer in self._peers.values() if kind in (peer.kind, None)]
 
     def live(self, kind: str) -> list[Presence]:
         """Peers of a kind that are ready, in the order of their ids."""

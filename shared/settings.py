@@ -57,6 +57,7 @@ class Settings(BaseSettings):
 class GatewaySettings(Settings):
     host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+    api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")

@@ -6,7 +6,8 @@ from starlette.types import ASGIApp
 from services.gateway import problems
 from services.gateway.context import Context
 from services.gateway.edge import BodyLimit, Counted
-from services.gateway.routes import ROUTERS
+from services.gateway.guard import Guard
+from services.gateway.routes import ROUTERS, admin
 
 
 def build(context: Context) -> ASGIApp:
@@ -21,4 +22,9 @@ def build(context: Context) -> ASGIApp:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    return Counted(BodyLimit(app, context.settings.max_body_bytes, context.settings.client_timeout_s), context.metrics)
+    guarded: ASGIApp = BodyLimit(app, context.settings.max_body_bytes, context.settings.client_timeout_s)
+    if context.keys is not None:
+        if context.keys.has_admin:
+            app.include_router(admin.router)
+        guarded = Guard(guarded, context.keys)
+    return Counted(guarded, context.metrics)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from services.gateway.keys import Key, Keys
 from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
@@ -25,18 +26,19 @@ class Context:
     offer: Offer
     created: int
     spawn: Callable[..., "asyncio.Task[None]"]
+    keys: Keys | None = None
     accepting: bool = False
 
     def missing(self) -> list[str]:
         """Why nothing can be served now; empty when it can."""
-        return self.lives.missing() if self.accepting else ["gateway that accepts requests"]
+        return self.lives.stages.missing() if self.accepting else ["gateway that accepts requests"]
 
-    def admit(self, num_choices: int) -> None:
-        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here.
+    def admit(self, num_choices: int, key: Key | None = None) -> None:
+        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here, or of this key.
 
         A stage that has only just gone missing is no reason: the request waits until it is back.
         """
-        if missing := self.lives.unservable() if self.accepting else self.missing():
+        if missing := self.lives.stages.unservable() if self.accepting else self.missing():
             raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
         limit = self.settings.max_open_requests
         if len(self.lives) + num_choices > limit:
@@ -44,6 +46,21 @@ class Context:
                 f"{len(self.lives)} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
                 retry_after_s=1.0,
             )
+        if key is not None and key.max_open_requests:
+            num_open = self.lives.num_open_of(key.name)
+            if num_open + num_choices > key.max_open_requests:
+                raise QueueFull(
+                    f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
+                    f" {key.max_open_requests} are allowed",
+                    retry_after_s=1.0,
+                )
+
+
+def key_of(request: Request) -> Key | None:
+    """The key that this HTTP request has shown; None where everybody is let in."""
+    key = request.scope.get("xylem.key")
+    assert key is None or isinstance(key, Key)
+    return key
 
 
 def context_of(request: Request) -> Context:

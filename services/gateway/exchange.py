@@ -9,10 +9,10 @@ from starlette.types import Receive
 from services.gateway.bookmark import Bookmark
 from services.gateway.context import Context
 from services.gateway.life import Life
-from services.gateway.lives import Found
 from services.gateway.mailbox import Mailbox, Piece
 from services.gateway.order import Choice, Order
 from services.gateway.problems import ClientGone
+from services.gateway.resumption import Found
 from shared import telemetry
 from shared.messages import Finish, Generate
 
@@ -137,6 +137,7 @@ class Exchange:
             sampling=choice.sampling,
             limits=order.limits,
             salt=order.salt,
+            tenant=order.tenant,
             deadline_s=time.time() + self._context.settings.request_timeout_s,
             trace=self._span.trace,
             resumable=order.event_ids,

@@ -68,6 +68,7 @@ class Life:
 
     def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: Mailbox) -> None:
         self.id = generate.request_id
+        self.tenant = generate.tenant
         self.index = index
         self.attempt = -1
         self.num_attempts = 0

@@ -1,18 +1,19 @@
 """All lives of a gateway: what the bus says of them finds its way here, and what they want goes out from here."""
 
 import asyncio
-import logging
-import math
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from services.gateway.bookmark import Bookmark
+from services.gateway.inquiries import Inquiries
 from services.gateway.life import Life
 from services.gateway.mailbox import Mailbox
+from services.gateway.resumption import Found, find
+from services.gateway.stages import Stages
 from shared import subjects
 from shared.bus import Bus
-from shared.columns import ITEM_BYTES, pack, unpack
+from shared.columns import ITEM_BYTES, unpack
 from shared.errors import Unavailable, XylemError
 from shared.messages import (
     Abort,
@@ -20,42 +21,22 @@ from shared.messages import (
     Adopt,
     Finish,
     Generate,
-    Inquire,
     Message,
     Presence,
     Refused,
-    Resume,
-    Resumed,
-    Standing,
     Started,
-    State,
     TextDeltas,
 )
 from shared.presence import Directory
 from shared.settings import GatewaySettings
 
-log = logging.getLogger(__name__)
-
-STAGES = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
 HAND_OVER_S = 2.0
-# An attempt without news for so long is asked for, so that a lost refusal or a lost end is noticed.
-QUIET_S = 1.0
-INQUIRY_INTERVAL_S = 0.5
-# Before a scheduler has accepted it a request may be under way for so long: tokenizing a book takes its time.
-UNDER_WAY_S = 20.0
 MAX_STRAYS = 4096
-MAX_INQUIRY = 1024  # attempts in one question
 
 Spawn = Callable[..., "asyncio.Task[None]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is left of a request of another gateway, and whose detokenizer has it."""
-
-    detokenizer: str
-    epoch: int
-    resumed: Resumed
+Row = tuple[int, int, bytes, str, Finish]  # what Life.on_text takes
 
 
 class Lives:
@@ -70,16 +51,12 @@ class Lives:
         self._bus = bus
         self._directory = directory
         self._spawn = spawn
+        self.stages = Stages(bus, directory, settings.repair_s)
         self._lives: dict[str, Life] = {}
+        self._open_of: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._early: dict[
-            str, list[tuple[int, int, bytes, str, Finish]]
-        ] = {}  # what came for a request that is being resumed
+        self._early: dict[str, list[Row]] = {}  # what came for requests that are being resumed
         self._strays: dict[str, None] = {}  # requests that are not ours any more and have been aborted, oldest first
-        self._turn = 0
-        self._repair_s = settings.repair_s
-        self._hole_s = -math.inf  # since when a stage is missing; infinity: none is
-        self._change = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -88,15 +65,21 @@ class Lives:
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
         await self._bus.listen(subjects.gateway(self._id), TextDeltas | Accepted | Started | Refused, self._on_message)
-        self._spawn(self._inquire(), name="inquiries")
+        inquiries = Inquiries(self._bus, self._model, self._lives.values)
+        self._spawn(inquiries.run(), name="inquiries")
 
     def __len__(self) -> int:
         return len(self._lives)
+
+    def num_open_of(self, tenant: str) -> int:
+        """Running lives of one tenant."""
+        return self._open_of[tenant]
 
     def begin(self, generate: Generate, index: int, mailbox: Mailbox, found: Found | None = None) -> Life:
         """A new life, running; with `found` it goes on where another gateway's ended."""
         life = Life(self, generate, index, mailbox)
         self._lives[life.id] = life
+        self._open_of[life.tenant] += 1
         if found is not None:
             life.resume(found.resumed, found.detokenizer, found.epoch)
             for row in self._early.pop(life.id, ()):
@@ -117,7 +100,8 @@ class Lives:
                 old.hand_on()
                 self.forget(old)
             self._early[request_id] = []
-        found = await asyncio.gather(*(self._find(*each) for each in wanted.items()))
+        peers = self.stages.known("detokenizer")
+        found = await asyncio.gather(*(find(self._bus, self._model, self._id, peers, *each) for each in wanted.items()))
         whole = [each for each in found if each is not None]
         if len(whole) == len(wanted):
             return whole
@@ -125,21 +109,6 @@ class Lives:
             self._early.pop(request_id, None)
         bookmark.begin_anew()
         return []
-
-    async def _find(self, request_id: str, num_chars: int) -> Found | None:
-        peers = self._directory.known("detokenizer")
-        question = Resume(request_id=request_id, gateway=self._id, num_chars=num_chars)
-
-        async def ask(detokenizer: str) -> Resumed:
-            subject = subjects.resume(self._model, detokenizer)
-            try:
-                return await self._bus.request(subject, question, Resumed, timeout_s=HAND_OVER_S)
-            except XylemError:
-                return Resumed()
-
-        answers = zip(peers, await asyncio.gather(*(ask(peer.id) for peer in peers)), strict=True)
-        found = [Found(peer.id, peer.epoch, resumed) for peer, resumed in answers if resumed.found]
-        return max(found, key=lambda each: each.resumed.attempt, default=None)
 
     def forget(self, life: Life) -> None:
         """Ends a life, whatever its state, and frees what it holds."""
@@ -155,17 +124,6 @@ class Lives:
             life.fail(error)
             self.forget(life)
 
-    def missing(self) -> list[str]:
-        """What is not there to serve a request."""
-        missing = [kind for kind in STAGES if not self._directory.live(kind)]
-        return missing if self._bus.connected else ["NATS", *missing]
-
-    def unservable(self) -> list[str]:
-        """What has been missing for so long, or from the beginning, that a request need not wait for it."""
-        missing = self.missing()
-        self._note_hole()
-        return missing if _now_s() - self._hole_s > self._repair_s else []
-
     async def idle(self) -> None:
         """Returns when no life is left."""
         await self._empty.wait()
@@ -173,27 +131,13 @@ class Lives:
     # What lives want: life.Pipeline.
 
     async def ready(self) -> None:
-        if not self.missing():
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._repair_s):
-                while self.missing():
-                    self._change.clear()
-                    await self._change.wait()
-        if missing := self.missing():
-            raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+        await self.stages.ready()
 
     def pick_detokenizer(self) -> tuple[str, int]:
-        live = self._directory.live("detokenizer")
-        if not live:
-            raise Unavailable("no live detokenizer", retry_after_s=1.0)
-        self._turn += 1
-        peer = live[self._turn % len(live)]
-        return peer.id, peer.epoch
+        return self.stages.pick_detokenizer()
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
-        peer = self._directory.find(kind, instance)
-        return peer.epoch if peer is not None else None
+        return self.stages.epoch_of(kind, instance)
 
     async def hand_over(self, generate: Generate) -> None:
         if generate.attempt:
@@ -211,6 +155,7 @@ class Lives:
     def leave(self, life: Life) -> None:
         if self._lives.get(life.id) is life:
             del self._lives[life.id], self._tasks[life.id]
+            self._open_of -= Counter([life.tenant])
             self._remember(life.id)
         if not self._lives:
             self._empty.set()
@@ -269,53 +214,16 @@ class Lives:
     def _on_presence(self, presence: Presence, alive: bool) -> None:
         for life in list(self._lives.values()):
             life.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
-        self._note_hole()
-        self._change.set()
+        self.stages.changed()
 
     def lose_all(self, why: str) -> None:
         """What is in flight can't be relied upon."""
         for life in list(self._lives.values()):
             life.on_lost(why)
-        self._change.set()
+        self.stages.changed()
 
     def _on_bus_epoch(self) -> None:
         self.lose_all("messages may have been lost on the bus")
-
-    def _note_hole(self) -> None:
-        if not self.missing():
-            self._hole_s = math.inf
-        elif self._hole_s == math.inf:
-            self._hole_s = _now_s()
-
-    async def _inquire(self) -> None:
-        """Asks schedulers for the attempts of which nothing was heard for a while."""
-        while True:
-            await asyncio.sleep(INQUIRY_INTERVAL_S)
-            quiet: dict[str, list[Life]] = {}
-            for life in self._lives.values():
-                if life.scheduler and life.quiet_s > QUIET_S:
-                    quiet.setdefault(life.scheduler, []).append(life)
-                elif life.quiet_s > UNDER_WAY_S and not life.scheduler:
-                    life.on_lost("no scheduler has accepted it")
-            await asyncio.gather(*(self._ask(scheduler, lives) for scheduler, lives in quiet.items()))
-
-    async def _ask(self, scheduler: str, lives: list[Life]) -> None:
-        for start in range(0, len(lives), MAX_INQUIRY):
-            part = [(life, life.attempt) for life in lives[start : start + MAX_INQUIRY]]
-            question = Inquire(
-                request_ids=tuple(life.id for life, _ in part), attempts=pack(attempt for _, attempt in part)
-            )
-            try:
-                standing = await self._bus.request(
-                    subjects.inquire(self._model, scheduler), question, Standing, timeout_s=HAND_OVER_S
-                )
-                answers = zip(part, map(State, unpack(standing.states)), unpack(standing.lengths), strict=True)
-                for (life, attempt), state, length in answers:
-                    life.on_standing(attempt, scheduler, state, length)
-            except XylemError:
-                return  # it is its heartbeats that tell whether it is there
-            except ValueError as error:
-                log.error("scheduler %s gave an answer that makes no sense: %s", scheduler, error)
 
     def _remember(self, request_id: str) -> None:
         self._strays[request_id] = None
@@ -325,7 +233,3 @@ class Lives:
     async def _publish(self, subject: str, message: Message) -> None:
         with suppress(Unavailable):  # an outage: whoever held the request forgets it by itself
             await self._bus.publish(subject, message)
-
-
-def _now_s() -> float:
-    return asyncio.get_running_loop().time()

@@ -44,6 +44,7 @@ class Order:
     seed_is_drawn: bool = False  # here, since the client gave none
     echo: bool = False
     salt: str = ""
+    tenant: str = ""
     template_arguments: bytes = b""
     prompts: list[Prompt] = field(default_factory=list)
     prompt_texts: list[str] = field(default_factory=list)  # with echo: of each prompt

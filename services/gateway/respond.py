@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.bookmark import HEADER, Bookmark, Place
-from services.gateway.context import Context
+from services.gateway.context import Context, key_of
 from services.gateway.exchange import Exchange
 from services.gateway.forms.base import Form, Head, Usage
 from services.gateway.mailbox import Piece
@@ -29,7 +29,10 @@ async def respond(
 
     Raises XylemError, ClientGone.
     """
-    context.admit(len(order.choices))
+    key = key_of(request)
+    context.admit(len(order.choices), key)
+    if key is not None:
+        order.tenant, order.salt = key.name, key.salt(order.salt)
     last_id = request.headers.get(HEADER, "") if order.stream else ""
     if last_id:
         bookmark = Bookmark.parse(last_id, len(order.choices), prefix)

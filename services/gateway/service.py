@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
+from pathlib import Path
 
 import msgspec
 
 from services.gateway.app import build
 from services.gateway.context import Context
+from services.gateway.keys import Keys, KeysError
 from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
@@ -34,8 +36,8 @@ class GatewayService(Service[GatewaySettings]):
         """Raises StartupError: no such model, or the port is taken."""
         bound = await bind(self.settings.host, self.settings.port)
         try:
-            card = await asyncio.to_thread(_load_card, self.settings.model)
-        except ModelError as error:
+            card, keys = await asyncio.to_thread(_load, self.settings)
+        except (KeysError, ModelError) as error:
             bound.close()
             raise StartupError(str(error)) from None
         lives = Lives(self.settings, self.bus, self.directory, self.spawn)
@@ -52,6 +54,7 @@ class GatewayService(Service[GatewaySettings]):
             offer=Offer(self.settings.model_name, card.context_length, self.settings.max_open_requests),
             created=int(time.time()),
             spawn=self.spawn,
+            keys=keys,
         )
         await lives.open()
         await self.bus.barrier()
@@ -62,6 +65,8 @@ class GatewayService(Service[GatewaySettings]):
         await self.server.listening.wait()
         self.context.accepting = True
         log.info("listening on %s", self.server.url)
+        if keys is None and not _is_loopback(self.settings.host):
+            log.warning("everybody who reaches this address is let in: no --api-keys-file is given")
 
     async def drain(self) -> None:
         """New requests get 503; those that run may finish."""
@@ -91,5 +96,10 @@ class GatewayService(Service[GatewaySettings]):
         await self.server.shut()
 
 
-def _load_card(model: str) -> ModelCard:
-    return ModelCard.load(locate(model))
+def _load(settings: GatewaySettings) -> tuple[ModelCard, Keys | None]:
+    keys = Keys.load(Path(settings.api_keys_file)) if settings.api_keys_file else None
+    return ModelCard.load(locate(settings.model)), keys
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"

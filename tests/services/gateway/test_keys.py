@@ -1,0 +1,170 @@
+"""The file of API keys, and who is let in with them."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.gateway.keys import Keys, KeysError
+from services.gateway.service import GatewayService
+from shared.errors import Forbidden, Unauthorized
+from shared.service import StartupError, running
+
+ALICE, BOB, BOSS = "sk-alice-0123456789", "sk-bob-0123456789", "sk-boss-0123456789"
+FILE = f"""
+[alice]
+key = "{ALICE}"
+max_open_requests = 2
+
+[bob]
+sha256 = "{hashlib.sha256(BOB.encode()).hexdigest()}"
+shared_cache = true
+
+[boss]
+key = "{BOSS}"
+admin = true
+"""
+PATH, BODY = "/v1/completions", {"prompt": "Hi", "max_tokens": 5}
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys.toml"
+    path.write_text(FILE)
+    return path
+
+
+@pytest.fixture
+async def guarded(serving: Any, keys_file: Path) -> AsyncIterator[GatewayService]:
+    async with serving(api_keys_file=str(keys_file)) as service:
+        yield service
+
+
+@pytest.fixture
+async def http(guarded: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
+    assert guarded.server is not None
+    async with httpx.AsyncClient(base_url=guarded.server.url, timeout=20) as client:
+        yield client
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def test_keys_are_found_by_their_digest(keys_file: Path) -> None:
+    keys = Keys.load(keys_file)
+    assert [keys.find(key).name for key in (ALICE, BOB, BOSS)] == ["alice", "bob", "boss"]
+    assert keys.check(BOSS, admin=True).name == "boss"
+    for key, admin in ((ALICE, True), (BOSS, False)):
+        with pytest.raises(Forbidden):
+            keys.check(key, admin=admin)
+    for wrong in ("", ALICE[:-1], ALICE + "x", "é"):
+        with pytest.raises(Unauthorized):
+            keys.find(wrong)
+    assert ALICE not in repr(vars(keys))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "has no keys"),
+        ("[a", "is no TOML file"),
+        ("a = 1", "a must be a table"),
+        ("[a]\nadmin = true", "needs either key or sha256"),
+        (f'[a]\nkey = "{ALICE}"\nsha256 = "{"0" * 64}"', "needs either key or sha256"),
+        ('[a]\nkey = "short"', "is too short"),
+        ('[a]\nsha256 = "xyz"', "64 hexadecimal digits"),
+        (f'[a]\nkey = "{ALICE}"\nmax_open_requests = "3"', "max_open_requests must be a int"),
+        (f'[a]\nkey = "{ALICE}"\nmax_open_requests = -1', "must not be negative"),
+        (f'[a]\nkey = "{ALICE}"\nlimit = 3', "unknown field limit"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong_and_no_key(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(text)
+    with pytest.raises(KeysError, match=complaint) as error:
+        Keys.load(path)
+    assert ALICE not in str(error.value)
+
+
+async def test_a_gateway_does_not_start_without_its_keys(gateway_settings: Any) -> None:
+    with pytest.raises(BaseExceptionGroup) as group:
+        async with running(GatewayService(gateway_settings(api_keys_file="/nowhere/keys.toml"))):
+            pass
+    assert group.group_contains(StartupError, match="can't read the API keys")
+
+
+@pytest.mark.parametrize("headers", [bearer(ALICE), {"x-api-key": BOB}, {"authorization": f"bearer  {BOB}"}])
+async def test_who_has_a_key_is_let_in(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    assert (await http.post(PATH, json=BODY, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("sk-wrong-0123456789"), {"x-api-key": ""}, {"authorization": ALICE}])
+async def test_who_has_none_is_not(http: httpx.AsyncClient, pipeline: Any, headers: dict[str, str]) -> None:
+    for method, path in (("POST", PATH), ("GET", "/v1/models"), ("GET", "/nothing"), ("GET", "/openapi.json")):
+        response = await http.request(method, path, headers=headers)
+        assert response.status_code == 401
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.json()["error"]["code"] == "invalid_api_key"
+        assert "sk-" not in response.text
+    assert pipeline.generates == []
+
+
+async def test_health_is_open_and_admin_paths_need_the_admin_key(http: httpx.AsyncClient) -> None:
+    for path in ("/health", "/ready"):
+        assert (await http.get(path)).status_code == 200
+    for path in ("/metrics", "/admin/services"):
+        assert (await http.get(path)).status_code == 401
+        assert (await http.get(path, headers=bearer(ALICE))).status_code == 403
+        assert (await http.get(path, headers=bearer(BOSS))).status_code == 200
+    assert (await http.post(PATH, json=BODY, headers=bearer(BOSS))).status_code == 403
+
+
+async def test_the_admin_sees_and_asks_services(http: httpx.AsyncClient) -> None:
+    listed = (await http.get("/admin/services", headers=bearer(BOSS))).json()["data"]
+    assert {"kind": "executor", "id": "executor-0"}.items() <= listed[1].items()
+    gateway = await http.post("/admin/services/gateway/gw/ping", headers=bearer(BOSS))
+    assert gateway.json() == {"ok": True, "detail": {"kind": "gateway", "id": "gw", "state": "ready"}}
+    assert (await http.post("/admin/services/gateway/gw/flush", headers=bearer(BOSS))).status_code == 502
+    assert (await http.post("/admin/services/gateway/gw/reboot", headers=bearer(BOSS))).status_code == 400
+    assert (await http.post("/admin/services/gateway/none/ping", headers=bearer(BOSS))).status_code == 404
+
+
+async def test_without_keys_there_is_no_admin(serving: Any) -> None:
+    async with serving() as service, httpx.AsyncClient(base_url=service.server.url) as http:
+        assert (await http.get("/admin/services")).status_code == 404
+        assert (await http.get("/metrics")).status_code == 200
+
+
+async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -> None:
+    release = asyncio.Event()
+    begun = asyncio.Semaphore(0)
+
+    async def play(g: Any) -> None:
+        begun.release()
+        await release.wait()
+        await pipeline.answer(g)
+
+    pipeline.play = play
+    first = asyncio.create_task(http.post(PATH, json={**BODY, "n": 2}, headers=bearer(ALICE)))
+    for _ in range(2):
+        await begun.acquire()
+    refused = await http.post(PATH, json=BODY, headers=bearer(ALICE))
+    assert refused.status_code == 429
+    assert "2 sequences of alice are open" in refused.json()["error"]["message"]
+    assert int(refused.headers["retry-after"]) >= 1
+    other = asyncio.create_task(http.post(PATH, json=BODY, headers=bearer(BOB)))
+    await begun.acquire()
+    release.set()
+    assert (await first).status_code == (await other).status_code == 200
+    assert (await http.post(PATH, json=BODY, headers=bearer(ALICE))).status_code == 200
+
+
+async def test_the_pipeline_knows_the_tenant_and_keeps_prefixes_apart(http: httpx.AsyncClient, pipeline: Any) -> None:
+    for key in (ALICE, BOB):
+        await http.post(PATH, json={**BODY, "cache_salt": "mine"}, headers=bearer(key))
+    assert [(g.tenant, g.salt) for g in pipeline.generates] == [("alice", "alice\nmine"), ("bob", "mine")]
