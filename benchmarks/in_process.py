@@ -12,6 +12,7 @@ import time
 import torch
 
 from benchmarks.load import Load
+from services.executor import threads
 from services.executor.engine import Engine
 from services.executor.runner import Runner
 from shared.columns import pack
@@ -60,6 +61,7 @@ def main() -> None:
         kv_bytes=arguments.kv_bytes,
     )
     runner.warm_up()
+    threads.settle(runner.decode_once)
     engine = Engine(
         runner, max_running=256, token_budget=arguments.token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH
     )

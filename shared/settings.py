@@ -96,7 +96,7 @@ class ExecutorSettings(Settings):
     kv_pages: int = Field(0, ge=0, description="Pages of the KV pool; 0 takes as many as kv_bytes holds.")
     max_running: int = Field(64, ge=1, description="Sequences that may run at once.")
     token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
-    threads: int = Field(0, ge=0, description="Torch threads; 0 leaves torch's default.")
+    threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")
     kernels: str = Field("auto", description="Backend of the kernels.")
 
 

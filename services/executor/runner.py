@@ -89,4 +89,10 @@ class Runner:
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
         self.step([Row([0] * num_tokens, 0, pages, True, Sampling(temperature=0.0))])
-        self.step([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))])
+        self.decode_once()
+
+    def decode_once(self) -> None:
+        """A decoding step of a few sequences, on whatever the pages hold: only before anything is served."""
+        num_tokens = min(self.num_pages * self.page_size, 32)
+        pages = array("i", range(-(-num_tokens // self.page_size)))
+        self.step([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))] * 4)

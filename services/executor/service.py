@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
+from services.executor import threads
 from services.executor.engine import NO_PLAN, Engine, StepRunner
 from services.executor.loop import LoopEnded, StepLoop
 from services.executor.output import StepOutput
@@ -72,6 +73,8 @@ class ExecutorService(Service[ExecutorSettings]):
                 progress=self._stoppable(progress),
             )
         runner.warm_up()
+        if not settings.threads and settings.device == "cpu":
+            threads.settle(runner.decode_once)
         return runner
 
     async def start(self) -> None:
