@@ -22,6 +22,7 @@ from shared.errors import Forbidden, Unauthorized
 
 MIN_KEY_LENGTH = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in logs, messages and the names of requests
 
 
 class KeysError(Exception):
@@ -39,8 +40,13 @@ class Key:
     shared_cache: bool = False
 
     def salt(self, given: str) -> str:
-        """Where its prefixes are looked up: among its own, unless it shares them."""
-        return given if self.shared_cache else f"{self.name}\n{given}"
+        """Where its prefixes are looked up: among its own, unless it shares them.
+
+        Keyed by the digest: nobody who may choose a salt of his own can make up that of another key.
+        """
+        if self.shared_cache:
+            return given
+        return hmac.digest(self.digest, f"{self.name}\n{given}".encode(), "sha256").hex()
 
 
 class Keys:
@@ -81,6 +87,8 @@ class Keys:
 
 def _key(path: Path, name: str, entry: Any) -> Key:
     known = {"key": str, "sha256": str, "admin": bool, "max_open_requests": int, "shared_cache": bool}
+    if not _NAME.fullmatch(name):
+        raise KeysError(f"{path}: the name {name[:64]!r} must be 1 to 64 letters, digits, - or _")
     if not isinstance(entry, dict):
         raise KeysError(f"{path}: {name} must be a table, such as [{name}]")
     for field, value in entry.items():

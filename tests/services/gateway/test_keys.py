@@ -12,6 +12,7 @@ import pytest
 from services.gateway.keys import Keys, KeysError
 from services.gateway.service import GatewayService
 from shared.errors import Forbidden, Unauthorized
+from shared.messages import Finish
 from shared.service import StartupError, running
 
 ALICE, BOB, BOSS = "sk-alice-0123456789", "sk-bob-0123456789", "sk-boss-0123456789"
@@ -81,6 +82,8 @@ def test_keys_are_found_by_their_digest(keys_file: Path) -> None:
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = "3"', "max_open_requests must be a int"),
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = -1', "must not be negative"),
         (f'[a]\nkey = "{ALICE}"\nlimit = 3', "unknown field limit"),
+        (f'["a\\nb"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
+        (f'["a.b"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong_and_no_key(tmp_path: Path, text: str, complaint: str) -> None:
@@ -165,6 +168,39 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
 
 
 async def test_the_pipeline_knows_the_tenant_and_keeps_prefixes_apart(http: httpx.AsyncClient, pipeline: Any) -> None:
-    for key in (ALICE, BOB):
-        await http.post(PATH, json={**BODY, "cache_salt": "mine"}, headers=bearer(key))
-    assert [(g.tenant, g.salt) for g in pipeline.generates] == [("alice", "alice\nmine"), ("bob", "mine")]
+    for key, salt in ((ALICE, ""), (ALICE, "mine"), (ALICE, "mine"), (BOB, ""), (BOB, "mine")):
+        await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(key))
+    assert [g.tenant for g in pipeline.generates] == ["alice"] * 3 + ["bob"] * 2
+    bare, salted, again, *shared = [g.salt for g in pipeline.generates]
+    assert (salted == again, salted == bare, shared) == (True, False, ["", "mine"])
+    # What a sharing key may choose freely leads into nobody else's prefixes, not even knowing their names.
+    for salt in ("alice", "alice\n", "alice\nmine"):
+        await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(BOB))
+    assert not {g.salt for g in pipeline.generates[5:]} & {bare, salted}
+    assert not any(text in bare for text in ("alice", ALICE, hashlib.sha256(ALICE.encode()).hexdigest()))
+
+
+async def test_nobody_takes_over_the_stream_of_another(http: httpx.AsyncClient, pipeline: Any) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def play(g: Any) -> None:
+        if g.tenant == "bob":
+            await pipeline.answer(g)
+            return
+        await pipeline.words(g, 0, 2)
+        begun.set()
+        await release.wait()
+        await pipeline.words(g, 2, 5, Finish.LENGTH)
+
+    pipeline.play = play
+    body = {**BODY, "stream": True, "stream_options": {"event_ids": True}}
+    async with http.stream("POST", PATH, json=body, headers=bearer(ALICE)) as hers:
+        lines = hers.aiter_lines()
+        last_id = next(line for line in [await anext(lines), await anext(lines)] if line.startswith("id: "))[4:]
+        await begun.wait()
+        his = await http.post(PATH, json=body, headers={**bearer(BOB), "last-event-id": last_id})
+        release.set()
+        rest = "".join([line async for line in lines])
+    assert his.status_code == 200
+    assert [g.request_id.split(".")[-1] for g in pipeline.generates] == ["alice-0", "bob-0"]
+    assert "w4 " in rest, "her stream went on"
