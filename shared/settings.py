@@ -60,6 +60,9 @@ class GatewaySettings(Settings):
     api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
+    max_open_requests_per_key: int = Field(
+        0, ge=0, description="The same of each API key whose entry sets no limit of its own; 0 is none."
+    )
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")

@@ -46,14 +46,20 @@ class Context:
                 f"{len(self.lives)} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
                 retry_after_s=1.0,
             )
-        if key is not None and key.max_open_requests:
-            num_open = self.lives.num_open_of(key.name)
-            if num_open + num_choices > key.max_open_requests:
-                raise QueueFull(
-                    f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
-                    f" {key.max_open_requests} are allowed",
-                    retry_after_s=1.0,
-                )
+        if key is not None:
+            self._admit_of(key, num_choices)
+
+    def _admit_of(self, key: Key, num_choices: int) -> None:
+        own = key.max_open_requests
+        shared = ("max_open_requests_per_key", self.settings.max_open_requests_per_key)
+        name, limit = shared if own is None else ("max_open_requests", own)
+        num_open = self.lives.num_open_of(key.name)
+        if limit and num_open + num_choices > limit:
+            raise QueueFull(
+                f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
+                f" its {name} is {limit}",
+                retry_after_s=1.0,
+            )
 
 
 def key_of(request: Request) -> Key | None:

@@ -2,7 +2,7 @@
 
 [alice]
 key = "sk-..."             # or sha256 = "..." of it, so that the file holds no secret
-max_open_requests = 8      # sequences open at once; more get 429
+max_open_requests = 8      # sequences open at once; more get 429. Default: the setting max_open_requests_per_key
 shared_cache = true        # prefixes are shared with the other keys that say so: others can time them
 
 [operations]
@@ -31,12 +31,12 @@ class KeysError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """`name` stands in messages as the tenant. max_open_requests 0: no limit of its own."""
+    """`name` stands in messages as the tenant. max_open_requests None: that of the settings; 0: no limit."""
 
     name: str
     digest: bytes
     admin: bool = False
-    max_open_requests: int = 0
+    max_open_requests: int | None = None
     shared_cache: bool = False
 
     def salt(self, given: str) -> str:
@@ -109,6 +109,6 @@ def _key(path: Path, name: str, entry: Any) -> Key:
         name,
         digest,
         entry.get("admin", False),
-        entry.get("max_open_requests", 0),
+        entry.get("max_open_requests"),
         entry.get("shared_cache", False),
     )

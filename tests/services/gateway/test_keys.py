@@ -16,6 +16,7 @@ from shared.messages import Finish
 from shared.service import StartupError, running
 
 ALICE, BOB, BOSS = "sk-alice-0123456789", "sk-bob-0123456789", "sk-boss-0123456789"
+FREE = "sk-free-0123456789"
 FILE = f"""
 [alice]
 key = "{ALICE}"
@@ -24,6 +25,10 @@ max_open_requests = 2
 [bob]
 sha256 = "{hashlib.sha256(BOB.encode()).hexdigest()}"
 shared_cache = true
+
+[free]
+key = "{FREE}"
+max_open_requests = 0
 
 [boss]
 key = "{BOSS}"
@@ -159,12 +164,25 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
     refused = await http.post(PATH, json=BODY, headers=bearer(ALICE))
     assert refused.status_code == 429
     assert "2 sequences of alice are open" in refused.json()["error"]["message"]
+    assert "max_open_requests is 2" in refused.json()["error"]["message"]
     assert int(refused.headers["retry-after"]) >= 1
     other = asyncio.create_task(http.post(PATH, json=BODY, headers=bearer(BOB)))
     await begun.acquire()
     release.set()
     assert (await first).status_code == (await other).status_code == 200
     assert (await http.post(PATH, json=BODY, headers=bearer(ALICE))).status_code == 200
+
+
+async def test_the_default_limit_is_for_keys_without_their_own(serving: Any, keys_file: Path, pipeline: Any) -> None:
+    async with (
+        serving(api_keys_file=str(keys_file), max_open_requests_per_key=1) as service,
+        httpx.AsyncClient(base_url=service.server.url) as http,
+    ):
+        refused = await http.post(PATH, json={**BODY, "n": 2}, headers=bearer(BOB))
+        assert refused.status_code == 429
+        assert "its max_open_requests_per_key is 1" in refused.json()["error"]["message"]
+        for key in (ALICE, FREE):
+            assert (await http.post(PATH, json={**BODY, "n": 2}, headers=bearer(key))).status_code == 200
 
 
 async def test_the_pipeline_knows_the_tenant_and_keeps_prefixes_apart(http: httpx.AsyncClient, pipeline: Any) -> None:
