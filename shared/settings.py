@@ -57,6 +57,8 @@ class Settings(BaseSettings):
 class GatewaySettings(Settings):
     host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+    tls_cert_file: str = Field("", description="Certificate of the gateway (PEM, its chain included); TLS if given.")
+    tls_key_file: str = Field("", description="The certificate's private key (PEM, not encrypted).")
     api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
@@ -141,7 +143,7 @@ def load(kind: type[S], arguments: Sequence[str] = ()) -> S:
 
 
 # Variables of clients and of the command line, which are no settings of a service.
-RESERVED = {"api_key", "url"}
+RESERVED = {"api_key", "ca_file", "url"}
 
 
 def _flags(kind: type[Settings], arguments: Sequence[str]) -> dict[str, Any]:
