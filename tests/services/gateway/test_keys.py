@@ -173,6 +173,21 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
     assert (await http.post(PATH, json=BODY, headers=bearer(ALICE))).status_code == 200
 
 
+async def test_questions_to_a_tokenizer_count_as_open(guarded: GatewayService, http: httpx.AsyncClient) -> None:
+    context = guarded.context
+    assert context.keys is not None
+    alice = context.keys.find(ALICE)
+    questions = (("/tokenize", {"prompt": "x"}), ("/detokenize", {"tokens": [65]}))
+    with context.asking(alice), context.asking(alice):
+        for path, body in (*questions, (PATH, BODY)):
+            refused = await http.post(path, json=body, headers=bearer(ALICE))
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await http.post(path, json=body, headers=bearer(BOB))).status_code == 200
+    for path, body in questions:
+        assert (await http.post(path, json=body, headers=bearer(ALICE))).status_code == 200
+    assert context.questions.total() == 0
+
+
 async def test_the_default_limit_is_for_keys_without_their_own(serving: Any, keys_file: Path, pipeline: Any) -> None:
     async with (
         serving(api_keys_file=str(keys_file), max_open_requests_per_key=1) as service,
