@@ -22,6 +22,7 @@ from nats.aio.subscription import Subscription
 
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Ack, Message, decode, encode
+from shared.permissions import inbox, user_of, without_password
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,18 @@ class Bus:
     async def connect(cls, url: str, name: str, *, timeout_s: float = 30.0) -> "Bus":
         """Connects to one of the comma-separated servers of `url`, waiting for it up to timeout_s.
 
+        A user and password in the URL say who we are.
+
         Raises BusError when there is none, or when it is older than MIN_SERVER_VERSION.
         """
         bus = cls()
+        where = without_password(url)
         try:
             await asyncio.wait_for(
                 bus._client.connect(
                     servers=[server.strip() for server in url.split(",")],
                     name=name,
+                    inbox_prefix=inbox(user_of(url)).encode(),
                     error_cb=bus._on_error,
                     reconnected_cb=bus._on_reconnected,
                     disconnected_cb=bus._on_disconnected,
@@ -72,12 +77,12 @@ class Bus:
                 timeout_s,
             )
         except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise BusError(f"no NATS server at {url} within {timeout_s:g} s ({type(error).__name__})") from None
+            raise BusError(f"no NATS server at {where} within {timeout_s:g} s ({type(error).__name__})") from None
         version = bus._client.connected_server_version
         if (version.major, version.minor) < MIN_SERVER_VERSION:
             await bus._client.close()
             wanted = ".".join(map(str, MIN_SERVER_VERSION))
-            raise BusError(f"the NATS server at {url} is version {version}; {wanted} or newer is needed")
+            raise BusError(f"the NATS server at {where} is version {version}; {wanted} or newer is needed")
         return bus
 
     @property
@@ -243,6 +248,8 @@ class Bus:
         if isinstance(error, nats.errors.SlowConsumerError):
             log.error("slow consumer on %s: messages were dropped", getattr(error, "subject", "?"))
             self._begin_epoch()
+        elif "permissions violation" in str(error).lower():
+            log.error("this service may not do what it tried: %s", error)
         else:
             log.debug("bus: %s: %s", type(error).__name__, error)
 

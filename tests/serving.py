@@ -73,3 +73,5 @@ def serving(folder: Path, *flags: str, environment: dict[str, str] | None = None
             reader.join()
             assert process.stdout is not None
             process.stdout.close()
+        refused = [line for line in served.output if "may not do what it tried" in line]
+        assert not refused, "the table of permissions lacks something: " + "".join(refused)

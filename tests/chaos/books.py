@@ -33,8 +33,11 @@ def leftovers(kind: str, detail: dict[str, Any]) -> dict[str, Any]:
     return {name: detail[name] for name in names if detail[name]}
 
 
-async def balanced(served: Served) -> None:
-    """Returns when nothing is held anywhere. Raises AssertionError that lists what is, after BALANCED_S."""
+async def balanced(served: Served, prefix: str = "") -> None:
+    """Returns when nothing is held anywhere. Raises AssertionError that lists what is, after BALANCED_S.
+
+    prefix: of the instances' ids, when they share a bus with others.
+    """
     state = served.state
     found: dict[str, Any] = {"nothing": "asked yet"}
     bus = await Bus.connect(state["nats_url"], "books", timeout_s=5)
@@ -46,7 +49,7 @@ async def balanced(served: Served) -> None:
                     kind = name.rpartition("-")[0]
                     if kind in KINDS:
                         try:
-                            held = leftovers(kind, await check(bus, kind, name))
+                            held = leftovers(kind, await check(bus, kind, prefix + name))
                         except Unavailable as error:
                             held = {"error": error.message}
                         found |= {name: held} if held else {}

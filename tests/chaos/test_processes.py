@@ -1,5 +1,6 @@
 """Any process may die at any moment, and every stream ends as if nothing had happened."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from tests.chaos.books import balanced
 from tests.chaos.campaign import Campaign
 from tests.chaos.crowd import Crowd, undisturbed
 from tests.chaos.faults import HANG, KILL, TERMINATE, Fault
+from tests.chaos.reader import Answer
 from tests.serving import Served, serving
 
 pytestmark = pytest.mark.timeout(400)
@@ -27,6 +29,11 @@ def urls(served: Served) -> list[str]:
     return [served.url, f"{host}:{int(port) + 1}"]
 
 
+@pytest.fixture(scope="module")
+def expected(scaled: Served) -> dict[str, Answer]:
+    return asyncio.run(undisturbed(urls(scaled)))
+
+
 ROUNDS: dict[str, list[tuple[Fault, str]]] = {
     "killed": [(KILL, f"{kind}-0") for kind in KINDS],
     "restarted": [(TERMINATE, f"{kind}-{i}") for kind in KINDS for i in (0, 1)],
@@ -37,9 +44,8 @@ ROUNDS: dict[str, list[tuple[Fault, str]]] = {
 
 @pytest.mark.parametrize("faults", ROUNDS.values(), ids=ROUNDS.keys())
 async def test_every_stream_equals_its_undisturbed_answer(
-    scaled: Served, faults: list[tuple[Fault, str]], capsys: pytest.CaptureFixture[str]
+    scaled: Served, expected: dict[str, Answer], faults: list[tuple[Fault, str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expected = await undisturbed(urls(scaled))
     async with Crowd(urls(scaled), expected) as crowd:
         campaign = Campaign(scaled, crowd)
         for fault, victim in faults:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from shared.obituary import say_bye_for
+from shared.permissions import ADMIN
 from shared.settings import SettingsError
 from xylem.serve import nats_server
 from xylem.serve.child import Member
@@ -39,16 +40,16 @@ def serve(
             binary = nats_server.find()
             nats_server.version(binary)
             nats = OwnServer(binary, _free_port())
-            nats_url = nats.url
-        fleet = assemble(given, counts, nats_url, os.environ, groups=groups)
+        admin_url = nats.url(ADMIN) if nats else nats_url or ""
+        fleet = assemble(given, counts, nats.url if nats else lambda _: admin_url, os.environ, groups=groups)
     except (SettingsError, FleetError, NatsServerError) as error:
         typer.echo(f"xylem serve: {error}", err=True)
         return BAD_ARGUMENTS
     members = [*([nats.member] if nats else []), *fleet.members]
     screen = screen_for([member.name for member in members])
-    state = StateFile(state_file, url=fleet.url, nats_url=nats_url, model=fleet.model_name)
+    state = StateFile(state_file, url=fleet.url, nats_url=admin_url, model=fleet.model_name)
     try:
-        asyncio.run(_serve(fleet, nats, nats_url, screen, state))
+        asyncio.run(_serve(fleet, nats, admin_url, screen, state))
     except (StartupFailure, NatsServerError) as error:
         typer.echo(f"xylem serve: {error}", err=True)
         return STARTUP_FAILED

@@ -3,7 +3,7 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,14 +92,15 @@ def _port(host: str, wanted: int, count: int) -> int:
 def assemble(
     given: Mapping[str, str],
     replicas: Mapping[str, int],
-    nats_url: str,
+    nats_url: Callable[[str], str],
     environment: Mapping[str, str],
     *,
     groups: int = 1,
 ) -> Fleet:
     """The processes for the given settings (those of the environment hold where nothing is given).
 
-    groups: into how many the executors are split. Each needs a scheduler; the next ones of a group stand by.
+    nats_url: of a kind of service, with its user. groups: into how many the executors are split. Each needs a
+    scheduler; the next ones of a group stand by.
 
     Raises SettingsError and FleetError.
     """
@@ -119,13 +120,13 @@ def assemble(
     port = _port(gateway.host, gateway.port, replicas["gateway"])
     own: dict[str, str] = dict(environment) | {PREFIX + key.upper(): value for key, value in given.items()}
     path = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
-    own |= {"XYLEM_NATS_URL": nats_url, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    own |= {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
     if not executor.threads and replicas["executor"] > 1:
         own["XYLEM_THREADS"] = str(max(1, (os.cpu_count() or 1) // replicas["executor"]))
 
     def member(kind: str, index: int) -> Member:
         name = f"{kind}-{index}"
-        variables = own | {"XYLEM_ID": f"{gateway.id}-{name}" if gateway.id else name}
+        variables = own | {"XYLEM_NATS_URL": nats_url(kind), "XYLEM_ID": f"{gateway.id}-{name}" if gateway.id else name}
         if kind == "gateway":
             variables |= {"XYLEM_PORT": str(port + index)}
         if kind in ("scheduler", "executor") and groups > 1:

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from shared import permissions
 from xylem.serve.child import Member
 
 OLDEST = (2, 11)
@@ -51,26 +53,31 @@ def version(binary: Path) -> str:
 
 @dataclass(frozen=True)
 class OwnServer:
-    """A server of our own on a port of the loopback interface."""
+    """A server of our own on a port of the loopback interface, which lets in nobody but us."""
 
     binary: Path
     port: int
+    passwords: Mapping[str, str] = field(default_factory=permissions.passwords, repr=False)
 
-    @property
-    def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+    def url(self, user: str) -> str:
+        """Where it is, with the user's password."""
+        return permissions.url_of(f"nats://127.0.0.1:{self.port}", user, self.passwords[user])
 
     @property
     def member(self) -> Member:
         """Its process. It reads its configuration from standard input, so that there is no file to leave behind."""
-        configuration = f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD}\nlogtime: false\n"
+        configuration = (
+            f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD}\nlogtime: false\n"
+            + permissions.configuration(self.passwords)
+        )
         command = [str(self.binary), "-c", "/dev/stdin"]
         return Member("nats-0", "nats", command, dict(os.environ), configuration.encode())
 
 
 def worth_showing(line: str) -> bool:
     """Whether a line of its log is more than the story of a normal life."""
-    return not re.search(r"\[(INF|DBG|TRC)\]", line)
+    # Its passwords come through a pipe and live as long as it does: there is nothing to hash them for.
+    return not re.search(r"\[(INF|DBG|TRC)\]|Plaintext passwords detected", line)
 
 
 async def greeting(port: int, *, timeout_s: float = 10.0) -> dict[str, object]:

@@ -19,7 +19,9 @@ class StateFile:
             return
         self._state |= {"pids": pids, "ready": ready}
         new = self._path.with_name(f".{self._path.name}.new")
-        new.write_text(json.dumps(self._state, indent=1) + "\n", encoding="utf-8")
+        # Whoever reads it can speak on the bus as the admin.
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(json.dumps(self._state, indent=1) + "\n")
         new.replace(self._path)
 
     def remove(self) -> None:

@@ -12,7 +12,9 @@ NATS = "nats://127.0.0.1:1"
 
 
 def fleet(replicas: str = "", groups: int = 1, **given: str) -> Fleet:
-    return assemble({"port": "0", **given}, parse_replicas(replicas), NATS, os.environ, groups=groups)
+    return assemble(
+        {"port": "0", **given}, parse_replicas(replicas), lambda kind: f"{NATS}/{kind}", os.environ, groups=groups
+    )
 
 
 def named(it: Fleet, name: str) -> Member:
@@ -25,7 +27,7 @@ def test_one_of_each_by_default() -> None:
     for member in it.members:
         assert list(member.command[-2:]) == ["-m", f"services.{member.kind}"]
         assert member.environment["XYLEM_ID"] == member.name
-        assert member.environment["XYLEM_NATS_URL"] == NATS
+        assert member.environment["XYLEM_NATS_URL"] == f"{NATS}/{member.kind}"
     assert named(it, "gateway-0").environment["XYLEM_PORT"] == str(it.port)
     assert it.url == f"http://127.0.0.1:{it.port}"
 
