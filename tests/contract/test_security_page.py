@@ -17,6 +17,6 @@ def test_what_it_says_is_tested_there() -> None:
 
 
 def test_its_settings_exist() -> None:
-    own_flags_of_commands = {"api_key", "ca_file"}  # of xylem chat
+    own_flags_of_commands = {"api_key", "ca_file", "state_file"}  # of xylem chat and xylem serve
     for flag in re.findall(r"`--([a-z-]+)`", PAGE):
         assert flag.replace("-", "_") in known_names() | own_flags_of_commands, flag

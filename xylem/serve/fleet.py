@@ -51,6 +51,7 @@ class Fleet:
     drain_s: float
     certificate: str = ""  # of the gateway's TLS; plain HTTP without
     keyed: bool = False  # clients need an API key
+    nats_ca_file: str = ""
 
     @property
     def url(self) -> str:
@@ -143,4 +144,5 @@ def assemble(
         drain_s=gateway.drain_s,
         certificate=gateway.tls_cert_file,
         keyed=bool(gateway.api_keys_file),
+        nats_ca_file=gateway.nats_ca_file,
     )
