@@ -264,7 +264,8 @@ class Bus:
     # The callbacks below run inside nats-py's read loop, which an exception would kill: they only note and pass on.
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = error
+        if isinstance(error, nats.errors.Error | ssl.SSLError) or self._last_error is None:
+            self._last_error = error  # what a server says tells more than that it hangs up
         if isinstance(error, nats.errors.SlowConsumerError):
             log.error("slow consumer on %s: messages were dropped", getattr(error, "subject", "?"))
             self._begin_epoch()

@@ -62,7 +62,7 @@ def test_our_services_name_modules_that_exist(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_each_service_sees_its_own_secrets_only(name: str) -> None:
     seen = {volume: target for volume, target in volumes(name).items() if volume.endswith("-secrets")}
-    assert seen == {f"{name}-secrets": "/secrets:ro"}
+    assert seen == {f"{name}-secrets": "/secrets:ro,nocopy"}
     environment = SERVICES[name]["environment"]
     assert environment["XYLEM_NATS_URL_FILE"] == "/secrets/nats-url"
     assert environment["XYLEM_NATS_CA_FILE"] == "/secrets/ca.crt"
