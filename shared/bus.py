@@ -11,6 +11,7 @@
 import asyncio
 import logging
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -36,11 +37,23 @@ class BusError(Exception):
     """The bus can't be used at all: no server, or one that is too old."""
 
 
+class _Client(Client):
+    """nats-py takes TLS only where the server asks for it: whoever stands in between could ask for the password."""
+
+    tls_expected = False
+
+    def _connect_command(self) -> bytes:
+        if self.tls_expected and not self._server_info.get("tls_required"):
+            raise nats.errors.Error("it offers no TLS, which is a must here")
+        return bytes(super()._connect_command())
+
+
 class Bus:
     """A connection to NATS. `epoch` goes up whenever messages may have been lost."""
 
     def __init__(self) -> None:
-        self._client = Client()
+        self._client = _Client()
+        self._last_error: Exception | None = None
         self._epoch_callbacks: list[Callable[[], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, Subscription] = {}
@@ -48,21 +61,25 @@ class Bus:
         self.epoch = 0
 
     @classmethod
-    async def connect(cls, url: str, name: str, *, timeout_s: float = 30.0) -> "Bus":
+    async def connect(cls, url: str, name: str, *, ca_file: str = "", timeout_s: float = 30.0) -> "Bus":
         """Connects to one of the comma-separated servers of `url`, waiting for it up to timeout_s.
 
-        A user and password in the URL say who we are.
+        A user and password in the URL say who we are. ca_file (PEM) vouches for the servers; with it, or with tls://
+        in the URL, nothing is said to a server without TLS.
 
-        Raises BusError when there is none, or when it is older than MIN_SERVER_VERSION.
+        Raises BusError when there is none, it does not let us in, or it is older than MIN_SERVER_VERSION.
         """
         bus = cls()
         where = without_password(url)
+        tls = await asyncio.to_thread(_trust, ca_file) if ca_file else None
+        bus._client.tls_expected = tls is not None or "tls://" in url
         try:
             await asyncio.wait_for(
                 bus._client.connect(
                     servers=[server.strip() for server in url.split(",")],
                     name=name,
                     inbox_prefix=inbox(user_of(url)).encode(),
+                    tls=tls,
                     error_cb=bus._on_error,
                     reconnected_cb=bus._on_reconnected,
                     disconnected_cb=bus._on_disconnected,
@@ -77,7 +94,9 @@ class Bus:
                 timeout_s,
             )
         except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise BusError(f"no NATS server at {where} within {timeout_s:g} s ({type(error).__name__})") from None
+            why = bus._last_error or error
+            said = f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
+            raise BusError(f"no NATS server at {where} within {timeout_s:g} s ({said})") from None
         version = bus._client.connected_server_version
         if (version.major, version.minor) < MIN_SERVER_VERSION:
             await bus._client.close()
@@ -245,6 +264,8 @@ class Bus:
     # The callbacks below run inside nats-py's read loop, which an exception would kill: they only note and pass on.
 
     async def _on_error(self, error: Exception) -> None:
+        if isinstance(error, nats.errors.Error | ssl.SSLError) or self._last_error is None:
+            self._last_error = error  # what a server says tells more than that it hangs up
         if isinstance(error, nats.errors.SlowConsumerError):
             log.error("slow consumer on %s: messages were dropped", getattr(error, "subject", "?"))
             self._begin_epoch()
@@ -265,3 +286,10 @@ class Bus:
         self.epoch += 1
         for callback in self._epoch_callbacks:
             asyncio.get_running_loop().call_soon(callback)
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise BusError(f"nats_ca_file: {ca_file} can't be used ({error.strerror or error})") from None

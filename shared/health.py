@@ -19,9 +19,9 @@ ANSWER_S = 2.0
 HEALTHY = ("ready", "draining")
 
 
-async def ask(url: str, kind: str, instance: str) -> str:
+async def ask(url: str, kind: str, instance: str, ca_file: str = "") -> str:
     """The state of a service. Raises XylemError or BusError when it can't be had."""
-    bus = await Bus.connect(url, f"health.{kind}.{instance}", timeout_s=CONNECT_S)
+    bus = await Bus.connect(url, f"health.{kind}.{instance}", ca_file=ca_file, timeout_s=CONNECT_S)
     try:
         reply = await bus.request(subjects.control(kind, instance), Control("ping"), ControlReply, timeout_s=ANSWER_S)
         return str(json.loads(reply.detail).get("state", "unknown"))
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     kind = arguments[0]
     try:
         settings = load(Settings)
-        state = asyncio.run(ask(settings.nats_url, kind, settings.instance))
+        state = asyncio.run(ask(settings.nats_url, kind, settings.instance, settings.nats_ca_file))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 CONNECT_S = 1.0  # after that its missing heartbeats have told everybody
 
 
-async def say_bye_for(nats_url: str, kind: str, instance: str, model_slug: str) -> None:
+async def say_bye_for(nats_url: str, kind: str, instance: str, model_slug: str, ca_file: str = "") -> None:
     """Tells everybody at once what silence would tell them in two seconds. Without NATS nothing is said."""
     try:
-        bus = await Bus.connect(nats_url, f"supervisor of {kind}.{instance}", timeout_s=CONNECT_S)
+        bus = await Bus.connect(nats_url, f"supervisor of {kind}.{instance}", ca_file=ca_file, timeout_s=CONNECT_S)
     except BusError as error:
         log.debug("no bye for %s.%s: %s", kind, instance, error)
         return

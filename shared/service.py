@@ -95,7 +95,9 @@ class Service(Generic[S]):
         self._tasks = tasks
         name = f"{self.kind}.{self.id}"
         try:
-            self.bus = await Bus.connect(self.settings.nats_url, name, timeout_s=self.settings.connect_s)
+            self.bus = await Bus.connect(
+                self.settings.nats_url, name, ca_file=self.settings.nats_ca_file, timeout_s=self.settings.connect_s
+            )
         except BusError as error:
             raise StartupError(str(error)) from None
         self.directory = Directory(self.model, heartbeat_s=self.settings.heartbeat_s)

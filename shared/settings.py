@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
@@ -31,6 +32,8 @@ class Settings(BaseSettings):
     model: str = Field("demonstration", description="Model folder, hub id, or 'demonstration' for the built-in one.")
     served_name: str = Field("", description="Name that clients ask for. Default: the last part of the model's path.")
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, comma separated.")
+    nats_url_file: str = Field("", description="File with the same, for URLs with a password; wins over nats_url.")
+    nats_ca_file: str = Field("", description="Who vouches for the NATS servers (PEM). With it TLS is a must.")
     id: str = Field("", description="Name of this instance, unique within its kind. Default: the host's name.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What is logged.")
     otlp_endpoint: str = Field("", description="OTLP/HTTP endpoint for traces, such as http://host:4318. Off if empty.")
@@ -57,9 +60,14 @@ class Settings(BaseSettings):
 class GatewaySettings(Settings):
     host: str = Field("127.0.0.1", description="Address the gateway listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port the gateway listens on; 0 picks a free one.")
+    tls_cert_file: str = Field("", description="Certificate of the gateway (PEM, its chain included); TLS if given.")
+    tls_key_file: str = Field("", description="The certificate's private key (PEM, not encrypted).")
     api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
     max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
+    max_open_requests_per_key: int = Field(
+        0, ge=0, description="The same of each API key whose entry sets no limit of its own; 0 is none."
+    )
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
@@ -131,14 +139,25 @@ def load(kind: type[S], arguments: Sequence[str] = ()) -> S:
         if variable.startswith(PREFIX) and variable not in names:
             raise SettingsError(_unknown(variable, names))
     try:
-        return kind(**_flags(kind, arguments))
+        settings = kind(**_flags(kind, arguments))
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']} (got {e['input']!r})" for e in error.errors())
         raise SettingsError(f"bad settings: {faults}") from None
+    if settings.nats_url_file:
+        settings.nats_url = read_url(settings.nats_url_file)
+    return settings
 
 
 # Variables of clients and of the command line, which are no settings of a service.
-RESERVED = {"api_key", "url"}
+RESERVED = {"api_key", "ca_file", "url"}
+
+
+def read_url(path: str) -> str:
+    """What nats_url_file holds. Raises SettingsError."""
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"nats_url_file: {path} can't be read ({type(error).__name__})") from None
 
 
 def _flags(kind: type[Settings], arguments: Sequence[str]) -> dict[str, Any]:

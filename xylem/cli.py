@@ -54,16 +54,23 @@ def chat(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same answers.")] = None,
     api_key: Annotated[str, typer.Option(envvar="XYLEM_API_KEY", help="Sent as bearer token.")] = "",
+    ca_file: Annotated[
+        Path | None, typer.Option(envvar="XYLEM_CA_FILE", help="Trust this certificate or authority (PEM) with https.")
+    ] = None,
 ) -> None:
     """Talk to a served model. /reset forgets the conversation, /quit ends; Ctrl-C stops an answer.
 
     With a pipe as input every line is a question, and only the answers are printed.
     """
-    from xylem.chat.client import ChatClient
+    from xylem.chat.client import ChatClient, ChatError
     from xylem.chat.terminal import converse
 
     parameters = {"temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "seed": seed}
-    with ChatClient(url, model=model, api_key=api_key, parameters=parameters) as client:
+    try:
+        opened = ChatClient(url, model=model, api_key=api_key, ca_file=ca_file, parameters=parameters)
+    except ChatError as error:
+        raise typer.BadParameter(str(error), param_hint="--ca-file") from None
+    with opened as client:
         raise typer.Exit(converse(client, system=system))
 
 

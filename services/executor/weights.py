@@ -59,7 +59,11 @@ def _files(path: Path) -> list[Path]:
         shards = read_json(index).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise ModelError(f"{index} has no weight_map")
-        files = [path / name for name in sorted(set(map(str, shards.values())))]
+        names = sorted(set(map(str, shards.values())))
+        for name in names:
+            if Path(name).name != name:
+                raise ModelError(f"{index} names {name!r}: a shard lies in the folder itself")
+        files = [path / name for name in names]
     else:
         files = [path / "model.safetensors"]
     for file in files:

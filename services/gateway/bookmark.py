@@ -43,15 +43,23 @@ class Bookmark:
     seed: int
     places: list[Place]
     generation: int = 0
+    tenant: str = ""
     _head: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
-        self._head = f"{self.request_id}@{self.created}~{self.seed:x}!"
+        self._head = f"{self._name}@{self.created}~{self.seed:x}!"
+
+    @property
+    def _name(self) -> str:
+        return f"{self.answer_id}.r{self.generation}" if self.generation else self.answer_id
 
     @property
     def request_id(self) -> str:
-        """What the pipeline calls it: another name each time that it is generated anew."""
-        return f"{self.answer_id}.r{self.generation}" if self.generation else self.answer_id
+        """What the pipeline calls it: another name each time that it is generated anew.
+
+        With the tenant in it, which the client can't choose: somebody else's answer is not to be had by its id.
+        """
+        return f"{self._name}.{self.tenant}" if self.tenant else self._name
 
     def begin_anew(self) -> None:
         """Nothing is left of it: the same is generated once more, under another name."""
@@ -62,7 +70,7 @@ class Bookmark:
         return self._head + ",".join(map(str, self.places))
 
     @classmethod
-    def parse(cls, text: str, num_choices: int, prefix: str) -> "Bookmark":
+    def parse(cls, text: str, num_choices: int, prefix: str, tenant: str = "") -> "Bookmark":
         """Raises InvalidRequest when it is not one of a stream like this."""
         form = _FORM.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if form is None or not form[1].startswith(f"{prefix}-"):
@@ -73,7 +81,7 @@ class Bookmark:
                 f"Last-Event-ID is of a stream with {len(places)} choices, the request has {num_choices}",
                 param="Last-Event-ID",
             )
-        return cls(form[1], int(form[3]), int(form[4], 16), places, int(form[2] or 0))
+        return cls(form[1], int(form[3]), int(form[4], 16), places, int(form[2] or 0), tenant)
 
 
 def _place(text: str) -> Place:

@@ -125,10 +125,16 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
 
     def _half_close(self) -> None:
-        """Says that nothing follows, and reads on: closing a socket with unread data would reset it."""
+        """Says that nothing follows, and reads on: closing a socket with unread data would reset it.
+
+        TLS can't close one half. Its transport writes what is left, says goodbye, and reads until the other side did.
+        """
         self._deaf = True
         self._unset_keepalive_if_required()
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
         self._set_deadline(self.transport.abort, min(LINGER_S, self.timeout_s))
 
     def _set_deadline(self, late: Callable[[], None] | None, after_s: float = 0.0) -> None:

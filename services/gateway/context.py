@@ -1,8 +1,10 @@
 """What the routes work with."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -28,6 +30,7 @@ class Context:
     spawn: Callable[..., "asyncio.Task[None]"]
     keys: Keys | None = None
     accepting: bool = False
+    questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
 
     def missing(self) -> list[str]:
         """Why nothing can be served now; empty when it can."""
@@ -40,20 +43,41 @@ class Context:
         """
         if missing := self.lives.stages.unservable() if self.accepting else self.missing():
             raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+        self._check_room(num_choices, key)
+
+    @contextmanager
+    def asking(self, key: Key | None) -> Iterator[None]:
+        """Around a question to a tokenizer, which costs as much as a prompt: it counts as open. Raises QueueFull."""
+        self._check_room(1, key)
+        tenant = key.name if key is not None else ""
+        self.questions[tenant] += 1
+        try:
+            yield
+        finally:
+            self.questions -= Counter([tenant])
+
+    def _check_room(self, num_choices: int, key: Key | None) -> None:
         limit = self.settings.max_open_requests
-        if len(self.lives) + num_choices > limit:
+        num_open = len(self.lives) + self.questions.total()
+        if num_open + num_choices > limit:
             raise QueueFull(
-                f"{len(self.lives)} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
+                f"{num_open} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
                 retry_after_s=1.0,
             )
-        if key is not None and key.max_open_requests:
-            num_open = self.lives.num_open_of(key.name)
-            if num_open + num_choices > key.max_open_requests:
-                raise QueueFull(
-                    f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
-                    f" {key.max_open_requests} are allowed",
-                    retry_after_s=1.0,
-                )
+        if key is not None:
+            self._check_room_of(key, num_choices)
+
+    def _check_room_of(self, key: Key, num_choices: int) -> None:
+        own = key.max_open_requests
+        shared = ("max_open_requests_per_key", self.settings.max_open_requests_per_key)
+        name, limit = shared if own is None else ("max_open_requests", own)
+        num_open = self.lives.num_open_of(key.name) + self.questions[key.name]
+        if limit and num_open + num_choices > limit:
+            raise QueueFull(
+                f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
+                f" its {name} is {limit}",
+                retry_after_s=1.0,
+            )
 
 
 def key_of(request: Request) -> Key | None:

@@ -2,7 +2,7 @@
 
 [alice]
 key = "sk-..."             # or sha256 = "..." of it, so that the file holds no secret
-max_open_requests = 8      # sequences open at once; more get 429
+max_open_requests = 8      # sequences open at once; more get 429. Default: the setting max_open_requests_per_key
 shared_cache = true        # prefixes are shared with the other keys that say so: others can time them
 
 [operations]
@@ -22,6 +22,7 @@ from shared.errors import Forbidden, Unauthorized
 
 MIN_KEY_LENGTH = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # it stands in logs, messages and the names of requests
 
 
 class KeysError(Exception):
@@ -30,17 +31,22 @@ class KeysError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """`name` stands in messages as the tenant. max_open_requests 0: no limit of its own."""
+    """`name` stands in messages as the tenant. max_open_requests None: that of the settings; 0: no limit."""
 
     name: str
     digest: bytes
     admin: bool = False
-    max_open_requests: int = 0
+    max_open_requests: int | None = None
     shared_cache: bool = False
 
     def salt(self, given: str) -> str:
-        """Where its prefixes are looked up: among its own, unless it shares them."""
-        return given if self.shared_cache else f"{self.name}\n{given}"
+        """Where its prefixes are looked up: among its own, unless it shares them.
+
+        Keyed by the digest: nobody who may choose a salt of his own can make up that of another key.
+        """
+        if self.shared_cache:
+            return given
+        return hmac.digest(self.digest, f"{self.name}\n{given}".encode(), "sha256").hex()
 
 
 class Keys:
@@ -81,6 +87,8 @@ class Keys:
 
 def _key(path: Path, name: str, entry: Any) -> Key:
     known = {"key": str, "sha256": str, "admin": bool, "max_open_requests": int, "shared_cache": bool}
+    if not _NAME.fullmatch(name):
+        raise KeysError(f"{path}: the name {name[:64]!r} must be 1 to 64 letters, digits, - or _")
     if not isinstance(entry, dict):
         raise KeysError(f"{path}: {name} must be a table, such as [{name}]")
     for field, value in entry.items():
@@ -101,6 +109,6 @@ def _key(path: Path, name: str, entry: Any) -> Key:
         name,
         digest,
         entry.get("admin", False),
-        entry.get("max_open_requests", 0),
+        entry.get("max_open_requests"),
         entry.get("shared_cache", False),
     )

@@ -35,13 +35,15 @@ async def respond(
         order.tenant, order.salt = key.name, key.salt(order.salt)
     last_id = request.headers.get(HEADER, "") if order.stream else ""
     if last_id:
-        bookmark = Bookmark.parse(last_id, len(order.choices), prefix)
+        bookmark = Bookmark.parse(last_id, len(order.choices), prefix, order.tenant)
         order.use_seed(bookmark.seed)
         order.event_ids = True
         found = await context.lives.find(bookmark)
     else:
         places = [Place() for _ in order.choices]
-        bookmark = Bookmark(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), order.base_seed, places)
+        bookmark = Bookmark(
+            f"{prefix}-{uuid.uuid4().hex}", int(time.time()), order.base_seed, places, tenant=order.tenant
+        )
         found = []
     form = make_form(Head(id=bookmark.answer_id, created=bookmark.created, model=order.model))
     exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 
 import uvicorn
@@ -36,27 +37,36 @@ async def bind(host: str, port: int) -> socket.socket:
 
 
 class HttpServer(uvicorn.Server):
-    """Serves an application on a bound socket until `shut`."""
+    """Serves an application on a bound socket until `shut`. Without tls it speaks plain HTTP."""
 
-    def __init__(self, app: ASGIApp, bound: socket.socket, *, shutdown_s: float, client_timeout_s: float) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                loop="none",
-                http=connection_type(client_timeout_s),
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=max(1, int(shutdown_s)),
-            )
+    def __init__(
+        self,
+        app: ASGIApp,
+        bound: socket.socket,
+        tls: ssl.SSLContext | None = None,
+        *,
+        shutdown_s: float,
+        client_timeout_s: float,
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            loop="none",
+            http=connection_type(client_timeout_s),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=max(1, int(shutdown_s)),
         )
+        config.load()
+        config.ssl = tls  # uvicorn would read the files itself, on the event loop
+        super().__init__(config)
         self._bound = bound
-        self.url = _url(bound)
+        self.url = _url(bound, "https" if tls else "http")
         self.listening = asyncio.Event()
         self.closed = asyncio.Event()
 
@@ -82,6 +92,6 @@ class HttpServer(uvicorn.Server):
         await self.closed.wait()
 
 
-def _url(bound: socket.socket) -> str:
+def _url(bound: socket.socket, scheme: str) -> str:
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

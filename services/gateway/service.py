@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
 from services.gateway.server import HttpServer, bind
+from services.gateway.tls import server_context
 from shared.errors import Unavailable
 from shared.messages import Presence
 from shared.model_card import ModelCard, ModelError, locate
@@ -33,11 +35,11 @@ class GatewayService(Service[GatewaySettings]):
     server: HttpServer | None = None
 
     async def start(self) -> None:
-        """Raises StartupError: no such model, or the port is taken."""
+        """Raises StartupError: no such model, no such keys or certificate, or the port is taken."""
         bound = await bind(self.settings.host, self.settings.port)
         try:
-            card, keys = await asyncio.to_thread(_load, self.settings)
-        except (KeysError, ModelError) as error:
+            card, keys, tls = await asyncio.to_thread(_load, self.settings)
+        except (KeysError, ModelError, StartupError) as error:
             bound.close()
             raise StartupError(str(error)) from None
         lives = Lives(self.settings, self.bus, self.directory, self.spawn)
@@ -59,7 +61,7 @@ class GatewayService(Service[GatewaySettings]):
         await lives.open()
         await self.bus.barrier()
         self.server = HttpServer(
-            build(self.context), bound, shutdown_s=SHUT_S, client_timeout_s=self.settings.client_timeout_s
+            build(self.context), bound, tls, shutdown_s=SHUT_S, client_timeout_s=self.settings.client_timeout_s
         )
         self.spawn(self.server.run_until_shut(), name="http server")
         await self.server.listening.wait()
@@ -96,9 +98,10 @@ class GatewayService(Service[GatewaySettings]):
         await self.server.shut()
 
 
-def _load(settings: GatewaySettings) -> tuple[ModelCard, Keys | None]:
+def _load(settings: GatewaySettings) -> tuple[ModelCard, Keys | None, ssl.SSLContext | None]:
     keys = Keys.load(Path(settings.api_keys_file)) if settings.api_keys_file else None
-    return ModelCard.load(locate(settings.model)), keys
+    tls = server_context(settings.tls_cert_file, settings.tls_key_file)
+    return ModelCard.load(locate(settings.model)), keys, tls
 
 
 def _is_loopback(host: str) -> bool:

@@ -55,12 +55,17 @@ class Deployment:
         self.url = f"http://127.0.0.1:{self.port}"
         # Two executors on one small machine: a thread each, or they keep each other waiting.
         self._environment = {"XYLEM_PORT": str(self.port), "XYLEM_THREADS": "1", **build_arguments}
+        self.headers: dict[str, str] = {}  # with the key that was made at the first start
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         file = str(ROOT / "compose" / "compose.yaml")
         return run(
             "docker", "compose", "-p", PROJECT, "-f", file, *arguments, check=check, environment=self._environment
         )
+
+    def read_key(self) -> None:
+        key = self.compose("run", "--rm", "--no-deps", "secrets", "show", "api-key").splitlines()[-1]
+        self.headers = {"authorization": f"Bearer {key}"}
 
     def containers(self, service: str) -> list[str]:
         return self.compose("ps", "-q", service).split()
@@ -76,7 +81,8 @@ class Deployment:
 
 def ask(deployment: Deployment, question: str) -> str:
     body = {"model": "demonstration", "messages": [{"role": "user", "content": question}], "temperature": 0}
-    answer = httpx.post(f"{deployment.url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+    address = f"{deployment.url}/v1/chat/completions"
+    answer = httpx.post(address, json=body, headers=deployment.headers, timeout=60, trust_env=False)
     if answer.status_code != 200:
         raise SystemExit(f"{question!r} was answered {answer.status_code}: {answer.text}")
     return str(answer.json()["choices"][0]["message"]["content"])
@@ -116,6 +122,17 @@ def kill_one_of_each(deployment: Deployment) -> None:
                 raise SystemExit("what was killed did not come back healthy within 60 s")
             time.sleep(0.2)
     say("all three were restarted and are healthy")
+
+
+def check_secrets(deployment: Deployment) -> None:
+    """Each service sees its own only, and another run changes nothing."""
+    seen = deployment.compose("exec", "-T", "tokenizer", "ls", "/secrets").split()
+    assert seen == ["ca.crt", "nats-url"], seen
+    assert "secrets are there" in deployment.compose("run", "--rm", "--no-deps", "secrets")
+    logs = deployment.compose("logs", "--no-color")
+    assert "may not do what it tried" not in logs, "the table of permissions lacks something"
+    assert deployment.headers["authorization"].split()[1] not in logs
+    say("secrets: made once, seen by whom they concern, in no log; nobody was refused anything on the bus")
 
 
 def sizes() -> None:
@@ -173,6 +190,8 @@ def story(deployment: Deployment, *, build: bool) -> None:
     deployment.up()
     wait_ready(deployment)
     say(f"up, healthy and ready {time.monotonic() - began_s:.1f} s after `up`")
+    assert httpx.get(f"{deployment.url}/v1/models", trust_env=False).status_code == 401, "nobody asked for a key"
+    deployment.read_key()
     say(f"answer: {ask(deployment, 'What is the capital of France?')!r}")
     began_s = time.monotonic()
     deployment.up(*(word for service in SCALED for word in ("--scale", f"{service}=2")))
@@ -185,6 +204,7 @@ def story(deployment: Deployment, *, build: bool) -> None:
     say("six more answers")
     memory(deployment)
     kill_one_of_each(deployment)
+    check_secrets(deployment)
     say(f"answer: {ask(deployment, 'What is the capital of Spain?')!r}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from shared.provision.holders import HOLDERS, all_files
 from shared.settings import ALL, PREFIX, known_names
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,15 +17,22 @@ COMPOSE = ROOT / "compose" / "compose.yaml"
 DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile*"))
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, Any] = PROJECT["services"]
-OURS = sorted(set(SERVICES) - {"nats"})
+ONCE = "secrets"  # runs to its end before the others start
+OURS = sorted(set(SERVICES) - {"nats", ONCE})
+LASTING = sorted(set(SERVICES) - {ONCE})
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 
 
-def test_the_six_services_and_nats_are_all_there_is() -> None:
+def volumes(name: str) -> dict[str, str]:
+    """Target and options of each mount, by what is mounted."""
+    return dict(str(volume).rsplit("}", 1)[-1].split(":", 1) for volume in SERVICES[name]["volumes"])
+
+
+def test_the_six_services_nats_and_its_secrets_are_all_there_is() -> None:
     assert {kind.__name__.removesuffix("Settings").lower() for kind in ALL} == set(OURS)
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", LASTING)
 def test_every_service_can_be_scaled_and_watched(name: str) -> None:
     service = SERVICES[name]
     assert "container_name" not in service
@@ -45,7 +53,47 @@ def test_our_services_name_modules_that_exist(name: str) -> None:
     assert importlib.util.find_spec(f"services.{name}.__main__") is not None
     assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "shared.health", name]
     assert importlib.util.find_spec("shared.health") is not None
-    assert list(service["depends_on"]) == ["nats"]
+    assert service["depends_on"] == {
+        ONCE: {"condition": "service_completed_successfully"},
+        "nats": {"condition": "service_healthy"},
+    }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_service_sees_its_own_secrets_only(name: str) -> None:
+    seen = {volume: target for volume, target in volumes(name).items() if volume.endswith("-secrets")}
+    assert seen == {f"{name}-secrets": "/secrets:ro,nocopy"}
+    environment = SERVICES[name]["environment"]
+    assert environment["XYLEM_NATS_URL_FILE"] == "/secrets/nats-url"
+    assert environment["XYLEM_NATS_CA_FILE"] == "/secrets/ca.crt"
+    assert "XYLEM_NATS_URL" not in environment
+
+
+def test_secrets_are_made_once_where_everybody_finds_theirs() -> None:
+    service = SERVICES[ONCE]
+    assert volumes(ONCE) == {f"{holder}-secrets": f"/secrets/{holder}" for holder in HOLDERS}
+    assert {f"{holder}-secrets" for holder in HOLDERS} < set(PROJECT["volumes"])
+    assert service["entrypoint"] == ["python", "-m", "shared.provision"]
+    assert (service["restart"], service["network_mode"], service["environment"]) == ("no", "none", {})
+    assert service["image"].startswith("xylem-light:")
+    assert "env_file" not in service
+    [made] = re.findall(r"mkdir -p (/cache /models /secrets[\s\S]+?)\n +&& chown", DOCKERFILE)
+    assert {f"/secrets/{holder}" for holder in HOLDERS} == set(re.findall(r"/secrets/\w+", made))
+
+
+def test_nats_lets_in_nobody_without_a_password_and_tls() -> None:
+    service = SERVICES["nats"]
+    assert volumes("nats")["nats-secrets"] == "/etc/nats/secrets:ro"
+    assert service["depends_on"] == {ONCE: {"condition": "service_completed_successfully"}}
+    assert service["user"].split(":")[0] == "10001"  # whom the files belong to
+    configuration = (COMPOSE.parent / "nats.conf").read_text()
+    for name in all_files("nats")["nats"]:
+        assert f"secrets/{name}" in configuration
+
+
+def test_the_gateway_asks_for_keys_unless_told_otherwise() -> None:
+    assert SERVICES["gateway"]["environment"]["XYLEM_API_KEYS_FILE"] == "${XYLEM_API_KEYS_FILE-/secrets/api-keys.toml}"
+    assert "api-keys.toml" in all_files("nats")["gateway"]
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -64,8 +112,7 @@ def test_what_runs_may_finish_before_it_is_killed() -> None:
 
 
 def test_nats_carries_large_prompts() -> None:
-    mounted = [volume.split(":")[0] for volume in SERVICES["nats"]["volumes"]]
-    assert mounted == ["./nats.conf"]
+    assert volumes("nats")["./nats.conf"] == "/etc/nats/xylem.conf:ro"
     configuration = (COMPOSE.parent / "nats.conf").read_text()
     assert re.search(r"^max_payload: 8MB$", configuration, re.MULTILINE)
     assert re.search(r"^http: 0\.0\.0\.0:8222$", configuration, re.MULTILINE)

@@ -62,7 +62,7 @@ def test_main_is_healthy_only_when_ready(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setenv("XYLEM_ID", "me")
     for state, code in (("ready", 0), ("draining", 0), ("starting", 1)):
 
-        async def ask(url: str, kind: str, instance: str, state: str = state) -> str:
+        async def ask(url: str, kind: str, instance: str, ca_file: str, state: str = state) -> str:
             return state
 
         monkeypatch.setattr(health, "ask", ask)

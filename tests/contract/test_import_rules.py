@@ -21,6 +21,7 @@ VIOLATIONS = {
     "kernels and shared are independent": ("kernels/planted.py", "import shared.columns"),
     "only the executor uses kernels": ("services/scheduler/planted.py", "import kernels.ops"),
     "nats only in shared.bus": ("services/router/planted.py", "import nats"),
+    "cryptography only where certificates are made": ("services/gateway/planted.py", "import cryptography"),
     "OpenTelemetry only in shared": ("services/gateway/planted.py", "import opentelemetry.trace"),
     "FastAPI only in the gateway": ("services/tokenizer/planted.py", "import fastapi"),
     "torch and its kin only in the executor and kernels": ("services/detokenizer/planted.py", "import numpy"),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,14 @@ def test_a_process_with_bad_settings_says_so_and_exits_with_2() -> None:
     assert result.returncode == 2
     assert "--nonsense" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_the_url_of_nats_may_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "nats-url"
+    path.write_text("tls://router:secret@nats:4222\n")
+    monkeypatch.setenv("XYLEM_NATS_URL", "nats://elsewhere")
+    monkeypatch.setenv("XYLEM_NATS_URL_FILE", str(path))
+    assert load(GatewaySettings).nats_url == "tls://router:secret@nats:4222"
+    assert load(GatewaySettings, ["--nats-url-file="]).nats_url == "nats://elsewhere"
+    with pytest.raises(SettingsError, match="nats_url_file: /nowhere can't be read"):
+        load(GatewaySettings, ["--nats-url-file", "/nowhere"])

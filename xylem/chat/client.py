@@ -1,7 +1,9 @@
 """A streaming chat over HTTP."""
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +24,10 @@ class ChatError(Exception):
 
 
 class ChatClient:
-    """One gateway, one model. `parameters` go into every request; those that are None are left out."""
+    """One gateway, one model. `parameters` go into every request; those that are None are left out.
+
+    Raises ChatError when ca_file can't be used.
+    """
 
     def __init__(
         self,
@@ -30,6 +35,7 @@ class ChatClient:
         *,
         model: str = "",
         api_key: str = "",
+        ca_file: Path | None = None,
         parameters: Mapping[str, float | int | None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -42,6 +48,7 @@ class ChatClient:
             headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
             timeout=httpx.Timeout(SILENCE_S, connect=CONNECT_S),
             trust_env=not local,  # a proxy can't know this machine's loopback
+            verify=_trust(ca_file) if ca_file else True,
             transport=transport,
         )
 
@@ -93,7 +100,16 @@ class ChatClient:
             raise ChatError(f"{self.url} refused ({response.status_code}): {_reason(response)}")
 
     def _unreachable(self, error: Exception) -> ChatError:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return ChatError(f"{self.url} shows a certificate that is not trusted here ({error}); see --ca-file")
         return ChatError(f"no server at {self.url} ({error or type(error).__name__}); start one with: xylem serve")
+
+
+def _trust(ca_file: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise ChatError(f"the certificate {ca_file} can't be used: {error.strerror or error}") from None
 
 
 def _pieces(data: str) -> Iterator[str]:

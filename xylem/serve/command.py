@@ -12,7 +12,7 @@ import typer
 
 from shared.obituary import say_bye_for
 from shared.permissions import ADMIN
-from shared.settings import SettingsError
+from shared.settings import SettingsError, read_url
 from xylem.serve import nats_server
 from xylem.serve.child import Member
 from xylem.serve.fleet import Fleet, FleetError, assemble, parse_replicas
@@ -31,15 +31,19 @@ def serve(
 ) -> int:
     """Serves until a signal; returns the exit code."""
     given = {name: str(value) for name, value in settings.items() if value is not None}
-    if nats_url and not given.get("id") and not os.environ.get("XYLEM_ID"):
-        given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too
     nats: OwnServer | None = None
     try:
         counts = parse_replicas(replicas)
+        if url_file := given.get("nats_url_file", os.environ.get("XYLEM_NATS_URL_FILE", "")):
+            nats_url = read_url(url_file)
+        given["nats_url_file"] = ""  # the children are told the URL itself
         if not nats_url:
             binary = nats_server.find()
             nats_server.version(binary)
             nats = OwnServer(binary, _free_port())
+            given["nats_ca_file"] = ""  # one in the environment is for another server
+        elif not given.get("id") and not os.environ.get("XYLEM_ID"):
+            given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too
         admin_url = nats.url(ADMIN) if nats else nats_url or ""
         fleet = assemble(given, counts, nats.url if nats else lambda _: admin_url, os.environ, groups=groups)
     except (SettingsError, FleetError, NatsServerError) as error:
@@ -58,7 +62,7 @@ def serve(
 
 async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Screen, state: StateFile) -> None:
     async def mourn(member: Member) -> None:
-        await say_bye_for(nats_url, member.kind, member.environment["XYLEM_ID"], fleet.model_slug)
+        await say_bye_for(nats_url, member.kind, member.environment["XYLEM_ID"], fleet.model_slug, fleet.nats_ca_file)
 
     site = Site(fleet, nats, screen, state, mourn)
     stop = asyncio.Event()

@@ -49,12 +49,16 @@ class Fleet:
     model_name: str
     model_slug: str
     drain_s: float
+    certificate: str = ""  # of the gateway's TLS; plain HTTP without
+    keyed: bool = False  # clients need an API key
+    nats_ca_file: str = ""
 
     @property
     def url(self) -> str:
         """Where a client on this machine finds the first gateway."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"
 
 
 def parse_replicas(text: str) -> dict[str, int]:
@@ -138,4 +142,7 @@ def assemble(
         model_name=gateway.model_name,
         model_slug=slug,
         drain_s=gateway.drain_s,
+        certificate=gateway.tls_cert_file,
+        keyed=bool(gateway.api_keys_file),
+        nats_ca_file=gateway.nats_ca_file,
     )

@@ -141,12 +141,19 @@ class Site:
 
 
 def announcement(fleet: Fleet, took_s: float) -> str:
-    """What to print when requests can be sent; the last line is a command that works as it stands."""
+    """What to print when requests can be sent; the last line is a command that works as it stands.
+
+    With keys it takes the caller's from where `xylem chat` does: none is known here.
+    """
     question = {"role": "user", "content": "What is the capital of France?"}
     body = json.dumps({"model": fleet.model_name, "messages": [question]})
     address = f"{fleet.url}/v1/chat/completions"
+    trust = shlex.quote(fleet.certificate)
+    chat = f"xylem chat --url {fleet.url}" + (f" --ca-file {trust}" if fleet.certificate else "")
+    curl = "curl -s" + (f" --cacert {trust}" if fleet.certificate else "")
+    key = ' -H "Authorization: Bearer $XYLEM_API_KEY"' if fleet.keyed else ""
     return (
         f"ready after {took_s:.1f} s: {fleet.model_name} on {fleet.url}\n"
-        f"try it: xylem chat --url {fleet.url}, or\n"
-        f"curl -s {address} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
+        f"try it{' with your key in XYLEM_API_KEY' if fleet.keyed else ''}: {chat}, or\n"
+        f"{curl} {address}{key} -H 'Content-Type: application/json' -d {shlex.quote(body)}"
     )

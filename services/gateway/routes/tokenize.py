@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.gateway.body import read_object
 from services.gateway.chat_messages import read_messages
-from services.gateway.context import context_of
+from services.gateway.context import context_of, key_of
 from services.gateway.field_tables import DETOKENIZE, TOKENIZE
 from services.gateway.openapi import describe
 from services.gateway.order import check_model
@@ -34,18 +34,15 @@ async def tokenize(request: Request) -> Response:
     if (prompt is None) == (messages is None):
         raise InvalidRequest("give either prompt or messages", param="prompt")
     with_special = values["add_special_tokens"]
-    column = await tokens_of(
-        context,
-        Tokenize(
-            prompt=prompt,
-            messages=None if messages is None else read_messages(messages),
-            template_arguments=_encoder.encode(values["chat_template_kwargs"])
-            if values["chat_template_kwargs"]
-            else b"",
-            # A chat template writes the special tokens itself.
-            add_special_tokens=messages is None if with_special is None else with_special,
-        ),
+    question = Tokenize(
+        prompt=prompt,
+        messages=None if messages is None else read_messages(messages),
+        template_arguments=_encoder.encode(values["chat_template_kwargs"]) if values["chat_template_kwargs"] else b"",
+        # A chat template writes the special tokens itself.
+        add_special_tokens=messages is None if with_special is None else with_special,
     )
+    with context.asking(key_of(request)):
+        column = await tokens_of(context, question)
     tokens = unpack(column).tolist()
     return _json({"tokens": tokens, "count": len(tokens), "max_model_len": context.offer.context_length})
 
@@ -61,7 +58,9 @@ async def detokenize(request: Request) -> Response:
     context = context_of(request)
     values = DETOKENIZE.read(await read_object(request))
     check_model(values["model"], context.offer)
-    return _json({"prompt": await text_of(context, values["tokens"])})
+    with context.asking(key_of(request)):
+        text = await text_of(context, values["tokens"])
+    return _json({"prompt": text})
 
 
 def _json(body: dict[str, object]) -> Response:

@@ -66,6 +66,14 @@ def test_a_missing_shard_is_named(folder: Path) -> None:
         load(folder)
 
 
+@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "..", ""])
+def test_a_shard_outside_the_folder_is_not_read(folder: Path, name: str) -> None:
+    shard(folder)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"lm_head.weight": name}}))
+    with pytest.raises(ModelError, match=r"lies in the folder itself|is missing"):
+        load(folder)
+
+
 def test_a_missing_file_with_pickles_beside_it(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="only safetensors are read"):

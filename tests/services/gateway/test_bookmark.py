@@ -26,6 +26,14 @@ def test_what_it_looks_like() -> None:
     assert str(bookmark) == f"{ANSWER}.r1@1763690000~1b2c!12,-,40."
 
 
+def test_the_pipeline_knows_it_by_its_tenant_too() -> None:
+    bookmark = Bookmark(ANSWER, 1, 1, [Place(True, 12)], tenant="alice")
+    stolen = Bookmark.parse(str(bookmark), 1, "chatcmpl", "bob")
+    assert (bookmark.request_id, stolen.request_id) == (f"{ANSWER}.alice", f"{ANSWER}.bob")
+    assert Bookmark.parse(str(bookmark), 1, "chatcmpl", "alice") == bookmark
+    assert "alice" not in str(bookmark)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "x", f"{ANSWER}@1~1!", f"{ANSWER}@1~1!1,2", f"{ANSWER}@1~1!-1", f"{ANSWER}@1~1!" + "9" * 99_999, "*.>@1~1!1"],

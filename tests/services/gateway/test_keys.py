@@ -12,9 +12,11 @@ import pytest
 from services.gateway.keys import Keys, KeysError
 from services.gateway.service import GatewayService
 from shared.errors import Forbidden, Unauthorized
+from shared.messages import Finish
 from shared.service import StartupError, running
 
 ALICE, BOB, BOSS = "sk-alice-0123456789", "sk-bob-0123456789", "sk-boss-0123456789"
+FREE = "sk-free-0123456789"
 FILE = f"""
 [alice]
 key = "{ALICE}"
@@ -23,6 +25,10 @@ max_open_requests = 2
 [bob]
 sha256 = "{hashlib.sha256(BOB.encode()).hexdigest()}"
 shared_cache = true
+
+[free]
+key = "{FREE}"
+max_open_requests = 0
 
 [boss]
 key = "{BOSS}"
@@ -81,6 +87,8 @@ def test_keys_are_found_by_their_digest(keys_file: Path) -> None:
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = "3"', "max_open_requests must be a int"),
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = -1', "must not be negative"),
         (f'[a]\nkey = "{ALICE}"\nlimit = 3', "unknown field limit"),
+        (f'["a\\nb"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
+        (f'["a.b"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
     ],
 )
 def test_a_bad_file_says_what_is_wrong_and_no_key(tmp_path: Path, text: str, complaint: str) -> None:
@@ -156,6 +164,7 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
     refused = await http.post(PATH, json=BODY, headers=bearer(ALICE))
     assert refused.status_code == 429
     assert "2 sequences of alice are open" in refused.json()["error"]["message"]
+    assert "max_open_requests is 2" in refused.json()["error"]["message"]
     assert int(refused.headers["retry-after"]) >= 1
     other = asyncio.create_task(http.post(PATH, json=BODY, headers=bearer(BOB)))
     await begun.acquire()
@@ -164,7 +173,67 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
     assert (await http.post(PATH, json=BODY, headers=bearer(ALICE))).status_code == 200
 
 
+async def test_questions_to_a_tokenizer_count_as_open(guarded: GatewayService, http: httpx.AsyncClient) -> None:
+    context = guarded.context
+    assert context.keys is not None
+    alice = context.keys.find(ALICE)
+    questions = (("/tokenize", {"prompt": "x"}), ("/detokenize", {"tokens": [65]}))
+    with context.asking(alice), context.asking(alice):
+        for path, body in (*questions, (PATH, BODY)):
+            refused = await http.post(path, json=body, headers=bearer(ALICE))
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+            assert (await http.post(path, json=body, headers=bearer(BOB))).status_code == 200
+    for path, body in questions:
+        assert (await http.post(path, json=body, headers=bearer(ALICE))).status_code == 200
+    assert context.questions.total() == 0
+
+
+async def test_the_default_limit_is_for_keys_without_their_own(serving: Any, keys_file: Path, pipeline: Any) -> None:
+    async with (
+        serving(api_keys_file=str(keys_file), max_open_requests_per_key=1) as service,
+        httpx.AsyncClient(base_url=service.server.url) as http,
+    ):
+        refused = await http.post(PATH, json={**BODY, "n": 2}, headers=bearer(BOB))
+        assert refused.status_code == 429
+        assert "its max_open_requests_per_key is 1" in refused.json()["error"]["message"]
+        for key in (ALICE, FREE):
+            assert (await http.post(PATH, json={**BODY, "n": 2}, headers=bearer(key))).status_code == 200
+
+
 async def test_the_pipeline_knows_the_tenant_and_keeps_prefixes_apart(http: httpx.AsyncClient, pipeline: Any) -> None:
-    for key in (ALICE, BOB):
-        await http.post(PATH, json={**BODY, "cache_salt": "mine"}, headers=bearer(key))
-    assert [(g.tenant, g.salt) for g in pipeline.generates] == [("alice", "alice\nmine"), ("bob", "mine")]
+    for key, salt in ((ALICE, ""), (ALICE, "mine"), (ALICE, "mine"), (BOB, ""), (BOB, "mine")):
+        await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(key))
+    assert [g.tenant for g in pipeline.generates] == ["alice"] * 3 + ["bob"] * 2
+    bare, salted, again, *shared = [g.salt for g in pipeline.generates]
+    assert (salted == again, salted == bare, shared) == (True, False, ["", "mine"])
+    # What a sharing key may choose freely leads into nobody else's prefixes, not even knowing their names.
+    for salt in ("alice", "alice\n", "alice\nmine"):
+        await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(BOB))
+    assert not {g.salt for g in pipeline.generates[5:]} & {bare, salted}
+    assert not any(text in bare for text in ("alice", ALICE, hashlib.sha256(ALICE.encode()).hexdigest()))
+
+
+async def test_nobody_takes_over_the_stream_of_another(http: httpx.AsyncClient, pipeline: Any) -> None:
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    async def play(g: Any) -> None:
+        if g.tenant == "bob":
+            await pipeline.answer(g)
+            return
+        await pipeline.words(g, 0, 2)
+        begun.set()
+        await release.wait()
+        await pipeline.words(g, 2, 5, Finish.LENGTH)
+
+    pipeline.play = play
+    body = {**BODY, "stream": True, "stream_options": {"event_ids": True}}
+    async with http.stream("POST", PATH, json=body, headers=bearer(ALICE)) as hers:
+        lines = hers.aiter_lines()
+        last_id = next(line for line in [await anext(lines), await anext(lines)] if line.startswith("id: "))[4:]
+        await begun.wait()
+        his = await http.post(PATH, json=body, headers={**bearer(BOB), "last-event-id": last_id})
+        release.set()
+        rest = "".join([line async for line in lines])
+    assert his.status_code == 200
+    assert [g.request_id.split(".")[-1] for g in pipeline.generates] == ["alice-0", "bob-0"]
+    assert "w4 " in rest, "her stream went on"
