@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -30,11 +30,21 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
 MIN_SERVER_VERSION = (2, 11)
+CLOSE_S = 1.0
 PENDING_MESSAGES = 65536  # per subscription; more than that unread is a slow consumer, and a new epoch
 
 
 class BusError(Exception):
     """The bus can't be used at all: no server, or one that is too old."""
+
+
+async def _end(task: "asyncio.Task[Any]") -> None:
+    # Again and again: nats-py is mostly in wait_for, and that of Python 3.11 may swallow a cancellation.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.1)
+    if not task.cancelled():
+        task.exception()  # has been raised, or came too late
 
 
 class _Client(Client):
@@ -74,7 +84,7 @@ class Bus:
         tls = await asyncio.to_thread(_trust, ca_file) if ca_file else None
         bus._client.tls_expected = tls is not None or "tls://" in url
         try:
-            await asyncio.wait_for(
+            await bus._enter(
                 bus._client.connect(
                     servers=[server.strip() for server in url.split(",")],
                     name=name,
@@ -94,12 +104,13 @@ class Bus:
                 timeout_s,
             )
         except (TimeoutError, nats.errors.Error, OSError) as error:
+            await bus._close()
             why = bus._last_error or error
             said = f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
             raise BusError(f"no NATS server at {where} within {timeout_s:g} s ({said})") from None
         version = bus._client.connected_server_version
         if (version.major, version.minor) < MIN_SERVER_VERSION:
-            await bus._client.close()
+            await bus._close()
             wanted = ".".join(map(str, MIN_SERVER_VERSION))
             raise BusError(f"the NATS server at {where} is version {version}; {wanted} or newer is needed")
         return bus
@@ -232,7 +243,23 @@ class Bus:
                 await self.barrier()
             except (nats.errors.Error, OSError) as error:
                 log.warning("draining the bus: %s", type(error).__name__)
-        await self._client.close()
+        await self._close()
+
+    async def _enter(self, connecting: Coroutine[Any, Any, None], timeout_s: float) -> None:
+        entering = asyncio.create_task(connecting)
+        try:
+            await asyncio.wait({entering}, timeout=timeout_s)
+            if not entering.done():
+                raise TimeoutError
+            await entering
+        finally:
+            await _end(entering)
+
+    async def _close(self) -> None:
+        self._draining = True
+        closing = asyncio.create_task(self._client.close())
+        await asyncio.wait({closing}, timeout=CLOSE_S)
+        await _end(closing)  # after a TLS handshake that failed, nats-py waits for ever
 
     def _payload(self, message: Message) -> bytes:
         payload = encode(message)

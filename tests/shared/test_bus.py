@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -235,3 +236,12 @@ async def test_an_answer_that_is_no_message_is_nobody_there(bus: Bus) -> None:
     await bus._client.subscribe("xy.garbage", cb=reply)
     with pytest.raises(Unavailable, match="can't be decoded"):
         await bus.request("xy.garbage", Ack(), Ack)
+
+
+async def test_a_server_that_says_nothing_is_given_up() -> None:
+    """nats-py waits for its greeting inside a wait_for, which may swallow that somebody else's time is up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody reads
+        url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
+        async with asyncio.timeout(8):
+            with pytest.raises(BusError, match=r"within 0\.3 s"):
+                await Bus.connect(url, "test", timeout_s=0.3)
