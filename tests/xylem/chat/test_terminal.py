@@ -133,6 +133,8 @@ def test_at_a_terminal_ctrl_c_stops_the_answer_and_ctrl_d_ends() -> None:
             stderr=terminal,
             cwd=ROOT,
             start_new_session=True,
+            # A shell starts what it runs in the background with Ctrl-C ignored, and that would be inherited from us.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             person.sees("> ")
