@@ -23,8 +23,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.load import Load, run
-from benchmarks.ports import free_port, wait_until_ready
+from benchmarks.readiness import wait_until_ready
 from benchmarks.shapes import qwen_05b
+from shared.ports import free_port
 
 LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
 

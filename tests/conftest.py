@@ -1,7 +1,6 @@
 """Fixtures of all tests: a real NATS server, a bus on it, the demonstration model, and a guard of the event loop."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -15,15 +14,9 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from shared.bus import Bus
 from shared.model_card import locate
+from shared.ports import free_port
 
 MAX_PAYLOAD_BYTES = 8 << 20
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class NatsServer:

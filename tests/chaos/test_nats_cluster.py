@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.ports import free_port
 from tests.chaos.crowd import Crowd, undisturbed
-from tests.conftest import NatsServer, free_port
+from tests.conftest import NatsServer
 from tests.serving import serving
 
 pytestmark = pytest.mark.timeout(200)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared import health
+from shared.ports import free_port
 from shared.service import Service, running
 from shared.settings import RouterSettings
-from tests.conftest import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

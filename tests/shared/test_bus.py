@@ -9,7 +9,8 @@ from shared import subjects
 from shared.bus import Bus, BusError
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Abort, Accepted, Ack, Control, ControlReply, Refused
-from tests.conftest import NatsServer, free_port
+from shared.ports import free_port
+from tests.conftest import NatsServer
 from tests.wire_tap import WireTap
 
 

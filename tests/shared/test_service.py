@@ -12,10 +12,11 @@ import pytest
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import Control, ControlReply, Presence, WhoIsThere
+from shared.ports import free_port
 from shared.presence import Directory
 from shared.service import Service, StartupError, running
 from shared.settings import RouterSettings
-from tests.conftest import NatsServer, free_port
+from tests.conftest import NatsServer
 
 ROOT = Path(__file__).resolve().parents[2]
 

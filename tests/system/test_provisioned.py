@@ -14,8 +14,9 @@ import httpx
 import pytest
 
 from shared.permissions import PARTS
+from shared.ports import free_port
 from shared.provision.write import provision
-from tests.conftest import NatsServer, free_port
+from tests.conftest import NatsServer
 from tests.serving import ROOT
 from tests.system.asking import chat_body
 

@@ -12,6 +12,7 @@ import typer
 
 from shared.obituary import say_bye_for
 from shared.permissions import ADMIN
+from shared.ports import free_port
 from shared.settings import SettingsError, read_url
 from xylem.serve import nats_server
 from xylem.serve.child import Member
@@ -40,7 +41,7 @@ def serve(
         if not nats_url:
             binary = nats_server.find()
             nats_server.version(binary)
-            nats = OwnServer(binary, _free_port())
+            nats = OwnServer(binary, free_port())
             given["nats_ca_file"] = ""  # one in the environment is for another server
         elif not given.get("id") and not os.environ.get("XYLEM_ID"):
             given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too
@@ -79,9 +80,3 @@ async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Sc
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, on_signal)
     await site.run(stop)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

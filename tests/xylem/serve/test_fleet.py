@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
+from shared.ports import free_port
 from shared.settings import SettingsError
-from tests.conftest import free_port
 from xylem.serve.child import Member
 from xylem.serve.fleet import SERVICES, Fleet, FleetError, assemble, parse_replicas
 

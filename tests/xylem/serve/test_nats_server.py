@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
+from shared.ports import free_port
 from xylem.serve import nats_server
 from xylem.serve.child import Child
 from xylem.serve.nats_server import NatsServerError, OwnServer
@@ -18,8 +18,9 @@ def program(folder: Path, says: str) -> Path:
 
 
 def test_the_real_server_takes_its_configuration_from_standard_input() -> None:
+    server = OwnServer(nats_server.find(), free_port())
+
     async def story() -> None:
-        server = OwnServer(nats_server.find(), free_port())
         child = await Child.start(server.member)
         running = asyncio.create_task(child.run(lambda line: None, lambda line: None))
         said = await nats_server.greeting(server.port)

@@ -1,16 +1,8 @@
-"""Ports and readiness of the systems under measurement."""
+"""Readiness of the systems under measurement."""
 
-import socket
 import time
 import urllib.error
 import urllib.request
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until_ready(port: int, *, timeout_s: float) -> None:
