@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 
 MIN_SERVER_VERSION = (2, 11)
+REFUSED = "authorization violation"
 CLOSE_S = 1.0
 PENDING_MESSAGES = 65536  # per subscription; more than that unread is a slow consumer, and a new epoch
 
@@ -64,7 +65,9 @@ class Bus:
     def __init__(self) -> None:
         self._client = _Client()
         self._last_error: Exception | None = None
+        self._entered = False
         self._epoch_callbacks: list[Callable[[], None]] = []
+        self._loss_callbacks: list[Callable[[str], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, Subscription] = {}
         self._draining = False
@@ -93,6 +96,7 @@ class Bus:
                     error_cb=bus._on_error,
                     reconnected_cb=bus._on_reconnected,
                     disconnected_cb=bus._on_disconnected,
+                    closed_cb=bus._on_closed,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=random.uniform(0.1, 0.25),
                     connect_timeout=2,
@@ -108,6 +112,7 @@ class Bus:
             why = bus._last_error or error
             said = f"{type(why).__name__}: {why}" if str(why) else type(why).__name__
             raise BusError(f"no NATS server at {where} within {timeout_s:g} s ({said})") from None
+        bus._entered = True
         version = bus._client.connected_server_version
         if (version.major, version.minor) < MIN_SERVER_VERSION:
             await bus._close()
@@ -127,6 +132,10 @@ class Bus:
     def on_epoch(self, callback: Callable[[], None]) -> None:
         """Calls back, on the event loop, each time that messages may have been lost."""
         self._epoch_callbacks.append(callback)
+
+    def on_loss(self, callback: Callable[[str], None]) -> None:
+        """Calls back with the reason, once, when no reconnecting will help: the server takes us no more, or we it."""
+        self._loss_callbacks.append(callback)
 
     async def publish(self, subject: str, message: Message) -> None:
         """Sends to whoever listens; silent when nobody does. Raises PayloadTooLarge; Unavailable in an outage."""
@@ -300,6 +309,18 @@ class Bus:
             log.error("this service may not do what it tried: %s", error)
         else:
             log.debug("bus: %s: %s", type(error).__name__, error)
+            stranger = isinstance(error, ssl.SSLCertVerificationError)
+            if self._entered and (stranger or REFUSED in str(error).lower()):
+                self._lose(str(error))  # new passwords or a new authority: nats-py would try the old ones for ever
+
+    async def _on_closed(self) -> None:
+        self._lose(str(self._client.last_error or "closed"))
+
+    def _lose(self, reason: str) -> None:
+        if not self._draining:
+            self._draining = True
+            for callback in self._loss_callbacks:
+                asyncio.get_running_loop().call_soon(callback, reason)
 
     async def _on_disconnected(self) -> None:
         if not self._draining:

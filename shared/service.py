@@ -32,6 +32,10 @@ class StartupError(Exception):
     """The service can't start; the message is all that its user needs to see."""
 
 
+class CutOff(Exception):
+    """The bus is lost for good. Whoever starts the service again gives it the passwords of now."""
+
+
 class Service(Generic[S]):
     """Base of the six. Subclasses override start, drain, stop, presence and control, calling super() where said so."""
 
@@ -102,6 +106,7 @@ class Service(Generic[S]):
             raise StartupError(str(error)) from None
         self.directory = Directory(self.model, heartbeat_s=self.settings.heartbeat_s)
         self.bus.on_epoch(self._on_bus_epoch)
+        self.bus.on_loss(self._on_bus_loss)
         await self.bus.listen(subjects.WHO_IS_THERE, WhoIsThere, self._on_who)
         await self.bus.listen(subjects.presence(self.kind, self.id), Presence, self._on_namesake)
         await self.bus.answer(subjects.control(self.kind, self.id), Control, self._on_control, concurrency=4)
@@ -157,6 +162,10 @@ class Service(Generic[S]):
         self.renew_epoch()
         self.spawn(self._ask_who(), name="who")
 
+    def _on_bus_loss(self, reason: str) -> None:
+        self.state = "cut off"  # nothing that runs can be finished
+        self.spawn(_fail(f"the NATS server takes us no more: {reason}"), name="loss of the bus")
+
     async def _ask_who(self) -> None:
         with suppress(Unavailable):
             await self.bus.publish(subjects.WHO_IS_THERE, WhoIsThere(asker=f"{self.kind}.{self.id}"))
@@ -176,6 +185,10 @@ class Service(Generic[S]):
             log.warning("control %s: %s", control.command, error)
             return ControlReply(ok=False, detail=json.dumps({"error": str(error)}).encode())
         return ControlReply(ok=True, detail=json.dumps(detail).encode())
+
+
+async def _fail(reason: str) -> None:
+    raise CutOff(reason)
 
 
 def _now_ms() -> int:
@@ -222,7 +235,7 @@ def run(service_type: type[Service[Any]]) -> NoReturn:
     code = 0
     try:
         uvloop.run(_main(service_type, settings))
-    except* StartupError as group:
+    except* (StartupError, CutOff) as group:
         for error in group.exceptions:
             log.error("%s", error)
         code = 1

@@ -20,6 +20,6 @@ def test_a_taken_port_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        monkeypatch.setattr(ports, "_candidates", lambda: [port])
+        monkeypatch.setattr(ports, "CANDIDATES", [port])
         with pytest.raises(OSError, match=f"between {port} and {port}"):
             free_port()

@@ -1,8 +1,11 @@
 """The secrets of a deployment: who gets what, once, and that a real server and real buses work with them."""
 
 import asyncio
+import os
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,15 +94,17 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def server(secrets: Path) -> Iterator[NatsServer]:
+def server_of(secrets: Path, folder: Path) -> NatsServer:
     """With what compose/nats.conf says of TLS and users, on a port of its own."""
     text = (ROOT / "compose" / "nats.conf").read_text().replace("/etc/nats/secrets/", f"{secrets}/nats/")
     own = [line for line in text.splitlines() if not line.startswith(("listen:", "http:", "max_payload:"))]
-    link = secrets / "conf"
-    link.mkdir()
-    (link / "secrets").symlink_to(secrets / "nats")
-    started = NatsServer(link, "\n".join(own) + "\n")
+    (folder / "secrets").symlink_to(secrets / "nats")
+    return NatsServer(folder, "\n".join(own) + "\n")
+
+
+@pytest.fixture(scope="module")
+def server(secrets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    started = server_of(secrets, tmp_path_factory.mktemp("conf"))
     started.start()
     yield started
     started.kill()
@@ -149,3 +154,39 @@ async def test_a_stranger_server_or_client_is_told_why(
             await Bus.connect(address, "stranger", ca_file=str(ca_file), timeout_s=1)
         assert "pass-word" not in str(error.value)
         assert address.split(":")[2].split("@")[0] not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("renewed", "said"), [("passwords", "Authorization Violation"), ("all", "certificate verify failed")]
+)
+def test_a_service_that_is_no_longer_known_ends_and_says_why(tmp_path: Path, renewed: str, said: str) -> None:
+    """Whoever started it starts it again, with the secrets of now."""
+    secrets = tmp_path / "made"
+    provision(secrets, "127.0.0.1")
+    server = server_of(secrets, tmp_path)
+    server.start()
+    given = {"URL": url(secrets, server, "router"), "CA_FILE": str(secrets / "router" / "ca.crt")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "services.router"],
+        cwd=ROOT,
+        env={**os.environ, **{f"XYLEM_NATS_{name}": value for name, value in given.items()}},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        assert any("is ready" in line for line in process.stderr)
+        server.kill()
+        if renewed == "all":
+            provision(secrets, "127.0.0.1", anew=True)
+        else:
+            (secrets / "nats" / "users.conf").write_text(permissions.configuration(permissions.passwords()))
+        server.start()
+        rest = process.communicate(timeout=30)[1]
+        assert process.returncode == 1
+        assert "the NATS server takes us no more: " in rest
+        assert said.lower() in rest.lower()
+        assert "Traceback" not in rest
+    finally:
+        process.kill()
+        server.kill()
