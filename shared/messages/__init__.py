@@ -8,12 +8,24 @@ travels in columns of packed little-endian int32 (`shared.columns`), never as li
 from shared.messages.base import Message, decode, encode
 from shared.messages.cache import CacheEvents
 from shared.messages.control import Control, ControlReply, Detokenize, Detokenized, Tokenize, TokenizeReply
+from shared.messages.embedding import Embedded
 from shared.messages.plan import Admit, PageCopy, Plan
 from shared.messages.presence import Capacity, Presence, WhoIsThere
-from shared.messages.request import Abort, Accepted, Ack, Generate, Limits, Refused, Sampling, Tokenized
+from shared.messages.request import (
+    Abort,
+    Accepted,
+    Ack,
+    Generate,
+    Grammar,
+    Limits,
+    Refused,
+    Sampling,
+    Scoring,
+    Tokenized,
+)
 from shared.messages.standing import Adopt, Inquire, Standing, Started, State
-from shared.messages.steps import Finish, Opening, StepReport, TokenDeltas
-from shared.messages.text import Resume, Resumed, TextDeltas
+from shared.messages.steps import Finish, Opening, Scores, StepReport, TokenDeltas
+from shared.messages.text import Resume, Resumed, ScoredTokens, TextDeltas
 
 __all__ = [
     "Abort",
@@ -27,8 +39,10 @@ __all__ = [
     "ControlReply",
     "Detokenize",
     "Detokenized",
+    "Embedded",
     "Finish",
     "Generate",
+    "Grammar",
     "Inquire",
     "Limits",
     "Message",
@@ -40,6 +54,9 @@ __all__ = [
     "Resume",
     "Resumed",
     "Sampling",
+    "ScoredTokens",
+    "Scores",
+    "Scoring",
     "Standing",
     "Started",
     "State",

@@ -14,3 +14,5 @@ Count = Annotated[int, Meta(ge=0, le=INT32_MAX)]  # fits into a column
 Serial = Annotated[int, Meta(ge=0, le=INT64_MAX)]  # epochs are times in ms
 Share = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0, le=1e12)]  # finite, and no NaN
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Factor = Annotated[float, Meta(ge=1e-3, le=1e3)]

@@ -4,7 +4,7 @@ import msgspec
 
 from shared.messages.base import Message
 from shared.messages.bounds import Count, Int32, Serial
-from shared.messages.request import Sampling
+from shared.messages.request import Grammar, Sampling, Scoring
 from shared.messages.steps import Opening
 
 
@@ -36,6 +36,11 @@ class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
     stop_token_ids: bytes = b""  # column
     copy: PageCopy | None = None
     trace: str = ""
+    min_tokens: Count = 0
+    grammar: Grammar | None = None
+    scoring: Scoring | None = None
+    pooling: str = ""
+    seen_ids: bytes = b""  # column: distinct prompt tokens, when there is a repetition penalty
 
 
 class Plan(Message, frozen=True):

@@ -3,13 +3,14 @@
 import msgspec
 
 from shared.messages.base import Message
-from shared.messages.bounds import Amount, Count, Int32, Int64, Share
+from shared.messages.bounds import Amount, Count, Factor, Int32, Int64, Penalty, Share
 
 
 class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """How the next token is drawn. temperature 0 is greedy; top_k 0 means all of the vocabulary.
 
-    The draw is a pure function of (seed, position): see kernels.reference.sampling.
+    The draw is a pure function of (seed, position): see kernels.reference.sampling. Penalties are those of the OpenAI
+    API (frequency, presence: of output tokens) and of Keskar et al. 2019 (repetition: of prompt and output tokens).
     """
 
     temperature: Amount = 1.0
@@ -17,6 +18,11 @@ class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
     top_k: Count = 0
     min_p: Share = 0.0
     seed: Int64 = 0
+    repetition_penalty: Factor = 1.0
+    frequency_penalty: Penalty = 0.0
+    presence_penalty: Penalty = 0.0
+    bias_ids: bytes = b""  # column of token ids
+    bias_values: bytes = b""  # column of float32: what is added to the logit of each
 
 
 class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -29,6 +35,27 @@ class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ignore_eos: bool = False
     stop: tuple[str, ...] = ()
     stop_token_ids: bytes = b""  # column
+    min_tokens: Count = 0  # of all output tokens: before so many nothing stops the sequence
+    stop_regex: tuple[str, ...] = ()
+    keep_stop: bool = False  # the stop string stays in the text
+    keep_special: bool = False  # special tokens have text
+
+
+class Grammar(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What the output must be. kind: json_schema, json_object, regex, ebnf, choice (JSON list) or structural_tag."""
+
+    kind: str
+    text: str = ""
+    after_id: Int32 = -1  # it begins after this token (the end of thinking); -1: with the first one
+    param: str = ""  # the field that it came from, for errors
+
+
+class Scoring(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Which log probabilities are wanted besides the tokens: those of the model, before penalties and temperature."""
+
+    num_top: Count = 0  # likeliest tokens at each position
+    token_ids: bytes = b""  # column: these, too, at each position
+    prompt_from: Int32 = -1  # of the prompt's tokens from this position on; -1: of the output only
 
 
 class Generate(Message, frozen=True):
@@ -52,6 +79,9 @@ class Generate(Message, frozen=True):
     trace: str = ""  # W3C traceparent of the sender's span, or empty
     tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
     resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
+    grammar: Grammar | None = None
+    scoring: Scoring | None = None
+    pooling: str = ""  # an embedding is wanted instead of tokens: "last" or "mean"
 
 
 class Tokenized(Message, frozen=True):
@@ -71,6 +101,9 @@ class Tokenized(Message, frozen=True):
     trace: str = ""
     tenant: str = ""
     resumable: bool = False
+    grammar: Grammar | None = None
+    scoring: Scoring | None = None
+    pooling: str = ""
 
 
 class Ack(Message, frozen=True):

@@ -32,6 +32,24 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     stop: tuple[str, ...] = ()
     trace: str = ""
     resumable: bool = False
+    min_tokens: Count = 0
+    stop_regex: tuple[str, ...] = ()
+    keep_stop: bool = False
+    keep_special: bool = False
+    asked_ids: bytes = b""  # column: Scoring.token_ids
+
+
+class Scores(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Log probabilities of tokens one after the other, as columns of float32; NaN for a prompt's first token.
+
+    Of k likeliest ones, top_ids and top_logprobs have k for each token, likeliest first; asked_logprobs those of
+    Scoring.token_ids for each.
+    """
+
+    logprobs: bytes = b""
+    top_ids: bytes = b""  # column of int32
+    top_logprobs: bytes = b""
+    asked_logprobs: bytes = b""
 
 
 class StepReport(Message, frozen=True):
@@ -62,3 +80,5 @@ class TokenDeltas(Message, frozen=True):
     finishes: bytes
     openings: tuple[tuple[Count, Opening], ...] = ()  # (sequence id, opening)
     plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
+    scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its new tokens)
+    prompt_scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its prompt from Scoring.prompt_from on)

@@ -1,8 +1,21 @@
 """Text on its way to a gateway."""
 
+import msgspec
+
 from shared.messages.base import Message
 from shared.messages.bounds import Count
-from shared.messages.steps import Finish
+from shared.messages.steps import Finish, Scores
+
+
+class ScoredTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Tokens with their log probabilities, and what they look like. Lists run as in `scores`."""
+
+    scores: Scores
+    token_ids: bytes  # column
+    tokens: tuple[bytes, ...]  # the bytes of each, which need not be whole characters
+    ends: bytes  # column: characters of the request's text up to the end of each, what is held back or cut included
+    top_tokens: tuple[bytes, ...] = ()
+    asked_tokens: tuple[bytes, ...] = ()  # of Scoring.token_ids, once
 
 
 class TextDeltas(Message, frozen=True):
@@ -22,6 +35,9 @@ class TextDeltas(Message, frozen=True):
     finishes: bytes  # column of Finish; the row that is not NONE is the request's last
     num_prompt_tokens: bytes
     num_cached_tokens: bytes
+    scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, all its tokens)
+    prompt_scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, the prompt), with a request's first row
+    matched: tuple[tuple[Count, str], ...] = ()  # (row, the stop string that ended it)
 
 
 class Resume(Message, frozen=True):

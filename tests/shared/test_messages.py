@@ -25,29 +25,52 @@ OPENING = m.Opening(
     stop=("END",),
     trace="00-a-b-01",
     resumable=True,
+    min_tokens=2,
+    stop_regex=("[.]",),
+    keep_stop=True,
+    keep_special=True,
+    asked_ids=columns.pack([3]),
 )
-SAMPLING = m.Sampling(temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, seed=7)
-LIMITS = m.Limits(max_tokens=16, ignore_eos=True, stop=("END",), stop_token_ids=columns.pack([9]))
+SAMPLING = m.Sampling(
+    temperature=0.5,
+    top_p=0.9,
+    top_k=40,
+    min_p=0.1,
+    seed=7,
+    repetition_penalty=1.5,
+    frequency_penalty=0.5,
+    presence_penalty=-0.5,
+    bias_ids=columns.pack([4]),
+    bias_values=columns.pack_floats([-100.0]),
+)
+LIMITS = m.Limits(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
+GRAMMAR = m.Grammar("regex", "[0-9]+", 11, "regex")
+SCORING = m.Scoring(2, columns.pack([3]), 0)
+SCORES = m.Scores(columns.pack_floats([-0.5]), columns.pack([42]), columns.pack_floats([-0.5]), b"")
+SCORED = m.ScoredTokens(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([1]), (b"h\xc3",), ())
 ZERO, ONE = columns.pack([0]), columns.pack([1])
 ADMIT = m.Admit(
-    9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t"
+    9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t", 2,
+    GRAMMAR, SCORING, "last", columns.pack([1]),
 )  # fmt: skip
 EXAMPLES: tuple[m.Message, ...] = (
     m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t",
-        "acme", True),
+        "acme", True, GRAMMAR, SCORING, "mean"),
     m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme",
-        True),
+        True, GRAMMAR, SCORING, "mean"),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
     m.Abort("cmpl-1-0", 1, "stop"),
     m.Plan("s", 3, 4, 5, columns.pack([8]), (ADMIT,), columns.pack([7]), ONE, columns.pack([6])),
     m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), ONE, columns.pack([42]), ZERO, 1500),
-    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),), 3),
+    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),), 3,
+        ((0, SCORES),), ((0, SCORES),)),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
-        columns.pack([4]),
+        columns.pack([4]), ((0, SCORED),), ((0, SCORED),), ((0, "END"),),
     ),
+    m.Embedded("embd-1-0", 1, columns.pack_floats([0.6, 0.8]), 5, 4),
     m.Resume("cmpl-1-0", "gw", 7),
     m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
