@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 # A sequence that was silent for so long is taken for lost: nobody told us of its end. Looked for now and then.
 IDLE_S = 900.0
 OPENINGS_PER_SWEEP = 1024
+NO_LIFE = -1
 
 
 class Transcriber:
@@ -42,6 +43,8 @@ class Transcriber:
     def take(self, deltas: TokenDeltas, now_s: float) -> None:
         """Works in one message. now_s: any monotonic time."""
         sequences = self._life(deltas.executor, deltas.epoch, deltas.plan_epoch)
+        if sequences is None:
+            return
         for sequence_id, opening in deltas.openings:
             self._open(sequences, sequence_id, opening, now_s)
         column = deltas.token_ids
@@ -110,16 +113,22 @@ class Transcriber:
 
     def on_executor(self, presence: Presence, *, alive: bool) -> None:
         """An executor died, or began another life: its sequences are gone."""
-        epoch, _, sequences = self._lives.get(presence.id, (presence.epoch, -1, {}))
+        epoch, _, sequences = self._lives.get(presence.id, (NO_LIFE, -1, {}))
         if not alive or epoch != presence.epoch:
             for sequence in list(sequences.values()):
                 self._close(sequence)
+        if not alive:
             self._lives.pop(presence.id, None)
+        elif epoch != presence.epoch:
+            self._lives[presence.id] = (presence.epoch, -1, {})
 
-    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, Sequence]:
+    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, Sequence] | None:
+        """The sequences of an executor's life; None for one that is over, whose last steps come late."""
         life = self._lives.get(executor)
         if life is not None and life[:2] == (epoch, plan_epoch):
             return life[2]
+        if life is not None and epoch < life[0]:
+            return None
         for sequence in list(life[2].values()) if life else ():
             self._close(sequence)
         sequences: dict[int, Sequence] = {}

@@ -184,10 +184,10 @@ class ExecutorService(Service[ExecutorSettings]):
             self._last_plan = (plan.epoch, plan.number)
 
     async def _tell(self, output: StepOutput) -> None:
-        for detokenizer, deltas in token_deltas(output, self.id):
-            await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
-        await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
-        if output.epoch == self.epoch:
+        if output.epoch == self.epoch:  # nobody waits for what an earlier life has done
+            for detokenizer, deltas in token_deltas(output, self.id):
+                await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
+            await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
             self._last_step = output.step
         self._num_running = output.num_running
         self._spans.step(output)

@@ -223,6 +223,18 @@ def test_a_new_epoch_of_an_executor_shows_in_its_messages_too(transcriber: Trans
     assert transcriber.num_open == 1
 
 
+def test_the_last_steps_of_an_earlier_life_open_nothing(transcriber: Transcriber) -> None:
+    """They may still be on their way when its heartbeat has told of the next one, which is not told again."""
+    transcriber.on_executor(presence("e", 2), alive=True)
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening("late")), epoch=1), 0)
+    assert transcriber.num_open == 0
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening("new")), epoch=2), 0)
+    assert transcriber.num_open == 1
+    transcriber.on_executor(presence("e", 1), alive=True)  # started anew on a host whose clock is behind
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening("newer")), epoch=1), 0)
+    assert transcriber.num_open == 1
+
+
 def test_aborted_and_lost_sequences_are_forgotten(transcriber: Transcriber) -> None:
     transcriber.take(deltas([(1, 0, [70], 0)], (1, opening(attempt=1))), 0)
     transcriber.forget("r", 0)
