@@ -48,6 +48,9 @@ class Grammar(msgspec.Struct, array_like=True, frozen=True, gc=False):
     text: str = ""
     after_id: Int32 = -1  # it begins after this token (the end of thinking); -1: with the first one
     param: str = ""  # the field that it came from, for errors
+    after: str = ""  # the text of that token: the tokenizer finds the ids
+    opens: str = ""  # the token that begins thinking, when the model may or may not
+    opens_id: Int32 = -1  # it may come first, whatever the grammar says; if it does not, the grammar begins there
 
 
 class Scoring(msgspec.Struct, array_like=True, frozen=True, gc=False):

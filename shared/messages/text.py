@@ -16,6 +16,7 @@ class ScoredTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
     ends: bytes  # column: characters of the request's text up to the end of each, what is held back or cut included
     top_tokens: tuple[bytes, ...] = ()
     asked_tokens: tuple[bytes, ...] = ()  # of Scoring.token_ids, once
+    start: Count = 0  # characters before the first
 
 
 class TextDeltas(Message, frozen=True):

@@ -46,7 +46,13 @@ def admit_bytes(request: Request, page_size: int) -> int:
     """About how much the request takes in a plan; rather too much than too little."""
     message = request.message
     tokens = request.num_tokens * (1 + 1 / page_size) + request.num_outputs
-    strings = sum(len(text) * 4 for text in message.limits.stop) + len(message.limits.stop_token_ids)
+    limits, sampling = message.limits, message.sampling
+    strings = sum(len(text) * 4 for text in (*limits.stop, *limits.stop_regex)) + len(limits.stop_token_ids)
+    strings += len(sampling.bias_ids) + len(sampling.bias_values)
+    if message.grammar is not None:
+        strings += len(message.grammar.text.encode())
+    if sampling.repetition_penalty != 1.0:
+        tokens += request.num_prompt
     return ADMIT_BYTES + strings + int(tokens) * ITEM_BYTES
 
 
@@ -130,14 +136,14 @@ class Round:
 def _match(request: Request, books: Books) -> Match:
     # The last token is read in any case, since its logits draw the next one. It may be the last of a page that is
     # cached: then that page is a partial match, copied, so that nobody writes into a page of the tree.
-    return books.tree.match(request.tokens, request.num_tokens - 1, request.message.salt)
+    return books.tree.match(request.tokens, request.max_cached, request.message.salt)
 
 
 def _reader(request: Request, books: Books, match: Match) -> tuple[Sequence, int] | None:
     """Who reads the page now that this request would read first, and how many pages the two share."""
     size, width = books.page_size, books.page_size * ITEM_BYTES
     at = match.num_pages
-    gain = min((at + 1) * size, request.num_tokens - 1)
+    gain = min((at + 1) * size, request.max_cached)
     if (at + 1) * size > request.num_tokens or match.num_tokens >= gain:
         return None
     reader = books.reading.get((request.message.salt, at, request.tokens[at * width : (at + 1) * width]))
@@ -197,6 +203,7 @@ def _take_pages(
 
 def _admit(sequence: Sequence, books: Books, copy: PageCopy | None) -> Admit:
     request, message = sequence.request, sequence.request.message
+    limits = message.limits
     if request.num_cached < 0:
         request.num_cached = min(sequence.length, request.num_prompt)
     prompt_bytes = request.num_prompt * ITEM_BYTES
@@ -209,9 +216,14 @@ def _admit(sequence: Sequence, books: Books, copy: PageCopy | None) -> Admit:
         num_cached_tokens=request.num_cached,
         context_ids=message.prompt_ids[-CONTEXT_TOKENS * ITEM_BYTES :],
         output_ids=request.tokens[prompt_bytes:],
-        stop=message.limits.stop,
+        stop=limits.stop,
         trace=request.trace,
         resumable=message.resumable,
+        min_tokens=limits.min_tokens,
+        stop_regex=limits.stop_regex,
+        keep_stop=limits.keep_stop,
+        keep_special=limits.keep_special,
+        asked_ids=b"" if message.scoring is None else message.scoring.token_ids,
     )
     return Admit(
         sequence_id=sequence.id,
@@ -223,8 +235,13 @@ def _admit(sequence: Sequence, books: Books, copy: PageCopy | None) -> Admit:
         detokenizer=message.detokenizer,
         opening=opening,
         sampling=message.sampling,
-        ignore_eos=message.limits.ignore_eos,
-        stop_token_ids=message.limits.stop_token_ids,
+        ignore_eos=limits.ignore_eos,
+        stop_token_ids=limits.stop_token_ids,
         copy=copy,
         trace=request.trace,
+        min_tokens=limits.min_tokens,
+        grammar=message.grammar,
+        scoring=request.scoring,
+        pooling=message.pooling,
+        seen_ids=request.seen_ids(),
     )

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from services.scheduler.core.node import Node
-from shared.columns import ITEM_BYTES
-from shared.messages import Tokenized
+from shared.columns import ITEM_BYTES, pack, unpack
+from shared.messages import Scoring, Tokenized
 
 NEVER = 1 << 62  # a length that no sequence reaches
 
@@ -38,6 +40,32 @@ class Request:
     @property
     def num_outputs(self) -> int:
         return self.num_tokens - self.num_prompt
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """What is to be scored from here on: the prompt has been, once there is output."""
+        scoring = self.message.scoring
+        if scoring is None or not self.num_outputs:
+            return scoring
+        return msgspec.structs.replace(scoring, prompt_from=-1)
+
+    @property
+    def max_cached(self) -> int:
+        """Tokens that need not be computed when they are cached: all but the last, whose logits draw the next one.
+
+        A token's score comes out of the computation of the one before it, and a mean needs every token's state.
+        """
+        if self.message.pooling == "mean":
+            return 0
+        scoring = self.scoring
+        first_scored = self.num_tokens if scoring is None or scoring.prompt_from < 0 else scoring.prompt_from
+        return max(0, min(self.num_tokens, first_scored) - 1)
+
+    def seen_ids(self) -> bytes:
+        """Column of the prompt's distinct tokens for a repetition penalty; empty without one."""
+        if self.message.sampling.repetition_penalty == 1.0:
+            return b""
+        return pack(sorted(set(unpack(self.message.prompt_ids))))
 
     @property
     def held(self) -> bool:
