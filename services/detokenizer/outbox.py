@@ -1,13 +1,23 @@
 """Rows on their way to gateways: all that is waiting for one gateway leaves as one message."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from shared.columns import count, pack
-from shared.messages import Opening, TextDeltas
+from shared.messages import Opening, ScoredTokens, TextDeltas
 
 MAX_ROWS = 1024  # of one message: some 100 KiB, well within what NATS carries
 
 _Row = tuple[str, int, int, bytes, str, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What few rows have."""
+
+    scored: ScoredTokens | None = None
+    prompt_scored: ScoredTokens | None = None
+    matched: str | None = None
 
 
 class Outbox:
@@ -15,8 +25,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[_Row]] = {}
+        self._extras: dict[str, dict[int, Extras]] = {}  # by gateway and row
 
-    def add(self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int) -> None:
+    def add(
+        self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int, extras: Extras | None = None
+    ) -> None:
         """One row. token_ids: column of all that arrived; text: what became certain with them."""
         row = (
             opening.request_id,
@@ -30,22 +43,39 @@ class Outbox:
         )
         rows = self._rows.get(opening.gateway)
         if rows is None:
-            self._rows[opening.gateway] = [row]
+            self._rows[opening.gateway] = rows = [row]
         else:
             rows.append(row)
+        if extras is not None:
+            self._extras.setdefault(opening.gateway, {})[len(rows) - 1] = extras
 
     def take(self, detokenizer: str) -> Iterator[tuple[str, TextDeltas]]:
         """Empties it: (gateway, message) each."""
         waiting, self._rows = self._rows, {}
+        all_extras, self._extras = self._extras, {}
         for gateway, rows in waiting.items():
-            for start in range(0, len(rows), MAX_ROWS):
-                yield gateway, _message(detokenizer, rows[start : start + MAX_ROWS])
+            extras = all_extras.get(gateway, {})
+            for start, end in _parts(len(rows), extras):
+                part = {row - start: extra for row, extra in extras.items() if start <= row < end} if extras else {}
+                yield gateway, _message(detokenizer, rows[start:end], part)
 
     def clear(self) -> None:
         self._rows.clear()
+        self._extras.clear()
 
 
-def _message(detokenizer: str, rows: list[_Row]) -> TextDeltas:
+def _parts(num_rows: int, extras: dict[int, Extras]) -> Iterator[tuple[int, int]]:
+    """From row to row, so that each part fits into a message: a scored prompt may be large, and goes by itself."""
+    start = 0
+    large = {row for row, extra in extras.items() if extra.prompt_scored is not None}
+    for row in range(1, num_rows):
+        if row - start == MAX_ROWS or row in large or row - 1 in large:
+            yield start, row
+            start = row
+    yield start, num_rows
+
+
+def _message(detokenizer: str, rows: list[_Row], extras: dict[int, Extras]) -> TextDeltas:
     request_ids, attempts, offsets, token_ids, texts, finishes, prompts, cached = zip(*rows, strict=True)
     return TextDeltas(
         detokenizer=detokenizer,
@@ -58,4 +88,7 @@ def _message(detokenizer: str, rows: list[_Row]) -> TextDeltas:
         finishes=pack(finishes),
         num_prompt_tokens=pack(prompts),
         num_cached_tokens=pack(cached),
+        scored=tuple((row, extra.scored) for row, extra in extras.items() if extra.scored is not None),
+        prompt_scored=tuple((row, extra.prompt_scored) for row, extra in extras.items() if extra.prompt_scored),
+        matched=tuple((row, extra.matched) for row, extra in extras.items() if extra.matched is not None),
     )

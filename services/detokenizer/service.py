@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.detokenizer.decoders import decoder_factory
+from services.detokenizer.decoders import decoder_factory, spelling
 from services.detokenizer.transcriber import Transcriber
 from shared import subjects
 from shared.errors import XylemError
@@ -30,7 +30,9 @@ class DetokenizerService(Service[DetokenizerSettings]):
             codec = await asyncio.to_thread(lambda: TextCodec.load(locate(self.settings.model)))
         except ModelError as error:
             raise StartupError(str(error)) from None
-        self._transcriber = Transcriber(decoder_factory(codec))
+        self._transcriber = Transcriber(
+            decoder_factory(codec), decoder_factory(codec, keep_special=True), spelling(codec)
+        )
         self._filled = asyncio.Event()
         self._sent = asyncio.Event()
         self.bus.on_epoch(self._transcriber.forget_all)
@@ -80,6 +82,9 @@ class DetokenizerService(Service[DetokenizerSettings]):
             self._filled.clear()
             for gateway, deltas in self._transcriber.outbox.take(self.id):
                 await self._publish(subjects.gateway(gateway), deltas)
+            refusals, self._transcriber.refusals = self._transcriber.refusals, []
+            for gateway, refused in refusals:
+                await self._publish(subjects.gateway(gateway), refused)
             aborts, self._transcriber.aborts = self._transcriber.aborts, []
             for scheduler, abort in aborts:
                 await self._publish(subjects.abort(self.model, scheduler), abort)

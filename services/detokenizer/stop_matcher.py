@@ -1,52 +1,117 @@
-"""Stop strings in text that comes in pieces of any size."""
+"""Stop strings and stop patterns in text that comes in pieces of any size."""
 
 from collections.abc import Iterable
 
+import regex
+
+SEEN_CHARS = 256  # how far back `^`, `\b` and look-behind see; more than any pattern has characters
+SEARCH_S = 0.05  # for one search: a pattern that takes longer is hostile
+
+
+class TooSlow(Exception):
+    """A stop pattern takes too long to be searched for; the message names it."""
+
 
 class StopMatcher:
-    """Lets text through up to the first stop string.
+    """Lets text through up to the first stop.
 
-    The match that is complete first wins; of several that are complete with the same character, the one that begins
-    first. So the outcome does not depend on how the text is split. What might still become a stop string is held back.
+    Text is looked at character by character: the stop that is complete first wins; of several that are complete with
+    the same character, the one that begins first. So the outcome does not depend on how the text is split. What might
+    still become a stop is held back. keep: the stop itself is let through, too.
     """
 
-    __slots__ = ("_firsts", "_held", "_stops", "found")
+    __slots__ = ("_firsts", "_held", "_keep", "_patterns", "_seen", "_stops", "found")
 
-    def __init__(self, stops: Iterable[str]) -> None:
+    def __init__(self, stops: Iterable[str], patterns: Iterable[str] = (), *, keep: bool = False) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._firsts = frozenset(stop[0] for stop in self._stops)
+        self._patterns = tuple(regex.compile(pattern) for pattern in patterns)
+        self._keep = keep
+        self._seen = ""  # text that is given out, as far as patterns look back
         self._held = ""
-        self.found = False
+        self.found: str | None = None
 
     def push(self, text: str) -> str:
-        """Takes more text; returns what is certain now. After a match (`found`) there is nothing more."""
-        if self.found or not text:
+        """Takes more text; returns what is certain now. After a match (`found`) there is nothing more.
+
+        Raises TooSlow.
+        """
+        if self.found is not None or not text:
             return ""
+        num_known = len(self._held)
         text = self._held + text
-        cut = self._match(text)
-        if cut >= 0:
-            self.found = True
+        match = self._match(text, num_known)
+        if match is not None:
+            start, end = match
+            self.found = text[start:end]
             self._held = ""
-            return text[:cut]
+            return text[: end if self._keep else start]
         keep = self._possible_start(text)
         self._held = text[keep:]
+        if self._patterns:
+            self._seen = (self._seen + text[:keep])[-SEEN_CHARS:]
         return text[:keep]
+
+    def skip(self, text: str) -> str:
+        """Lets text through in which nothing stops; what is held back goes out with it."""
+        text = self.flush() + text
+        self._seen = (self._seen + text)[-SEEN_CHARS:]
+        return text
 
     def flush(self) -> str:
         """What is held back, when no more text comes."""
         held, self._held = self._held, ""
         return held
 
-    def _match(self, text: str) -> int:
-        """Index at which the winning stop string begins, or -1."""
+    def _match(self, text: str, num_known: int) -> tuple[int, int] | None:
+        """Where the winning stop begins and ends; the first num_known characters have been looked at."""
         ends = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
-        return min(ends)[1] if ends else -1
+        if self._patterns:
+            limit = min(ends)[0] if ends else len(text)
+            ends += self._patterns_match(text, num_known, limit)
+        if not ends:
+            return None
+        _, start = winner = min(ends)
+        return start, winner[0]
+
+    def _patterns_match(self, text: str, num_known: int, limit: int) -> list[tuple[int, int]]:
+        offset = len(self._seen)
+        whole = self._seen + text
+        for end in range(num_known + 1, limit + 1):
+            found = [
+                (end, match.start() - offset)
+                for pattern in self._patterns
+                if (match := _search(pattern, whole, offset, offset + end, partial=False)) and match.group()
+            ]
+            if found:
+                return found
+        return []
 
     def _possible_start(self, text: str) -> int:
-        """Index of the longest suffix that begins some stop string, or the text's length."""
-        for index, char in enumerate(text):
+        """Index from which on the text may begin a stop, or its length."""
+        possible = self._possible_pattern(text) if self._patterns else len(text)
+        for index, char in enumerate(text[:possible]):
             if char in self._firsts:
                 rest = text[index:]
                 if any(stop.startswith(rest) for stop in self._stops):
                     return index
-        return len(text)
+        return possible
+
+    def _possible_pattern(self, text: str) -> int:
+        offset = len(self._seen)
+        whole = self._seen + text
+        starts = [
+            match.start() - offset
+            for pattern in self._patterns
+            if (match := _search(pattern, whole, offset, len(whole), partial=True)) and match.partial
+        ]
+        return min(starts, default=len(text))
+
+
+def _search(
+    pattern: "regex.Pattern[str]", text: str, start: int, end: int, *, partial: bool
+) -> "regex.Match[str] | None":
+    try:
+        return pattern.search(text, start, end, partial=partial, timeout=SEARCH_S)
+    except TimeoutError:
+        raise TooSlow(f"the stop pattern {pattern.pattern!r} takes too long to be searched for") from None

@@ -2,16 +2,21 @@
 
 import logging
 from array import array
+from dataclasses import replace
+from itertools import accumulate
 
 import msgspec
 
 from services.detokenizer.decoders import DecoderFactory
-from services.detokenizer.outbox import Outbox
+from services.detokenizer.outbox import Extras, Outbox
+from services.detokenizer.scoring import Spell, scored_tokens, without_first
 from services.detokenizer.sequence import Sequence
+from services.detokenizer.stop_matcher import TooSlow
 from services.detokenizer.tails import Tails
 from shared import telemetry
 from shared.columns import ITEM_BYTES, pack, unpack
-from shared.messages import Abort, Finish, Opening, Presence, Resumed, TokenDeltas
+from shared.errors import InvalidRequest, refusal
+from shared.messages import Abort, Finish, Opening, Presence, Refused, Resumed, ScoredTokens, Scores, TokenDeltas
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +29,19 @@ NO_LIFE = -1
 class Transcriber:
     """Open sequences by executor life and sequence id, and by request.
 
-    `outbox` fills with rows for gateways, `aborts` with (scheduler, message) for sequences that met a stop string.
+    `outbox` fills with rows for gateways, `aborts` with (scheduler, message) for sequences that met a stop string,
+    `refusals` with (gateway, message) for those whose stop pattern is hostile. factory: makes decoders;
+    verbose_factory: those that render special tokens; spell: the bytes of a token.
     """
 
-    def __init__(self, factory: DecoderFactory) -> None:
+    def __init__(self, factory: DecoderFactory, verbose_factory: DecoderFactory, spell: Spell) -> None:
         self.outbox = Outbox()
         self.tails = Tails()
         self.aborts: list[tuple[str, Abort]] = []
+        self.refusals: list[tuple[str, Refused]] = []
         self._factory = factory
+        self._verbose_factory = verbose_factory
+        self._spell = spell
         self._lives: dict[str, tuple[int, int, dict[int, Sequence]]] = {}  # executor -> (epoch, plan epoch, by id)
         self._requests: dict[str, Sequence] = {}
         self._num_opened = 0
@@ -49,13 +59,16 @@ class Transcriber:
             self._open(sequences, sequence_id, opening, now_s)
         column = deltas.token_ids
         token_ids = unpack(column)
+        scores, prompt_scores = dict(deltas.scores), dict(deltas.prompt_scores)
         end = 0
-        for sequence_id, offset, num_tokens, finish in zip(
-            unpack(deltas.sequence_ids),
-            unpack(deltas.offsets),
-            unpack(deltas.counts),
-            unpack(deltas.finishes),
-            strict=True,
+        for row, (sequence_id, offset, num_tokens, finish) in enumerate(
+            zip(
+                unpack(deltas.sequence_ids),
+                unpack(deltas.offsets),
+                unpack(deltas.counts),
+                unpack(deltas.finishes),
+                strict=True,
+            )
         ):
             start, end = end, end + num_tokens
             sequence = sequences.get(sequence_id)
@@ -72,7 +85,10 @@ class Transcriber:
                 self._lose(sequence, offset, column[ITEM_BYTES * start : ITEM_BYTES * end], finish)
                 continue
             new = column[ITEM_BYTES * start : ITEM_BYTES * end]
-            self._write(sequence, offset, new, token_ids[start:end], finish)
+            of_row = scores.get(row)
+            if of_row is not None and known > 0:
+                of_row = without_first(of_row, num_tokens - (end - start), num_tokens)
+            self._write(sequence, offset, new, token_ids[start:end], finish, of_row, prompt_scores.get(row))
 
     def forget(self, request_id: str, attempt: int) -> None:
         """The attempt was aborted: its executor says nothing more of it."""
@@ -84,6 +100,7 @@ class Transcriber:
         """Messages may have been lost: no text can be continued."""
         self.outbox.clear()
         self.aborts.clear()
+        self.refusals.clear()
         for sequence in list(self._requests.values()):
             self._close(sequence)
         self._lives.clear()
@@ -145,7 +162,12 @@ class Transcriber:
         if known is not None:
             self._close(known)
         span = telemetry.span("detokenize", opening.trace, request=opening.request_id, attempt=opening.attempt)
-        sequence = Sequence(opening, self._factory, span)
+        try:
+            sequence = Sequence(opening, self._verbose_factory if opening.keep_special else self._factory, span)
+        except TooSlow as error:
+            span.end()
+            self._give_up(opening, str(error))
+            return
         sequence.seen_s = now_s
         sequence.place = (sequences, sequence_id)
         sequences[sequence_id] = self._requests[opening.request_id] = sequence
@@ -175,19 +197,55 @@ class Transcriber:
         if missed:
             self._write(sequence, sequence.next_offset, pack(missed), missed, Finish.NONE)
 
-    def _write(self, sequence: Sequence, offset: int, column: bytes, token_ids: "array[int]", finish: int) -> None:
-        text = sequence.push(token_ids, finish)
+    def _write(
+        self,
+        sequence: Sequence,
+        offset: int,
+        column: bytes,
+        token_ids: "array[int]",
+        finish: int,
+        scores: Scores | None = None,
+        prompt_scores: Scores | None = None,
+    ) -> None:
         opening = sequence.opening
+        extras = None
+        try:
+            if scores is None:
+                text = sequence.push(token_ids, finish)
+            else:
+                start = sequence.num_decoded
+                text, ends = sequence.push_each(token_ids, finish)
+                scored = scored_tokens(scores, token_ids, ends, start, opening.asked_ids, self._spell)
+                extras = Extras(scored, self._scored_prompt(opening, prompt_scores))
+        except TooSlow as error:
+            self._give_up(opening, str(error))
+            self._close(sequence)
+            return
         if sequence.is_stopped:
             if not finish:
                 abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop")
                 self.aborts.append((opening.scheduler, abort))
             finish = Finish.STOP
-        self.outbox.add(opening, offset, column, text, finish)
+            extras = replace(extras or Extras(), matched=sequence.matched)
+        self.outbox.add(opening, offset, column, text, finish, extras)
         if opening.resumable:
             self.tails.add(opening, offset, column, text, finish)
         if finish:
             self._close(sequence)
+
+    def _scored_prompt(self, opening: Opening, scores: Scores | None) -> ScoredTokens | None:
+        if scores is None:
+            return None
+        token_ids = unpack(scores.token_ids)
+        decode = self._factory(()).push
+        ends = list(accumulate(len(decode(token_id)) for token_id in token_ids))
+        return scored_tokens(scores, token_ids, ends, 0, opening.asked_ids, self._spell)
+
+    def _give_up(self, opening: Opening, why: str) -> None:
+        error = InvalidRequest(why, param="stop_regex")
+        self.refusals.append((opening.gateway, refusal(error, opening.request_id, opening.attempt)))
+        abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop pattern")
+        self.aborts.append((opening.scheduler, abort))
 
     def _lose(self, sequence: Sequence, offset: int, column: bytes, finish: int) -> None:
         """Tokens before `offset` never came. The gateway sees the same gap in this row, and submits again."""

@@ -50,6 +50,7 @@ class Scores(msgspec.Struct, array_like=True, frozen=True, gc=False):
     top_ids: bytes = b""  # column of int32
     top_logprobs: bytes = b""
     asked_logprobs: bytes = b""
+    token_ids: bytes = b""  # column: the tokens, where the message does not have them elsewhere
 
 
 class StepReport(Message, frozen=True):

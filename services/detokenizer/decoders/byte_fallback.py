@@ -24,15 +24,15 @@ _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 class _Pieces(dict[int, str | int | None]):
     """Token id to its text, to its byte, or to None when it is not rendered; filled as tokens are met."""
 
-    def __init__(self, codec: TextCodec, replacements: list[tuple[str, str]]) -> None:
+    def __init__(self, codec: TextCodec, replacements: list[tuple[str, str]], hidden: frozenset[str]) -> None:
         super().__init__()
         self._token = codec.tokenizer.id_to_token
-        self._special = codec.special_texts()
+        self._hidden = hidden
         self._replacements = replacements
 
     def __missing__(self, token_id: int) -> str | int | None:
         token = self._token(token_id)
-        if token is None or token in self._special:
+        if token is None or token in self._hidden:
             return self.setdefault(token_id, None)
         for old, new in self._replacements:
             token = token.replace(old, new)
@@ -103,8 +103,34 @@ class ByteFallbackDecoder:
         return text[taken:]
 
 
-def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], ByteFallbackDecoder] | None:
+def factory(
+    codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
+) -> Callable[[Iterable[int]], ByteFallbackDecoder] | None:
     """For decoders that replace, fall back to bytes, fuse and perhaps strip leading spaces, in this order."""
+    kind = _kind(parts)
+    if kind is None:
+        return None
+    replacements, strip = kind
+    pieces = _Pieces(codec, replacements, hidden)
+    return lambda context_ids: ByteFallbackDecoder(pieces, strip, context_ids)
+
+
+def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None:
+    """The bytes of a token, special ones included; None for tokenizers of another kind."""
+    kind = _kind(parts)
+    if kind is None:
+        return None
+    pieces = _Pieces(codec, kind[0], frozenset())
+
+    def spell(token_id: int) -> bytes:
+        piece = pieces[token_id]
+        return piece.encode() if isinstance(piece, str) else b"" if piece is None else bytes((piece,))
+
+    return spell
+
+
+def _kind(parts: list[dict[str, Any]]) -> tuple[list[tuple[str, str]], int] | None:
+    """What is replaced by what, and how many leading spaces are stripped; None when it is another kind of decoder."""
     rest = list(parts)
     replacements = []
     while rest and rest[0]["type"] == "Replace" and "String" in rest[0]["pattern"]:
@@ -112,13 +138,10 @@ def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable
         replacements.append((part["pattern"]["String"], part["content"]))
     if [part["type"] for part in rest[:2]] != ["ByteFallback", "Fuse"]:
         return None
-    strip = 0
     match rest[2:]:
         case []:
-            pass
+            return replacements, 0
         case [{"type": "Strip", "content": " ", "start": int(start), "stop": 0}]:
-            strip = start
+            return replacements, start
         case _:
             return None
-    pieces = _Pieces(codec, replacements)
-    return lambda context_ids: ByteFallbackDecoder(pieces, strip, context_ids)

@@ -21,15 +21,15 @@ def _alphabet() -> dict[str, int]:
 class _Pieces(dict[int, str | bytes]):
     """Token id to its text when the bytes are whole characters, else to the bytes; filled as tokens are met."""
 
-    def __init__(self, codec: TextCodec) -> None:
+    def __init__(self, codec: TextCodec, hidden: frozenset[str]) -> None:
         super().__init__()
         self._token = codec.tokenizer.id_to_token
-        self._special = codec.special_texts()
+        self._hidden = hidden
         self._bytes = _alphabet()
 
     def __missing__(self, token_id: int) -> str | bytes:
         token = self._token(token_id)
-        if token is None or token in self._special:
+        if token is None or token in self._hidden:
             return self.setdefault(token_id, "")
         try:
             piece = bytes([self._bytes[char] for char in token])
@@ -66,9 +66,24 @@ class ByteLevelDecoder:
         return data.decode(errors="replace")
 
 
-def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], ByteLevelDecoder] | None:
+def factory(
+    codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
+) -> Callable[[Iterable[int]], ByteLevelDecoder] | None:
     """For tokenizers whose only decoder is ByteLevel."""
     if [part["type"] for part in parts] != ["ByteLevel"]:
         return None
-    pieces = _Pieces(codec)
+    pieces = _Pieces(codec, hidden)
     return lambda context_ids: ByteLevelDecoder(pieces, context_ids)
+
+
+def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None:
+    """The bytes of a token, special ones included; None for tokenizers of another kind."""
+    if [part["type"] for part in parts] != ["ByteLevel"]:
+        return None
+    pieces = _Pieces(codec, frozenset())
+
+    def spell(token_id: int) -> bytes:
+        piece = pieces[token_id]
+        return piece.encode() if isinstance(piece, str) else piece
+
+    return spell

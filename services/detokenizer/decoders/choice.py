@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, Protocol
 
 from services.detokenizer.decoders import byte_fallback, byte_level, windowed
@@ -21,18 +22,31 @@ class TextDecoder(Protocol):
 DecoderFactory = Callable[[Iterable[int]], TextDecoder]
 """A decoder for the tokens that follow these context ids, whose own text is not given out."""
 
-# Each takes the parts of tokenizer.json's decoder, and returns None when it can't reproduce that decoder exactly.
-KINDS: tuple[Callable[[TextCodec, list[dict[str, Any]]], DecoderFactory | None], ...] = (
-    byte_level.factory,
-    byte_fallback.factory,
-    windowed.factory,
-)
+
+class Kind(Protocol):
+    """A module of this package: both take the parts of tokenizer.json's decoder; None when it is of another kind."""
+
+    def factory(
+        self, codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
+    ) -> Callable[[Iterable[int]], TextDecoder] | None: ...
+
+    def spelling(self, codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None: ...
 
 
-def decoder_factory(codec: TextCodec) -> DecoderFactory:
-    """The fastest exact decoder for this tokenizer."""
+KINDS: tuple[Kind, ...] = (byte_level, byte_fallback, windowed)
+
+
+def decoder_factory(codec: TextCodec, *, keep_special: bool = False) -> DecoderFactory:
+    """The fastest exact decoder for this tokenizer. keep_special: special tokens have text, too."""
     parts = _parts(codec)
-    return next(made for kind in KINDS if (made := kind(codec, parts)) is not None)
+    hidden = frozenset[str]() if keep_special else codec.special_texts()
+    return next(made for kind in KINDS if (made := kind.factory(codec, parts, hidden)) is not None)
+
+
+def spelling(codec: TextCodec) -> Callable[[int], bytes]:
+    """The bytes that a token stands for, which need not be whole characters."""
+    parts = _parts(codec)
+    return cache(next(made for kind in KINDS if (made := kind.spelling(codec, parts)) is not None))
 
 
 def _parts(codec: TextCodec) -> list[dict[str, Any]]:

@@ -16,14 +16,14 @@ LONGEST_HELD_TOKENS = 8  # a character has 4 bytes at most: after so many tokens
 class _Rendered(dict[int, bool]):
     """Token id to whether it has text; filled as tokens are met."""
 
-    def __init__(self, codec: TextCodec) -> None:
+    def __init__(self, codec: TextCodec, hidden: frozenset[str]) -> None:
         super().__init__()
         self._token = codec.tokenizer.id_to_token
-        self._special = codec.special_texts()
+        self._hidden = hidden
 
     def __missing__(self, token_id: int) -> bool:
         token = self._token(token_id)
-        return self.setdefault(token_id, token is not None and token not in self._special)
+        return self.setdefault(token_id, token is not None and token not in self._hidden)
 
 
 class WindowedDecoder:
@@ -60,7 +60,14 @@ class WindowedDecoder:
         return new
 
 
-def factory(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[Iterable[int]], WindowedDecoder]:
+def factory(
+    codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
+) -> Callable[[Iterable[int]], WindowedDecoder]:
     """For every tokenizer."""
-    rendered = _Rendered(codec)
+    rendered = _Rendered(codec, hidden)
     return lambda context_ids: WindowedDecoder(codec, rendered, context_ids)
+
+
+def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes]:
+    """The text of a token by itself, special ones included."""
+    return lambda token_id: codec.decode([token_id], skip_special_tokens=False).encode()

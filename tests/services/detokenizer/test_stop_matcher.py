@@ -1,14 +1,15 @@
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.detokenizer.stop_matcher import StopMatcher
+from services.detokenizer.stop_matcher import StopMatcher, TooSlow
 
 
 def run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
     matcher = StopMatcher(stops)
     text = "".join(matcher.push(piece) for piece in pieces)
-    return text + matcher.flush(), matcher.found
+    return text + matcher.flush(), matcher.found is not None
 
 
 def first_complete(stops: list[str], text: str) -> tuple[str, bool]:
@@ -61,3 +62,45 @@ def test_nothing_comes_after_a_match() -> None:
     assert matcher.push("ax") == "a"
     assert matcher.push("b") == ""
     assert matcher.flush() == ""
+
+
+def run_patterns(patterns: list[str], pieces: list[str], stops: list[str] | None = None) -> tuple[str, str | None]:
+    matcher = StopMatcher(stops or [], patterns)
+    text = "".join(matcher.push(piece) for piece in pieces)
+    return text + matcher.flush(), matcher.found
+
+
+def first_match(patterns: list[str], text: str) -> tuple[str, str | None]:
+    """The definition, character by character."""
+    for end in range(1, len(text) + 1):
+        starts = [m.start() for p in patterns if (m := regex.compile(p).search(text, 0, end)) and m.group()]
+        if starts:
+            return text[: min(starts)], text[min(starts) : end]
+    return text, None
+
+
+@given(
+    patterns=st.lists(st.sampled_from(["a+b", "ba{2}", "[bc]a(?=c)", "^ab", r"c\b", "(?<=b)c", "abc|cb"]), max_size=3),
+    pieces=st.lists(st.text(alphabet="abc ", max_size=4), max_size=10),
+)
+def test_patterns_do_not_depend_on_the_split(patterns: list[str], pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert run_patterns(patterns, pieces) == run_patterns(patterns, list(text)) == first_match(patterns, text)
+
+
+def test_patterns_and_strings_together() -> None:
+    assert run_patterns([r"\d+\."], ["one 1", "2", ". two END"], ["END"]) == ("one ", "12.")
+    assert run_patterns([r"\d+\."], ["one 12 END", " 3."], ["END"]) == ("one 12 ", "END")
+
+
+def test_the_stop_may_be_kept() -> None:
+    matcher = StopMatcher(["END"], [r"\d\."], keep=True)
+    assert matcher.push("a 1") + matcher.push(". b") == "a 1."
+    assert matcher.found == "1."
+
+
+def test_a_hostile_pattern_is_given_up() -> None:
+    matcher = StopMatcher([], [r"(a|aa)+$x"])
+    with pytest.raises(TooSlow, match="takes too long"):
+        for _ in range(64):
+            matcher.push("a")

@@ -2,14 +2,15 @@ from collections import defaultdict
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.detokenizer.decoders import decoder_factory
+from services.detokenizer.decoders import decoder_factory, spelling
 from services.detokenizer.transcriber import IDLE_S, OPENINGS_PER_SWEEP, Transcriber
-from shared.columns import pack, unpack
-from shared.messages import Abort, Finish, Opening, Presence, TokenDeltas
+from shared.columns import pack, pack_floats, unpack, unpack_floats
+from shared.messages import Abort, Finish, Opening, Presence, Scores, TextDeltas, TokenDeltas
 from shared.text_codec import TextCodec
 
 Row = tuple[int, int, list[int], int]  # sequence id, offset, token ids, finish
@@ -18,7 +19,11 @@ TEXT = "héllo wörld, 你好 🙂 the END of it"
 
 @pytest.fixture
 def transcriber(codec: TextCodec) -> Transcriber:
-    return Transcriber(decoder_factory(codec))
+    return made(codec)
+
+
+def made(codec: TextCodec) -> Transcriber:
+    return Transcriber(decoder_factory(codec), decoder_factory(codec, keep_special=True), spelling(codec))
 
 
 def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = None, **more: Any) -> Opening:
@@ -119,7 +124,7 @@ def test_held_back_text_comes_with_the_end(codec: TextCodec, transcriber: Transc
 
 @given(cuts=st.sets(st.integers(1, 60)), stop=st.sampled_from(["END", "好", "o w", "🙂 t", "absent"]))
 def test_stop_strings_cut_the_text_whatever_the_split(codec: TextCodec, cuts: set[int], stop: str) -> None:
-    transcriber = Transcriber(decoder_factory(codec))
+    transcriber = made(codec)
     ids = codec.encode(TEXT, add_special_tokens=False)
     borders = sorted({0, len(ids)} | {cut for cut in cuts if cut < len(ids)})
     first = [(1, opening(stop=(stop,)))]
@@ -141,12 +146,12 @@ def test_stop_strings_cut_the_text_whatever_the_split(codec: TextCodec, cuts: se
 def test_a_new_attempt_goes_on_where_the_last_one_ended(codec: TextCodec, cut: int, stop: tuple[str, ...]) -> None:
     ids = codec.encode(TEXT, add_special_tokens=False)
     cut = min(cut, len(ids))
-    first = Transcriber(decoder_factory(codec))
+    first = made(codec)
     first.take(deltas([(1, 0, ids[:cut], 0)], (1, opening(stop=stop))), 0)
     before = sent(first)["r"]
     if before[-1][4]:
         return  # the stop string was in the first part
-    second = Transcriber(decoder_factory(codec))
+    second = made(codec)
     second.take(deltas([(9, cut, ids[cut:], Finish.LENGTH)], (9, opening(attempt=1, output=ids[:cut], stop=stop))), 0)
     after = sent(second)["r"]
     assert after[0][:2] == (1, cut)
@@ -157,7 +162,7 @@ def test_a_new_attempt_goes_on_where_the_last_one_ended(codec: TextCodec, cut: i
 def test_a_readmitted_request_gets_what_was_not_given_out(codec: TextCodec, seen: int, replayed: int) -> None:
     ids = codec.encode(TEXT, add_special_tokens=False)
     seen, replayed = min(seen, len(ids) - 1), min(replayed, len(ids) - 1)
-    transcriber = Transcriber(decoder_factory(codec))
+    transcriber = made(codec)
     transcriber.take(deltas([(1, 0, ids[:seen], 0)], (1, opening())), 0)
     readmitted = (5, opening(output=ids[:replayed]))
     transcriber.take(deltas([(5, replayed, ids[replayed : replayed + 1], 0)], readmitted, executor="other"), 0)
@@ -295,3 +300,71 @@ def test_another_plan_epoch_ends_the_sequences_of_the_last_one(transcriber: Tran
     transcriber.take(deltas([(1, 2, ids[2:4], 0)], plan_epoch=2), 0.0)
     assert set(sent(transcriber)) == {"new"}
     assert transcriber.num_open == 1
+
+
+def scores_of(values: list[float], top: list[tuple[int, float]], **more: Any) -> Scores:
+    return Scores(
+        pack_floats(values), pack(token for token, _ in top), pack_floats(value for _, value in top), b"", **more
+    )
+
+
+def messages(transcriber: Transcriber) -> list[TextDeltas]:
+    return [message for _, message in transcriber.outbox.take("d")]
+
+
+def test_scores_come_with_the_looks_and_places_of_their_tokens(transcriber: Transcriber, codec: TextCodec) -> None:
+    ids = codec.encode("héllo 🙂", add_special_tokens=False)
+    top = [(token, -0.5) for token in ids for _ in range(2)]
+    prompt = scores_of([float("nan"), -2.0], top[:4], token_ids=pack(ids[:2]))
+    first = msgspec.structs.replace(
+        deltas([(1, 0, ids, Finish.LENGTH)], (1, opening(asked_ids=pack(ids[:1])))),
+        scores=((0, scores_of([-0.5] * len(ids), top)),),
+        prompt_scores=((0, prompt),),
+    )
+    transcriber.take(first, 0)
+    [message] = messages(transcriber)
+    [(row, scored)] = message.scored
+    assert row == 0
+    assert b"".join(scored.tokens).decode() == message.texts[0] == "héllo 🙂"
+    assert list(unpack(scored.ends))[-1] == len("héllo 🙂")
+    assert scored.top_tokens[::2] == scored.tokens
+    assert scored.asked_tokens == scored.tokens[:1]
+    [(_, of_prompt)] = message.prompt_scored
+    assert (of_prompt.token_ids, of_prompt.tokens) == (pack(ids[:2]), scored.tokens[:2])
+
+
+def test_scores_of_tokens_that_are_known_are_left_out(transcriber: Transcriber) -> None:
+    transcriber.take(deltas([(1, 0, [70, 71], 0)], (1, opening())), 0)
+    again = deltas([(1, 1, [71, 72, 73], 0)])
+    scores = scores_of([-1.0, -2.0, -3.0], [(70, -1.0), (71, -2.0), (72, -3.0)])
+    transcriber.take(msgspec.structs.replace(again, scores=((0, scores),)), 0)
+    [message] = messages(transcriber)
+    [(row, scored)] = message.scored
+    assert (row, list(unpack_floats(scored.scores.logprobs))) == (1, [-2.0, -3.0])
+    assert list(unpack(scored.token_ids)) == [72, 73]
+    assert list(unpack(scored.scores.top_ids)) == [71, 72]
+
+
+def test_nothing_stops_within_min_tokens(transcriber: Transcriber, codec: TextCodec) -> None:
+    ids = codec.encode("a b a b a b", add_special_tokens=False)
+    enough = len(codec.encode("a b a", add_special_tokens=False))
+    transcriber.take(deltas([(1, 0, ids, 0)], (1, opening(stop=("b",), min_tokens=enough))), 0)
+    [message] = messages(transcriber)
+    assert "".join(message.texts) == "a b a "
+    assert message.matched == ((0, "b"),)
+
+
+def test_special_tokens_have_text_when_they_are_to_be_kept(transcriber: Transcriber, codec: TextCodec) -> None:
+    special = codec.tokenizer.token_to_id(sorted(codec.special_texts())[0])
+    transcriber.take(deltas([(1, 0, [special, 70], 0)], (1, opening(keep_special=True))), 0)
+    [message] = messages(transcriber)
+    assert message.texts[0].startswith(sorted(codec.special_texts())[0])
+
+
+def test_a_hostile_stop_pattern_is_the_requests_own_error(transcriber: Transcriber, codec: TextCodec) -> None:
+    a = codec.encode("a", add_special_tokens=False)
+    transcriber.take(deltas([(1, 0, a * 64, 0)], (1, opening(stop_regex=("(a|aa)+$x",)))), 0)
+    [(gateway, refused)] = transcriber.refusals
+    assert (gateway, refused.code, refused.param) == ("g", "invalid_request", "stop_regex")
+    assert [abort.request_id for _, abort in transcriber.aborts] == ["r"]
+    assert transcriber.num_open == 0
