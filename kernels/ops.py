@@ -14,9 +14,24 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from kernels.adjustment import Adjustment
 from kernels.layout import Layout, Span
+from kernels.scored import Scored
 
-__all__ = ["BACKENDS", "Attention", "Draw", "Layout", "NoSuchBackend", "Ops", "Span", "load"]
+__all__ = [
+    "BACKENDS",
+    "Adjust",
+    "Adjustment",
+    "Attention",
+    "Draw",
+    "Layout",
+    "NoSuchBackend",
+    "Ops",
+    "Score",
+    "Scored",
+    "Span",
+    "load",
+]
 
 
 class Attention(Protocol):
@@ -46,6 +61,34 @@ class Draw(Protocol):
     def seed(self) -> int: ...
 
 
+class Adjust(Protocol):
+    """Changes logits [B, V] float32 in place, each row by its own adjustment; None leaves a row as it is.
+
+    mask: int32 [B, V/32 rounded up], what a grammar allows: bit t % 32 of word t // 32 is 1 for token t (xgrammar's
+    order). A row of -1 allows all, and bits past the vocabulary do not matter. None: no row has a grammar.
+
+    Order: repetition, then frequency and presence, biases, the mask, forbidden tokens. Forbidden tokens stay allowed
+    where nothing else is left, so that a grammar that allows nothing but the end of the sequence may end it. A mask
+    that allows nothing leaves a row of minus infinity, from which `sample` takes token 0: who holds the grammar sees
+    that it was not allowed.
+    """
+
+    def __call__(self, logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None: ...
+
+
+class Score(Protocol):
+    """Log probabilities, to 1e-5, from the softmax of logits [B, V] float32: one Scored per row.
+
+    tokens: the token of each row whose log probability is wanted; num_top: how many of the likeliest; asked: further
+    tokens by id. What the model says is told from its own logits: `adjust` changes them in place, so who wants both
+    scores a copy from before.
+    """
+
+    def __call__(
+        self, logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
+    ) -> list[Scored]: ...
+
+
 @dataclass(frozen=True)
 class Ops:
     """One backend.
@@ -59,8 +102,10 @@ class Ops:
     write_kv(keys [S, K, D], values [S, K, D], slots [T], key [T, K, D], value [T, K, D]): new tokens into the pool.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
+    adjust, score: see Adjust and Score.
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
-    be drawn. A row's token depends on its own logits, draw and position only.
+    be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
+    gives the first of its highest, whatever its draw.
     """
 
     name: str
@@ -72,6 +117,8 @@ class Ops:
     write_kv: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
+    adjust: Adjust
+    score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
 
 

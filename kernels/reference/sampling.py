@@ -38,7 +38,10 @@ def _draw(logits: Tensor, draw: Draw, number: Tensor) -> Tensor:
     The three cut in this order, each on what the one before has left (as transformers' warpers do); equals of the last
     kept probability are kept too. Weights are probabilities over that of the likeliest token.
     """
-    weights = ((logits - logits.max()) / max(draw.temperature, COLDEST)).exp()
+    highest = logits.max()
+    if not highest.isfinite():  # all is forbidden, or the model failed: there are no weights
+        return logits.argmax()
+    weights = ((logits - highest) / max(draw.temperature, COLDEST)).exp()
     edge: Tensor | None = None
     if 0 < draw.top_k < weights.numel():
         edge = weights.topk(draw.top_k).values[-1]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from kernels import ops
 from kernels.reference import philox as generator
 from kernels.reference import sampling
 from kernels.reference.philox import philox, uniform
@@ -168,3 +169,14 @@ def test_a_nucleus_wider_than_the_likely_tokens() -> None:
     logits = torch.zeros(5000)
     tokens = sample(logits.expand(200, -1), [Sampling(temperature=1.0, top_p=0.9)] * 200, list(range(200)))
     assert len(set(tokens)) > 150
+
+
+@pytest.mark.parametrize("backend", ops.BACKENDS)
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_a_row_that_the_model_failed_on_leaves_the_others_alone(backend: str, odd: float) -> None:
+    draw = ops.load(backend, torch.device("cpu")).sample
+    logits = torch.randn(len(MIXED) * 2, 300)
+    draws, positions = MIXED * 2, list(range(len(MIXED) * 2))
+    good = draw(logits, draws, positions)
+    logits[len(MIXED) :, 17] = odd
+    assert draw(logits, draws, positions) == good[: len(MIXED)] + [17] * len(MIXED)
