@@ -1,11 +1,20 @@
 """What every stage may know of a model without torch: where it lies and what its configuration says."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 DEMONSTRATION = "demonstration"
+
+# Of generation_config.json: how its makers would have a model's tokens drawn, with the values that make sense.
+SAMPLING = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (0, 2**31 - 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.001, 2),
+}
 
 CONFIGURATION = ["*.json", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ["*.safetensors"]
@@ -63,6 +72,15 @@ def _ids(value: Any, path: Path) -> tuple[int, ...]:
     return tuple(ids)
 
 
+def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
+    found = {name: generation[name] for name in SAMPLING if generation.get(name) is not None}
+    for name, value in found.items():
+        low, high = SAMPLING[name]
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise ModelError(f"{path}: {name} must be a number from {low} to {high}, not {value!r}")
+    return found
+
+
 def _context_length(config: dict[str, Any]) -> int:
     """max_position_embeddings, but of longrope models the original context only.
 
@@ -87,6 +105,7 @@ class ModelCard:
     context_length: int
     eos_token_ids: tuple[int, ...]
     bos_token_id: int | None
+    sampling: dict[str, float] = field(default_factory=dict)  # what generation_config.json says: see SAMPLING
 
     @classmethod
     def load(cls, path: Path) -> "ModelCard":
@@ -112,4 +131,5 @@ class ModelCard:
             context_length=_context_length(config),
             eos_token_ids=eos,
             bos_token_id=config.get("bos_token_id"),
+            sampling=_sampling(generation, generation_path),
         )

@@ -51,7 +51,7 @@ PARTS: dict[str, Part] = {
             s.steps(ANY, ANY),
         ),
     ),
-    "executor": Part(says=(s.steps(ANY, ANY), s.detokenizer(ANY, ANY)), hears=(s.plan(ANY, ANY),)),
+    "executor": Part(says=(s.steps(ANY, ANY), s.detokenizer(ANY, ANY), s.gateway(ANY)), hears=(s.plan(ANY, ANY),)),
     "detokenizer": Part(
         says=(s.gateway(ANY), s.abort(ANY, ANY)),
         hears=(s.detokenizer(ANY, ANY), s.resume(ANY, ANY), s.abort_any(ANY), s.all_aborts(ANY)),

@@ -68,9 +68,13 @@ class GatewaySettings(Settings):
     max_open_requests_per_key: int = Field(
         0, ge=0, description="The same of each API key whose entry sets no limit of its own; 0 is none."
     )
+    max_kept_responses: int = Field(1024, ge=0, description="Answers of /v1/responses that are kept, to go on from.")
+    max_kept_response_bytes: int = Field(64 << 20, ge=0, description="The memory they may take, in bytes.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
+    tool_call_parser: str = Field("", description="How the model writes calls of tools, if its template misleads.")
+    reasoning_parser: str = Field("", description="How the model marks its thinking, if its template misleads.")
     client_timeout_s: float = Field(
         60.0, gt=0, description="Longest time for a client to send a request, or to take nothing of its answer."
     )
@@ -106,6 +110,11 @@ class ExecutorSettings(Settings):
     token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")
     kernels: str = Field("auto", description="Backend of the kernels.")
+    grammar_timeout_s: float = Field(
+        15.0, gt=0, description="For compiling a grammar; one that takes longer is refused."
+    )
+    grammar_bytes: int = Field(1 << 30, gt=0, description="Memory for compiling a grammar.")
+    grammar_cache_bytes: int = Field(256 << 20, ge=0, description="Memory for compiled grammars that are not in use.")
 
 
 class DetokenizerSettings(Settings):

@@ -1,11 +1,11 @@
 """The chat template of a model folder: messages to the text that the model was trained on."""
 
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from services.tokenizer.template_language import environment
+from shared.chat_templates import template_sources
 from shared.errors import InvalidRequest
 from shared.model_card import ModelError
 from shared.text_codec import TextCodec
@@ -34,7 +34,7 @@ class ChatTemplate:
     @classmethod
     def load(cls, codec: TextCodec) -> "ChatTemplate":
         """chat_template.jinja and additional_chat_templates/, or what tokenizer_config.json has. Raises ModelError."""
-        return cls(_files(codec.folder) or _configured(codec.config.get("chat_template")), codec.special_tokens)
+        return cls(template_sources(codec.folder, codec.config), codec.special_tokens)
 
     def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], arguments: dict[str, Any]) -> str:
         """The prompt. arguments: variables for the template, add_generation_prompt and continue_final_message among
@@ -78,28 +78,3 @@ class ChatTemplate:
             raise InvalidRequest(
                 f"the chat template can't render the messages: {type(error).__name__}: {error}", param="messages"
             ) from None
-
-
-def _files(folder: Path) -> dict[str, str]:
-    try:
-        sources = {p.stem: p.read_text("utf-8") for p in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
-        default = folder / "chat_template.jinja"
-        if default.exists():
-            sources["default"] = default.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"a chat template in {folder} can't be read: {error}") from None
-    return sources
-
-
-def _configured(value: Any) -> dict[str, str]:
-    match value:
-        case None:
-            return {}
-        case str():
-            return {"default": value}
-        case list() if all(isinstance(t, dict) and {"name", "template"} <= t.keys() for t in value):
-            return {str(t["name"]): str(t["template"]) for t in value}
-        case dict():
-            return {str(name): str(source) for name, source in value.items()}
-        case _:
-            raise ModelError("chat_template in tokenizer_config.json is neither a template nor a list of named ones")

@@ -6,7 +6,7 @@ from services.tokenizer.chat_messages import read_json, read_messages
 from services.tokenizer.chat_template import ChatTemplate
 from shared.columns import pack, unpack
 from shared.errors import ContextTooLong, InvalidRequest
-from shared.messages import Detokenize, Generate, Limits, Tokenize, Tokenized
+from shared.messages import Detokenize, Generate, Grammar, Limits, Tokenize, Tokenized
 from shared.model_card import ModelCard, locate
 from shared.text_codec import TextCodec
 
@@ -36,7 +36,7 @@ class PromptEncoder:
             prompt_ids = list(unpack(generate.token_ids))
             self._check_ids(prompt_ids, "prompt")
         else:
-            prompt_ids = self._ids(generate, add_special_tokens=True)
+            prompt_ids = self._ids(generate, add_special_tokens=generate.add_special_tokens)
         param = "prompt" if generate.messages is None else "messages"
         if not prompt_ids:
             raise InvalidRequest("the prompt is empty", param=param)
@@ -55,6 +55,9 @@ class PromptEncoder:
             priority=generate.priority,
             deadline_s=generate.deadline_s,
             trace=trace,
+            grammar=self._grammar(generate.grammar, prompt_ids),
+            scoring=generate.scoring,
+            pooling=generate.pooling,
         )
 
     def tokenize(self, question: Tokenize) -> list[int]:
@@ -95,6 +98,22 @@ class PromptEncoder:
             read_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
         )
         return self._template.render(read_messages(messages), tools, arguments)
+
+    def _grammar(self, grammar: Grammar | None, prompt_ids: list[int]) -> Grammar | None:
+        """With the ids of the tokens that end and begin thinking; without them when the prompt decides it."""
+        if grammar is None or not grammar.after:
+            return grammar
+        after_id, opens_id = (self._token_id(text) for text in (grammar.after, grammar.opens))
+        last = next((token_id for token_id in reversed(prompt_ids) if token_id in (after_id, opens_id)), -1)
+        if after_id < 0 or (last == after_id and last >= 0):
+            after_id = opens_id = -1  # thinking is over, or no model here does it
+        elif last == opens_id:
+            opens_id = -1  # it has begun
+        return msgspec.structs.replace(grammar, after_id=after_id, opens_id=opens_id)
+
+    def _token_id(self, text: str) -> int:
+        token_id = self._codec.tokenizer.token_to_id(text) if text else None
+        return -1 if token_id is None else token_id
 
     def _check_ids(self, token_ids: list[int], param: str) -> None:
         if token_ids and not 0 <= min(token_ids) <= max(token_ids) < self._vocab_size:

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from services.tokenizer.prompt_encoder import PromptEncoder
 from shared import subjects, telemetry
-from shared.columns import count, pack
-from shared.errors import Internal, PayloadTooLarge, Unavailable, XylemError, refusal
-from shared.messages import Detokenize, Detokenized, Generate, Message, Tokenize, TokenizeReply
+from shared.columns import ITEM_BYTES, count, pack
+from shared.errors import Internal, InvalidRequest, PayloadTooLarge, Unavailable, XylemError, refusal
+from shared.messages import Detokenize, Detokenized, Generate, Message, Tokenize, Tokenized, TokenizeReply
 from shared.model_card import ModelError
 from shared.service import Service, StartupError
 from shared.settings import TokenizerSettings
@@ -23,6 +23,7 @@ T = TypeVar("T")
 INLINE_CHARS = 2048
 QUESTIONS_AT_ONCE = 256
 ENVELOPE_BYTES = 1024  # room for all of a reply but its payload
+SCORED_BYTES = 32  # of a token with its log probability, its id and its text, as gateways get it
 
 
 class TokenizerService(Service[TokenizerSettings]):
@@ -73,6 +74,7 @@ class TokenizerService(Service[TokenizerSettings]):
         try:
             tokenized = await self._work(_size(generate), lambda: self._encoder.request(generate, span.trace))
             span.set(prompt_tokens=count(tokenized.prompt_ids))
+            self._check_scores(tokenized)
             await self.bus.hand_over(subjects.route(self.model), tokenized)
         except Exception as error:
             known = _known(error, f"tokenizing {generate.request_id}")
@@ -114,6 +116,21 @@ class TokenizerService(Service[TokenizerSettings]):
         limit = self.bus.max_payload - ENVELOPE_BYTES
         if size > limit:
             raise PayloadTooLarge(f"the answer takes {size} bytes, more than the {limit} that the bus carries")
+
+    def _check_scores(self, tokenized: Tokenized) -> None:
+        """All of a prompt's scores travel in one message, with the first token."""
+        scoring = tokenized.scoring
+        if scoring is None or scoring.prompt_from < 0:
+            return
+        num_tokens = max(0, count(tokenized.prompt_ids) - scoring.prompt_from)
+        of_each = SCORED_BYTES * (1 + scoring.num_top) + ITEM_BYTES * count(scoring.token_ids)
+        limit = self.bus.max_payload - ENVELOPE_BYTES
+        if num_tokens * of_each > limit:
+            raise InvalidRequest(
+                f"the log probabilities of {num_tokens} prompt tokens with {scoring.num_top} likely ones each are more"
+                f" than one answer carries; ask for those of at most {limit // of_each} tokens",
+                param="logprobs",
+            )
 
     async def _work(self, size: int, work: Callable[[], T]) -> T:
         """Does the work here when it is little, in a thread otherwise: the loop must stay free."""

@@ -4,7 +4,7 @@ from shared.messages.base import Message
 
 
 class Control(Message, frozen=True):
-    """A command to one service: ping, drain, check, flush. `check` runs check_integrity()."""
+    """A command to one service: ping, check, flush (schedulers), abort (gateways). `check` runs check_integrity()."""
 
     command: str
     arguments: bytes = b""  # JSON object

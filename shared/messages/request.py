@@ -85,6 +85,7 @@ class Generate(Message, frozen=True):
     grammar: Grammar | None = None
     scoring: Scoring | None = None
     pooling: str = ""  # an embedding is wanted instead of tokens: "last" or "mean"
+    add_special_tokens: bool = True  # to the text of a prompt, as its tokenizer does
 
 
 class Tokenized(Message, frozen=True):

@@ -10,7 +10,7 @@ from services.tokenizer.service import TokenizerService
 from shared import subjects
 from shared.bus import Bus
 from shared.columns import pack, unpack
-from shared.messages import Detokenize, Detokenized, Generate, Refused, Tokenize, Tokenized, TokenizeReply
+from shared.messages import Detokenize, Detokenized, Generate, Refused, Scoring, Tokenize, Tokenized, TokenizeReply
 from shared.service import StartupError, running
 from shared.settings import TokenizerSettings
 from tests import tokenizer_kinds as kinds
@@ -65,6 +65,21 @@ async def test_requests_go_on_to_the_router(service: TokenizerService, bus: Bus)
         for text in (short, long):
             await bus.hand_over(SUBJECT, generate("on", prompt=text))
             assert unpack((await after.tokenized.get()).prompt_ids).tolist() == kinds.byte_level().encode(text).ids
+
+
+async def test_scores_that_fit_into_no_message_are_refused(service: TokenizerService, bus: Bus) -> None:
+    after = Next()
+    await after.open(bus, "scores")
+    most = bus.max_payload // 32 // 21
+    prompt = pack([5] * 19_000)
+    async with asyncio.timeout(10):
+        for prompt_from in (-1, 19_000 - most + 100):
+            scoring = Scoring(num_top=20, prompt_from=prompt_from)
+            await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=scoring))
+            assert (await after.tokenized.get()).scoring == scoring
+        await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=Scoring(num_top=20, prompt_from=0)))
+        refused = await after.refused.get()
+        assert (refused.code, refused.param) == ("invalid_request", "logprobs")
 
 
 @pytest.mark.parametrize(
