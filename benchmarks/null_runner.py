@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.executor.runner import Row
+from services.executor.row import Row
 
 
 @dataclass

@@ -10,8 +10,14 @@ from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from services.executor.runner import Row
-from shared.messages import Finish, Sampling
+import numpy as np
+import torch
+
+from services.executor.grammar import Matcher
+from services.executor.row import Row
+from services.executor.scores import Scored
+from shared.columns import count
+from shared.messages import Finish, Sampling, Scoring
 
 EMPTY = -1
 
@@ -73,11 +79,31 @@ class FakeRunner:
             for slot, token_id in zip(self._slots(row, row.start), row.token_ids, strict=True):
                 assert 0 <= token_id < self.vocab_size
                 self.kv[slot] = token_id
-        return [
-            next_token(array("i", [self.kv[slot] for slot in self._slots(row, 0)]), row.sampling, self.vocab_size)
-            for row in rows
-            if row.sample
-        ]
+        return [token_id for row in rows for token_id in self._compute(row)]
+
+    def _compute(self, row: Row) -> Iterator[int]:
+        """Its drawn token, if it draws one. States and scores have the right shapes, and no meaning."""
+        known = array("i", [self.kv[slot] for slot in self._slots(row, 0)])
+        if row.pooling:
+            row.state = array("f", [1.0, float(known[-1] % 7)])
+        if row.scoring is not None:
+            row.target_scores = [self._scored(row.scoring) for _ in row.targets]
+        if row.sample:
+            row.scored = None if row.scoring is None else self._scored(row.scoring)
+            token_id = next_token(known, row.sampling, self.vocab_size)
+            yield token_id if row.matcher is None else self._allowed(row.matcher, token_id)
+
+    def _scored(self, scoring: Scoring) -> Scored:
+        likely = list(range(scoring.num_top))
+        return Scored(-1.0, likely, [-1.0] * len(likely), [-2.0] * count(scoring.token_ids))
+
+    def _allowed(self, matcher: Matcher, token_id: int) -> int:
+        """The first token from this one on that the grammar allows."""
+        mask = torch.full((1, -(-self.vocab_size // 32)), -1, dtype=torch.int32)
+        matcher.fill(mask, 0)
+        bits = np.unpackbits(mask[0].numpy().view(np.uint8), bitorder="little")[: self.vocab_size]
+        allowed = np.flatnonzero(bits)
+        return int(allowed[np.searchsorted(allowed, token_id) % len(allowed)])
 
     def warm_up(self) -> None:
         pass

@@ -1,15 +1,21 @@
 """The engine: applies plans and makes steps. Pure and synchronous: no bus, no clock, no thread of its own."""
 
+import logging
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from services.executor.batch import select
+from services.executor.grammar import GrammarFailed
 from services.executor.integrity import faults
 from services.executor.output import StepOutput
-from services.executor.runner import Row
-from services.executor.running import Running
-from shared.columns import INT32_MAX, unpack
+from services.executor.row import Row
+from services.executor.running import Compile, Running, no_grammars
+from services.executor.scores import scores_message, unscored
+from shared.columns import INT32_MAX, count, unpack
 from shared.messages import Admit, Finish, PageCopy, Plan
+
+log = logging.getLogger(__name__)
 
 NO_LIFE = -1  # the epoch of an engine that takes no plan
 NO_PLAN = -1
@@ -39,14 +45,14 @@ class StepRunner(Protocol):
         """Copies the KV of the first num_tokens of a page to another one."""
 
     def step(self, rows: Sequence[Row]) -> list[int]:
-        """Computes the rows; one drawn token per row with sample=True, in order."""
+        """Computes the rows, and notes in them what is asked for; one drawn token per row with sample, in order."""
 
 
 class Engine:
     """The sequences that may run, and the step that moves them on.
 
     max_running: sequences at once. token_budget: tokens of one step. context_length: positions that the model has.
-    epoch: the life that plans must name.
+    compile_grammar: begins to compile one; its sequence waits. epoch: the life that plans must name.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Engine:
         max_running: int,
         token_budget: int,
         eos_token_ids: Iterable[int],
+        compile_grammar: Compile = no_grammars,
         context_length: int = INT32_MAX,
         epoch: int = NO_LIFE,
     ) -> None:
@@ -64,6 +71,7 @@ class Engine:
         self.token_budget = token_budget
         self.context_length = context_length
         self.eos_token_ids = frozenset(eos_token_ids)
+        self._compile_grammar = compile_grammar
         self._running: dict[int, Running] = {}  # in order of admission
         self.reset(epoch)
 
@@ -82,36 +90,86 @@ class Engine:
     def has_work(self) -> bool:
         """Whether a step would move any sequence."""
         page_size = self.runner.page_size
-        return any(sequence.room(page_size) > 0 for sequence in self._running.values())
+        return any(
+            min(sequence.num_known, sequence.room(page_size)) > 0
+            or (sequence.compiled is not None and sequence.compiled.done())
+            for sequence in self._running.values()
+        )
 
     def step(self) -> StepOutput:
-        """Computes one token of every decoding sequence and the next chunks of prompts; finished ones are forgotten."""
+        """Computes the pending tokens of who decodes and the next chunks of prompts; forgets who is finished."""
         output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
         self.num_steps += 1
+        self._take_grammars(output)
         turns = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
         rows = [sequence.row(num_tokens) for sequence, num_tokens in turns]
         drawn = iter(self.runner.step(rows) if rows else ())
-        for index, ((sequence, num_tokens), row) in enumerate(zip(turns, rows, strict=True)):
+        for (sequence, num_tokens), row in zip(turns, rows, strict=True):
             sequence.length += num_tokens
-            output.sequence_ids.append(sequence.sequence_id)
-            output.lengths.append(sequence.length)
-            output.detokenizers.append(sequence.detokenizer)
-            output.offsets.append(sequence.offset + sequence.num_new)
-            if not row.sample:
-                output.counts.append(0)
-                output.finishes.append(Finish.NONE)
-                continue
-            if sequence.num_new == 0:
-                output.openings[index] = sequence.opening
-            token_id = next(drawn)
-            finish = sequence.accept(token_id)
-            output.counts.append(1)
-            output.token_ids.append(token_id)
-            output.finishes.append(finish)
-            if finish is not Finish.NONE:
-                del self._running[sequence.sequence_id]
+            sequence.prompt_scores.extend(row.target_scores)
+            try:
+                if row.sample:
+                    self._tell_tokens(output, sequence, row, *sequence.accept(next(drawn)))
+                elif sequence.ahead and not sequence.is_reading:
+                    self._tell_tokens(output, sequence, row, *sequence.jump())
+                elif sequence.pooling:
+                    self._tell_state(output, sequence, row)
+                else:
+                    output.add(sequence, [], Finish.NONE)
+            except GrammarFailed as failed:
+                self._fail(output, sequence, failed)
         output.num_running = len(self._running)
         return output
+
+    def _take_grammars(self, output: StepOutput) -> None:
+        """Has the sequences go on whose grammar is compiled, and ends those whose can't be."""
+        for sequence in list(self._running.values()):
+            if sequence.shaping is None or sequence.compiled is None or not sequence.compiled.done():
+                continue
+            try:
+                sequence.begin_matching()
+            except GrammarFailed as failed:
+                self._fail(output, sequence, failed)
+
+    def _fail(self, output: StepOutput, sequence: Running, failed: GrammarFailed) -> None:
+        """Ends one whose grammar can't be had, or is broken: who has heard of it hears of its end."""
+        log.log(logging.INFO if failed.code == "invalid_request" else logging.ERROR, "a sequence ends: %s", failed)
+        if sequence.num_told:
+            output.broken.add(len(output.sequence_ids))
+        else:
+            output.refused.append((sequence.opening, failed))
+        output.add(sequence, [], Finish.ERROR, sequence.offset + sequence.num_told)
+        del self._running[sequence.sequence_id]
+
+    def _tell_tokens(
+        self, output: StepOutput, sequence: Running, row: Row, token_ids: list[int], finish: Finish
+    ) -> None:
+        index = len(output.sequence_ids)
+        first = sequence.num_new - len(token_ids)
+        if first == 0:
+            output.openings[index] = sequence.opening
+            if sequence.prompt_scores:
+                scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
+                scored_ids = sequence.prompt_ids[scored_from:]
+                output.prompt_scores[index] = scores_message(sequence.prompt_scores, scored_ids)
+        if row.scored is not None:
+            output.scores[index] = scores_message([row.scored])
+        output.add(sequence, token_ids, finish, sequence.offset + first)
+        if finish is not Finish.NONE:
+            del self._running[sequence.sequence_id]
+
+    def _tell_state(self, output: StepOutput, sequence: Running, row: Row) -> None:
+        assert row.state is not None
+        if sequence.pooled is None or sequence.pooling == "last":
+            sequence.pooled = row.state
+        else:
+            sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
+        if sequence.is_reading:
+            output.add(sequence, [], Finish.NONE)
+            return
+        output.embedded.append((sequence.opening, sequence.pooled))
+        output.add(sequence, [], Finish.STOP)
+        del self._running[sequence.sequence_id]
 
     def apply(self, plan: Plan) -> bool:
         """Takes drops, then admits with their page copies, then grants.
@@ -138,14 +196,19 @@ class Engine:
         return True
 
     def _admit(self, admit: Admit) -> None:
-        sequence = Running.begin(admit, self.eos_token_ids)
+        sequence = Running.begin(admit, self.eos_token_ids, self._compile_grammar)
         if sequence.sequence_id in self._running:
             raise ValueError(f"sequence {sequence.sequence_id} runs already")
         if len(self._running) >= self.max_running:
             raise ValueError(f"more than {self.max_running} sequences")
         if not sequence.prompt_ids:
             raise ValueError(f"sequence {sequence.sequence_id} has nothing to read")
-        _check_range("token id", sequence.prompt_ids, self.runner.vocab_size)
+        for token_ids in (sequence.prompt_ids, unpack(admit.opening.output_ids), unpack(admit.seen_ids)):
+            _check_range("token id", token_ids, self.runner.vocab_size)
+        for column in (admit.sampling.bias_ids, b"" if admit.scoring is None else admit.scoring.token_ids):
+            _check_range("token id", unpack(column), self.runner.vocab_size)
+        if count(admit.sampling.bias_ids) != count(admit.sampling.bias_values):
+            raise ValueError("there are not as many biases as biased tokens")
         _check_range("page", sequence.pages, self.runner.num_pages)
         if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
             raise ValueError(f"{sequence.num_cached} cached tokens in {len(sequence.pages)} pages")
@@ -157,6 +220,10 @@ class Engine:
             raise ValueError(f"output tokens from {admit.offset} on don't fit into a column")
         if admit.copy is not None:
             self._copy(admit.copy)
+        if sequence.scoring is not None and sequence.scoring.prompt_from == 0:
+            if sequence.num_cached:
+                raise ValueError("cached tokens can't be scored")
+            sequence.prompt_scores.append(unscored(sequence.scoring, count(sequence.scoring.token_ids)))
         self._running[sequence.sequence_id] = sequence
 
     def _copy(self, copy: PageCopy) -> None:
@@ -169,11 +236,11 @@ class Engine:
         pages = unpack(plan.grant_pages)
         _check_range("page", pages, self.runner.num_pages)
         start = 0
-        for sequence_id, count in zip(unpack(plan.grant_ids), unpack(plan.grant_counts), strict=True):
+        for sequence_id, num_pages in zip(unpack(plan.grant_ids), unpack(plan.grant_counts), strict=True):
             sequence = self._running.get(sequence_id)
             if sequence is not None:  # it may have finished meanwhile
-                sequence.pages.extend(pages[start : start + count])
-            start += count
+                sequence.pages.extend(pages[start : start + num_pages])
+            start += num_pages
         if start != len(pages):
             raise ValueError(f"grants of {start} pages came with {len(pages)}")
 

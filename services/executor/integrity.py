@@ -30,4 +30,4 @@ def faults(sequences: Collection[Running], *, page_size: int) -> list[str]:
 def _length_fits(sequence: Running) -> bool:
     if sequence.num_new == 0:
         return sequence.num_cached <= sequence.length < sequence.prompt_len
-    return sequence.length == sequence.prompt_len + sequence.num_new - 1
+    return sequence.length == sequence.prompt_len + sequence.num_new - len(sequence.pending)

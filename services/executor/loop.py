@@ -65,6 +65,10 @@ class StepLoop:
         """Has the plan applied before the next step."""
         self._inbox.put(lambda engine: self._apply(engine, plan))
 
+    def wake(self) -> None:
+        """Has the thread look for work again. From any thread."""
+        self._inbox.put(lambda _: False)
+
     def reset(self, epoch: int) -> None:
         """Has everything forgotten and another life begun, after the plans offered so far."""
 
@@ -128,7 +132,7 @@ class StepLoop:
     async def stop(self) -> None:
         """Ends the thread after the step in hand. A loop that was never started is left alone."""
         self.stopping = True
-        self._inbox.put(lambda _: False)
+        self.wake()
         self._credits.release()
         if self._thread.is_alive():
             await self._ended.wait()

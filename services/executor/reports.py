@@ -1,13 +1,14 @@
 """A step's output as messages: one report for the scheduler, one message for each detokenizer."""
 
+import math
 from dataclasses import dataclass, field
 
 from services.executor.output import StepOutput
-from shared.columns import pack
-from shared.messages import Finish, Opening, StepReport, TokenDeltas
+from shared.columns import pack, pack_floats
+from shared.messages import Embedded, Opening, Refused, Scores, StepReport, TokenDeltas
 
-# Openings carry earlier output, so that many at once could exceed what the bus takes in one message.
-MAX_OPENING_BYTES = 256 << 10
+# Openings carry earlier output, and scores many numbers: many at once could exceed what the bus takes in one message.
+MAX_EXTRA_BYTES = 256 << 10
 
 
 @dataclass(slots=True)
@@ -20,7 +21,9 @@ class _Columns:
     token_ids: list[int] = field(default_factory=list)
     finishes: list[int] = field(default_factory=list)
     openings: list[tuple[int, Opening]] = field(default_factory=list)
-    opening_bytes: int = 0
+    scores: list[tuple[int, Scores]] = field(default_factory=list)
+    prompt_scores: list[tuple[int, Scores]] = field(default_factory=list)
+    extra_bytes: int = 0  # of openings and scores
 
 
 def step_report(output: StepOutput, executor: str) -> StepReport:
@@ -41,12 +44,12 @@ def step_report(output: StepOutput, executor: str) -> StepReport:
 
 
 def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDeltas]]:
-    """(detokenizer, its rows) for all rows that have tokens or an end. More than one each only for huge openings."""
+    """(detokenizer, its rows) for all rows that have tokens. More than one each only for huge openings and scores."""
     groups: dict[str, _Columns] = {}
     full: list[tuple[str, _Columns]] = []
     start = 0
     for row, count in enumerate(output.counts):
-        if count == 0 and output.finishes[row] == Finish.NONE:
+        if count == 0 and row not in output.broken:
             continue
         detokenizer = output.detokenizers[row]
         columns = groups.get(detokenizer)
@@ -61,10 +64,33 @@ def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDelt
         opening = output.openings.get(row)
         if opening is not None:
             columns.openings.append((output.sequence_ids[row], opening))
-            columns.opening_bytes += len(opening.output_ids) + len(opening.context_ids)
-            if columns.opening_bytes > MAX_OPENING_BYTES:
-                full.append((detokenizer, groups.pop(detokenizer)))
+            columns.extra_bytes += len(opening.output_ids) + len(opening.context_ids)
+        for found, scores in ((output.scores, columns.scores), (output.prompt_scores, columns.prompt_scores)):
+            if row in found:
+                scores.append((len(columns.sequence_ids) - 1, found[row]))
+                columns.extra_bytes += _num_bytes(found[row])
+        if columns.extra_bytes > MAX_EXTRA_BYTES:
+            full.append((detokenizer, groups.pop(detokenizer)))
     return [(name, _message(columns, output, executor)) for name, columns in [*full, *groups.items()]]
+
+
+def answers(output: StepOutput) -> list[tuple[str, Refused | Embedded]]:
+    """(gateway, what it is told) of sequences that end without a token."""
+    told: list[tuple[str, Refused | Embedded]] = []
+    for opening, failed in output.refused:
+        refused = Refused(opening.request_id, opening.attempt, failed.code, str(failed), failed.param)
+        told.append((opening.gateway, refused))
+    for opening, state in output.embedded:
+        length = math.sqrt(sum(value * value for value in state)) or 1.0
+        embedded = Embedded(
+            request_id=opening.request_id,
+            attempt=opening.attempt,
+            vector=pack_floats([value / length for value in state]),
+            num_prompt_tokens=opening.num_prompt_tokens,
+            num_cached_tokens=opening.num_cached_tokens,
+        )
+        told.append((opening.gateway, embedded))
+    return told
 
 
 def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDeltas:
@@ -77,5 +103,11 @@ def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDelta
         token_ids=pack(columns.token_ids),
         finishes=pack(columns.finishes),
         openings=tuple(columns.openings),
+        scores=tuple(columns.scores),
+        prompt_scores=tuple(columns.prompt_scores),
         plan_epoch=output.plan_epoch,
     )
+
+
+def _num_bytes(scores: Scores) -> int:
+    return 2 * len(scores.top_ids) + 2 * len(scores.logprobs) + len(scores.asked_logprobs)

@@ -2,32 +2,24 @@
 
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from kernels import ops
 from services.executor import weights
 from services.executor.kv_pool import KvPool, pages_that_fit
+from services.executor.masks import Masks
 from services.executor.models.decoder import Decoder, token_tensor
 from services.executor.models.families import decoder_config
+from services.executor.row import Row
 from services.executor.weights import Progress
+from shared.columns import unpack
 from shared.messages import Sampling
 from shared.model_card import ModelCard, ModelError
 
-
-@dataclass(slots=True)
-class Row:
-    """One sequence in one step: tokens to read at positions [start, start + len(token_ids)).
-
-    pages is its page table from position 0; sample: a token is drawn after the last one.
-    """
-
-    token_ids: Sequence[int]
-    start: int
-    pages: "array[int]"
-    sample: bool
-    sampling: Sampling
+# Logits of so many prompt tokens at once: with a vocabulary of 150,000 they take 40 MB.
+SCORED_AT_ONCE = 64
 
 
 class Runner:
@@ -57,6 +49,7 @@ class Runner:
         self.vocab_size = config.vocab_size
         parameters = weights.load(card.path, config, dtype=dtype, device=self._device, progress=progress)
         self._decoder = Decoder(config, parameters, self._ops)
+        self._masks = Masks(config.vocab_size)
         self._pool = KvPool(
             config, self._ops, num_pages=self.num_pages, page_size=page_size, dtype=dtype, device=self._device
         )
@@ -68,21 +61,76 @@ class Runner:
 
     @torch.inference_mode()
     def step(self, rows: Sequence[Row]) -> list[int]:
-        """Reads the tokens of all rows; one drawn token per row with sample=True, in order."""
+        """Reads the tokens of all rows; one drawn token per row with sample=True, in order.
+
+        Notes in the rows the scores and states that they want.
+        """
         drawing = [row for row in rows if row.sample]
-        positions = [row.start + len(row.token_ids) for row in drawing]
-        logits = self.logits(rows)
-        return self._ops.sample(logits, [row.sampling for row in drawing], positions) if drawing else []
+        masks = self._masks.begin(drawing)
+        states = self._states(rows)
+        for row, of_row in zip(rows, states, strict=True):
+            if row.pooling:
+                row.state = array("f", (of_row[-1] if row.pooling == "last" else of_row.sum(0)).float().tolist())
+            elif row.targets:
+                self._score_targets(row, of_row)
+        if not drawing:
+            return []
+        return self._draw(self._logits(rows, states), drawing, None if masks is None else masks.result())
 
     @torch.inference_mode()
-    def logits(self, rows: Sequence[Row]) -> torch.Tensor:
+    def logits(self, rows: Sequence[Row]) -> Tensor:
         """float32 logits [rows with sample=True, V]."""
+        return self._logits(rows, self._states(rows))
+
+    def _logits(self, rows: Sequence[Row], states: Sequence[Tensor]) -> Tensor:
+        last = [of_row[-1] for of_row, row in zip(states, rows, strict=True) if row.sample]
+        return self._decoder.logits(torch.stack(last))
+
+    def _states(self, rows: Sequence[Row]) -> list[Tensor]:
+        """Of each row the last states [n, N] of those of its tokens that matter: at least the last one's."""
         layout = ops.Layout.build(
             [(row.start, len(row.token_ids), row.pages) for row in rows], page_size=self.page_size, device=self._device
         )
         token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device)
-        last = [span.first + span.num_new - 1 for span, row in zip(layout.spans, rows, strict=True) if row.sample]
-        return self._decoder.forward(token_ids, layout, self._pool, token_tensor(last, self._device))
+        wanted: list[int] = []
+        sizes: list[int] = []
+        for span, row in zip(layout.spans, rows, strict=True):
+            first = span.num_new - 1
+            if row.targets:
+                first = row.first_scored
+            elif row.pooling == "mean":
+                first = 0
+            elif not row.sample and not row.pooling:
+                first = span.num_new
+            wanted.extend(range(span.first + first, span.first + span.num_new))
+            sizes.append(span.num_new - first)
+        states = self._decoder.forward(token_ids, layout, self._pool, token_tensor(wanted, self._device))
+        return list(torch.split(states, sizes))
+
+    def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
+        positions = [row.start + len(row.token_ids) for row in rows]
+        scored = [index for index, row in enumerate(rows) if row.scoring is not None]
+        raw = logits[scored] if scored else None  # a copy: adjusting is done in place
+        adjustments = [row.adjustment for row in rows]
+        if mask is not None or any(adjustment is not None for adjustment in adjustments):
+            self._ops.adjust(logits, adjustments, mask if mask is None else mask.to(self._device))
+        drawn = self._ops.sample(logits, [row.sampling for row in rows], positions)
+        if raw is not None:
+            tokens = [drawn[index] for index in scored]
+            for index, found in zip(scored, self._score(raw, tokens, [rows[i] for i in scored]), strict=True):
+                rows[index].scored = found
+        return drawn
+
+    def _score_targets(self, row: Row, states: Tensor) -> None:
+        for first in range(0, len(row.targets), SCORED_AT_ONCE):
+            targets = row.targets[first : first + SCORED_AT_ONCE]
+            logits = self._decoder.logits(states[first : first + len(targets)])
+            row.target_scores += self._score(logits, targets, [row] * len(targets))
+
+    def _score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[Row]) -> list[ops.Scored]:
+        scorings = [row.scoring for row in rows if row.scoring is not None]
+        asked = [unpack(scoring.token_ids) for scoring in scorings]
+        return self._ops.score(logits, token_ids, [scoring.num_top for scoring in scorings], asked)
 
     def warm_up(self) -> None:
         """A prompt and a decoding step, so that the first request does not pay for what torch sets up once."""

@@ -1,20 +1,35 @@
 """One sequence that runs: what the executor keeps of it between two steps.
 
-    tokens   [ cached | prompt_ids ............ | drawn ... last_token ]
+    tokens   [ cached | prompt_ids ............ | drawn ... pending ]
     position 0        num_cached      prompt_len
     KV       [ computed ............ length )
     pages    [ granted ......................... room )
 
-A sequence is reading while length < prompt_len. From the first drawn token on exactly one token, last_token, is known
-and not computed, so that `length` alone says where the sequence stands.
+A sequence is reading while length < prompt_len. From the first drawn token on, `pending` are the known tokens that are
+not computed: the last drawn one, and after it those that its grammar leaves no choice about. So `length` alone says
+where the sequence stands.
 """
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 
-from services.executor.runner import Row
+from services.executor.grammar import Compiled, GrammarFailed
+from services.executor.row import Row
+from services.executor.scores import Scored
+from services.executor.shaping import Shaping
 from shared.columns import unpack
-from shared.messages import Admit, Finish, Opening, Sampling
+from shared.messages import Admit, Finish, Grammar, Opening, Sampling, Scoring
+
+Compile = Callable[[Grammar], "Future[Compiled]"]
+
+
+def no_grammars(grammar: Grammar) -> "Future[Compiled]":
+    """For an engine that is to have none."""
+    refused: Future[Compiled] = Future()
+    refused.set_exception(GrammarFailed("this executor compiles no grammars", param=grammar.param))
+    return refused
 
 
 @dataclass(slots=True)
@@ -33,14 +48,23 @@ class Running:
     offset: int
     detokenizer: str
     opening: Opening
+    shaping: Shaping | None = None
+    scoring: Scoring | None = None
+    pooling: str = ""
     num_new: int = 0
-    last_token: int = -1
+    pending: "array[int]" = field(default_factory=lambda: array("i"))
+    ahead: list[int] = field(default_factory=list)  # its first tokens, where its grammar leaves no choice
+    prompt_scores: list[Scored] = field(default_factory=list)  # of the prompt's tokens that were read so far
+    pooled: "array[float] | None" = None  # the last state, or the sum of those so far
 
     @classmethod
-    def begin(cls, admit: Admit, eos_token_ids: frozenset[int]) -> "Running":
+    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], compile_grammar: Compile) -> "Running":
         """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
         prompt_ids = unpack(admit.token_ids)
         stop_ids = frozenset(unpack(admit.stop_token_ids))
+        # A complete grammar has only its end left, wanted or not.
+        end_ids = stop_ids if admit.ignore_eos and admit.grammar is None else stop_ids | eos_token_ids
+        compiled = None if admit.grammar is None else compile_grammar(admit.grammar)
         return cls(
             sequence_id=admit.sequence_id,
             prompt_ids=prompt_ids,
@@ -49,17 +73,37 @@ class Running:
             length=admit.num_cached,
             pages=unpack(admit.pages),
             sampling=admit.sampling,
-            end_ids=stop_ids if admit.ignore_eos else stop_ids | eos_token_ids,
+            end_ids=end_ids,
             max_new_tokens=admit.max_new_tokens,
             offset=admit.offset,
             detokenizer=admit.detokenizer,
             opening=admit.opening,
+            shaping=Shaping.of(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled),
+            scoring=admit.scoring,
+            pooling=admit.pooling,
         )
 
     @property
     def is_reading(self) -> bool:
         """Whether prompt tokens are left to read."""
         return self.length < self.prompt_len
+
+    @property
+    def compiled(self) -> "Future[Compiled] | None":
+        """Its grammar, while that is not in use yet."""
+        return None if self.shaping is None else self.shaping.compiled
+
+    @property
+    def num_known(self) -> int:
+        """Known tokens that may be computed now. The last of a prompt waits for the grammar of what comes after."""
+        if self.is_reading:
+            return self.prompt_len - self.length - (self.compiled is not None)
+        return len(self.pending)
+
+    @property
+    def num_told(self) -> int:
+        """Its tokens that others know of, once all of these are computed."""
+        return max(0, self.length - self.prompt_len)
 
     def room(self, page_size: int) -> int:
         """Tokens that the granted pages still take."""
@@ -70,13 +114,70 @@ class Running:
         if self.is_reading:
             first = self.length - self.num_cached
             token_ids = self.prompt_ids[first : first + num_tokens]
-            return Row(token_ids, self.length, self.pages, self.length + num_tokens == self.prompt_len, self.sampling)
-        return Row((self.last_token,), self.length, self.pages, True, self.sampling)
+            last = self.length + num_tokens == self.prompt_len
+            sample = last and not self.pooling and not self.ahead
+            row = Row(token_ids, self.length, self.pages, sample, self.sampling, pooling=self.pooling)
+            self._score_prompt(row)
+        else:
+            token_ids = self.pending[:num_tokens]
+            row = Row(token_ids, self.length, self.pages, num_tokens == len(self.pending), self.sampling)
+        if row.sample:
+            row.scoring = self.scoring
+            if self.shaping is not None:
+                row.adjustment, row.matcher = self.shaping.adjustment(), self.shaping.matcher
+        return row
 
-    def accept(self, token_id: int) -> Finish:
-        """Takes the token that was drawn after all known ones; says whether it is the last."""
-        self.last_token = token_id
+    def _score_prompt(self, row: Row) -> None:
+        """Has the prompt's tokens scored that follow the tokens of the row."""
+        if self.scoring is None or self.scoring.prompt_from < 0:
+            return
+        row.scoring = self.scoring
+        row.first_scored = max(0, self.scoring.prompt_from - 1 - row.start)
+        following = row.start + 1 - self.num_cached
+        row.targets = self.prompt_ids[following + row.first_scored : following + len(row.token_ids)]
+
+    def begin_matching(self) -> None:
+        """Its grammar is compiled. Raises GrammarFailed."""
+        assert self.shaping is not None
+        self.shaping.begin_matching()
+        self.ahead = self._forced()
+
+    def jump(self) -> tuple[list[int], Finish]:
+        """Takes the tokens that its grammar begins with, and says whether the last of them ends the sequence."""
+        taken, finish = self._take(self.ahead)
+        self.ahead = []
+        self.pending = array("i", taken)
+        return taken, finish
+
+    def accept(self, token_id: int) -> tuple[list[int], Finish]:
+        """Takes the token that was drawn after all known ones.
+
+        Returns it with those that its grammar has follow it, and whether the last of them ends the sequence.
+        """
+        taken, finish = self._take([token_id])
+        if not finish:
+            more, finish = self._take(self._forced())
+            taken += more
+        self.pending = array("i", taken)
+        return taken, finish
+
+    def _take(self, token_ids: list[int]) -> tuple[list[int], Finish]:
+        for place, token_id in enumerate(token_ids):
+            finish = self._ends_with(token_id)
+            if finish:
+                return token_ids[: place + 1], finish
+        return token_ids, Finish.NONE
+
+    def _ends_with(self, token_id: int) -> Finish:
         self.num_new += 1
+        if self.shaping is not None:
+            self.shaping.add(token_id)
         if token_id in self.end_ids:
             return Finish.STOP
         return Finish.LENGTH if self.num_new >= self.max_new_tokens else Finish.NONE
+
+    def _forced(self) -> list[int]:
+        """Without the model; tokens that are scored come from it, all of them."""
+        if self.shaping is None or self.scoring is not None:
+            return []
+        return self.shaping.forced(self.max_new_tokens - self.num_new)

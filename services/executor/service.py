@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
@@ -14,15 +15,16 @@ import torch
 
 from services.executor import threads
 from services.executor.engine import NO_PLAN, Engine, StepRunner
+from services.executor.grammar import Compiled, Grammars
 from services.executor.loop import LoopEnded, StepLoop
 from services.executor.output import StepOutput
 from services.executor.progress import loading_progress
-from services.executor.reports import step_report, token_deltas
+from services.executor.reports import answers, step_report, token_deltas
 from services.executor.runner import Runner
 from services.executor.spans import SequenceSpans
 from shared import subjects
 from shared.errors import PayloadTooLarge, Unavailable
-from shared.messages import Capacity, Message, Plan, Presence
+from shared.messages import Capacity, Grammar, Message, Plan, Presence
 from shared.model_card import ModelCard, ModelError, locate
 from shared.service import Service, StartupError
 from shared.settings import ExecutorSettings
@@ -48,6 +50,7 @@ class ExecutorService(Service[ExecutorSettings]):
         super().__init__(settings)
         self._steps = StepLoop(self._load, on_gap=self.renew_epoch)
         self._spans = SequenceSpans()
+        self._grammars: Grammars | None = None
         self._capacity: Capacity | None = None
         self._num_running = 0
         self._num_held_pages = 0
@@ -103,6 +106,8 @@ class ExecutorService(Service[ExecutorSettings]):
 
     async def stop(self) -> None:
         await self._steps.stop()
+        if self._grammars is not None:
+            await asyncio.to_thread(self._grammars.close)
 
     def renew_epoch(self) -> None:
         super().renew_epoch()
@@ -140,6 +145,14 @@ class ExecutorService(Service[ExecutorSettings]):
         settings = self.settings
         card = ModelCard.load(locate(settings.model, with_weights=True))
         runner = self.make_runner(card)
+        self._grammars = Grammars(
+            card.path,
+            vocab_size=card.vocab_size,
+            end_ids=card.eos_token_ids,
+            timeout_s=settings.grammar_timeout_s,
+            memory_bytes=settings.grammar_bytes,
+            cache_bytes=settings.grammar_cache_bytes,
+        )
         gc.collect()  # loading leaves much behind, and what start-up made is about to be frozen
         return Engine(
             runner,
@@ -147,7 +160,14 @@ class ExecutorService(Service[ExecutorSettings]):
             token_budget=settings.token_budget,
             eos_token_ids=card.eos_token_ids,
             context_length=card.context_length,
+            compile_grammar=self._compile,
         )
+
+    def _compile(self, grammar: Grammar) -> "Future[Compiled]":
+        assert self._grammars is not None
+        compiled = self._grammars.compile(grammar)
+        compiled.add_done_callback(lambda _: self._steps.wake())
+        return compiled
 
     def _stoppable(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
         def progress(done: int, total: int) -> None:
@@ -187,6 +207,8 @@ class ExecutorService(Service[ExecutorSettings]):
         if output.epoch == self.epoch:  # nobody waits for what an earlier life has done
             for detokenizer, deltas in token_deltas(output, self.id):
                 await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
+            for gateway, answer in answers(output):
+                await self._publish(subjects.gateway(gateway), answer)
             await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
             self._last_step = output.step
         self._num_running = output.num_running

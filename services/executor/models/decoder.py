@@ -27,7 +27,7 @@ class Decoder:
         self._cos, self._sin = cos.to(device), sin.to(device)
 
     def forward(self, token_ids: Tensor, layout: Layout, pool: KvPool, wanted: Tensor) -> Tensor:
-        """Writes the KV of all T tokens into the pool; gives float32 logits [len(wanted), V] after those tokens."""
+        """Writes the KV of all T tokens into the pool; gives the last states [len(wanted), N] of those tokens."""
         config, ops, p = self.config, self._ops, self._parameters
         cos, sin = self._cos[layout.positions], self._sin[layout.positions]
         x = p["embedding"][token_ids]
@@ -41,8 +41,12 @@ class Decoder:
             h = ops.silu_and_mul(ops.linear(h, p[f"{i}.gate_up"], p.get(f"{i}.gate_up_bias")))
             h = ops.linear(h, p[f"{i}.down"], p.get(f"{i}.down_bias"))
             x = x + (h if config.residual_multiplier == 1.0 else h * config.residual_multiplier)
-        x = ops.rms_norm(x[wanted], p["norm"], config.norm_epsilon)
-        logits = ops.linear(x, self._head, None).float()
+        return ops.rms_norm(x[wanted], p["norm"], config.norm_epsilon)
+
+    def logits(self, states: Tensor) -> Tensor:
+        """float32 logits [B, V] after tokens with these last states [B, N]."""
+        config = self.config
+        logits = self._ops.linear(states, self._head, None).float()
         return logits if config.logits_divisor == 1.0 else logits / config.logits_divisor
 
     def _attend(self, i: int, h: Tensor, layout: Layout, pool: KvPool, cos: Tensor, sin: Tensor) -> Tensor:

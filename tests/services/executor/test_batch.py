@@ -1,14 +1,14 @@
 from array import array
 
 from services.executor.batch import select
-from services.executor.running import Running
+from services.executor.running import Running, no_grammars
 from tests.services.executor.plans import admit
 
 PAGE_SIZE = 4
 
 
 def reading(sequence_id: int, num_tokens: int, *, num_pages: int = 100) -> Running:
-    return Running.begin(admit(sequence_id, range(num_tokens), range(num_pages)), frozenset())
+    return Running.begin(admit(sequence_id, range(num_tokens), range(num_pages)), frozenset(), no_grammars)
 
 
 def decoding(sequence_id: int, *, num_pages: int = 100) -> Running:
@@ -59,7 +59,7 @@ def test_nobody_there() -> None:
 
 
 def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
-    sequence = Running.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset())
+    sequence = Running.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset(), no_grammars)
     first = sequence.row(2)
     assert (list(first.token_ids), first.start, first.sample) == ([10, 11], 4, False)
     sequence.length = 6

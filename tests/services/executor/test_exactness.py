@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from services.executor.runner import Row, Runner
+from services.executor.row import Row
+from services.executor.runner import Runner
 from shared.messages import Sampling
 from shared.model_card import ModelCard
 from tests.tiny_models import VARIANTS, build

@@ -1,9 +1,14 @@
+from array import array
+
+import pytest
 from msgspec.structs import replace
 
+from services.executor.grammar import GrammarFailed
 from services.executor.output import StepOutput
-from services.executor.reports import MAX_OPENING_BYTES, step_report, token_deltas
-from shared.columns import unpack
-from shared.messages import Finish, StepReport, TokenDeltas, decode, encode
+from services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
+from services.executor.scores import Scored, scores_message
+from shared.columns import unpack, unpack_floats
+from shared.messages import Embedded, Finish, Refused, StepReport, TokenDeltas, decode, encode
 from tests.services.executor.plans import opening
 
 
@@ -60,12 +65,46 @@ def test_a_step_without_rows_tells_the_scheduler_only() -> None:
     assert token_deltas(idle, "x") == []
 
 
-def test_an_end_without_a_token_is_told() -> None:
+def test_an_end_without_a_token_is_for_the_gateway() -> None:
     ended = output()
     ended.finishes[2] = Finish.ERROR
-    groups = dict(token_deltas(ended, "x"))
-    assert list(unpack(groups["a"].sequence_ids)) == [1, 3, 4]
-    assert list(unpack(groups["a"].token_ids)) == [100, 400, 401]
+    ended.refused.append((opening("r3"), GrammarFailed("no such keyword", param="regex")))
+    assert list(unpack(dict(token_deltas(ended, "x"))["a"].sequence_ids)) == [1, 4]
+    [(gateway, refused)] = answers(ended)
+    assert gateway == "g"
+    assert refused == Refused("r3", 0, "invalid_request", "no such keyword", "regex")
+
+
+def test_a_broken_sequence_ends_where_it_was_heard_of() -> None:
+    broken = output()
+    broken.finishes[2], broken.broken = Finish.ERROR, {2}
+    group = dict(token_deltas(broken, "x"))["a"]
+    assert list(unpack(group.sequence_ids)) == [1, 3, 4]
+    assert list(unpack(group.counts)) == [1, 0, 2]
+    assert list(unpack(group.token_ids)) == [100, 400, 401]
+    assert answers(broken) == []
+
+
+def test_states_leave_with_length_one() -> None:
+    embedding = StepOutput(epoch=7, plan_epoch=1, plan=4, step=12)
+    embedding.embedded += [(opening("r1"), array("f", [3.0, -4.0])), (opening("r2"), array("f", [0.0, 0.0]))]
+    vectors = []
+    for gateway, embedded in answers(embedding):
+        assert gateway == "g"
+        assert isinstance(embedded, Embedded)
+        vectors.append(list(unpack_floats(embedded.vector)))
+    assert vectors == [pytest.approx([0.6, -0.8]), [0.0, 0.0]]
+    assert token_deltas(embedding, "x") == []
+
+
+def test_scores_travel_with_their_rows() -> None:
+    scored = output()
+    of = {row: scores_message([Scored(-row, [row], [-row], [])]) for row in range(5)}
+    scored.scores, scored.prompt_scores = {1: of[1], 3: of[3]}, {3: of[0]}
+    groups = dict(token_deltas(scored, "x"))
+    a, b = groups["a"], groups["b"]
+    assert (a.scores, a.prompt_scores) == (((1, of[3]),), ((1, of[0]),))
+    assert (b.scores, b.prompt_scores) == (((0, of[1]),), ())
 
 
 def test_huge_openings_are_spread_over_messages() -> None:
@@ -77,7 +116,7 @@ def test_huge_openings_are_spread_over_messages() -> None:
         big.finishes.append(Finish.NONE)
         big.offsets.append(0)
         big.detokenizers.append("a")
-        big.openings[row] = replace(opening(), output_ids=bytes(MAX_OPENING_BYTES // 2))
+        big.openings[row] = replace(opening(), output_ids=bytes(MAX_EXTRA_BYTES // 2))
     messages = token_deltas(big, "x")
     assert [name for name, _ in messages] == ["a", "a"]
     assert all(len(encode(deltas)) < 1 << 20 for _, deltas in messages)

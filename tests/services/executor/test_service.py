@@ -114,7 +114,7 @@ def model_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(model_folder: Path, nats_url: str) -> ExecutorSettings:
-    return ExecutorSettings(model=str(model_folder), nats_url=nats_url, id=EXECUTOR, heartbeat_s=0.1, drain_s=0)
+    return ExecutorSettings(model=str(model_folder), nats_url=nats_url, id=EXECUTOR, heartbeat_s=0.3, drain_s=0)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ async def test_a_gap_begins_a_new_life(settings: ExecutorSettings, ears: Ears) -
 
 async def test_a_lost_connection_begins_a_new_life(model_folder: Path, own_nats_server: NatsServer) -> None:
     url = own_nats_server.url
-    settings = ExecutorSettings(model=str(model_folder), nats_url=url, id=EXECUTOR, heartbeat_s=0.1, drain_s=0)
+    settings = ExecutorSettings(model=str(model_folder), nats_url=url, id=EXECUTOR, heartbeat_s=0.3, drain_s=0)
     bus = await Bus.connect(url, "ears")
     ears = Ears(bus)
     await ears.open()

@@ -1,0 +1,98 @@
+"""Whole runs of an engine over a real model."""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
+
+from services.executor.engine import Engine
+from services.executor.output import StepOutput
+from services.executor.running import no_grammars
+from shared.columns import pack
+from shared.messages import Finish, Opening, Sampling, Scores
+from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
+
+GREEDY = Sampling(temperature=0.0)
+
+
+@dataclass
+class Ran:
+    """What became of one sequence. steps: steps in which it got tokens."""
+
+    token_ids: list[int] = field(default_factory=list)
+    finish: Finish = Finish.NONE
+    scores: list[Scores] = field(default_factory=list)
+    prompt_scores: Scores | None = None
+    state: list[float] | None = None
+    refusal: str = ""
+    num_steps: int = 0
+
+
+def engine_of(runner: Any, *, token_budget: int = 512, eos: Iterable[int] = (), compile_grammar: Any = None) -> Engine:
+    return Engine(
+        runner,
+        max_running=64,
+        token_budget=token_budget,
+        eos_token_ids=eos,
+        epoch=EXECUTOR_EPOCH,
+        compile_grammar=compile_grammar or no_grammars,
+    )
+
+
+def run(
+    engine: Engine,
+    *requests: dict[str, Any],
+    wait: Callable[[], None] = lambda: None,
+) -> list[Ran]:
+    """Runs them together. A request: prompt, and what else its Admit has; output_ids are those of earlier attempts.
+
+    wait: called when there is nothing to do although some are running.
+    """
+    pages = itertools.count()
+    admits = []
+    for sequence_id, request in enumerate(requests):
+        more = dict(request)
+        prompt, output_ids = list(more.pop("prompt")), list(more.pop("output_ids", ()))
+        max_new_tokens = more.pop("max_new_tokens", 12)
+        num_pages = -(-(len(prompt) + len(output_ids) + max_new_tokens) // engine.runner.page_size)
+        admitted = admit(
+            sequence_id,
+            prompt + output_ids,
+            [next(pages) for _ in range(num_pages)],
+            max_new_tokens=max_new_tokens,
+            offset=len(output_ids),
+        )
+        opening = Opening(f"r{sequence_id}", 0, "g", "s", len(prompt), 0, output_ids=pack(output_ids))
+        if more.get("sampling", GREEDY).repetition_penalty != 1.0:
+            more["seen_ids"] = pack(sorted(set(prompt)))
+        admits.append(replace(admitted, **{"sampling": GREEDY, "opening": opening, **more}))
+    assert engine.apply(plan(0, *admits))
+    ran = [Ran() for _ in requests]
+    while engine.num_running:
+        if not engine.has_work():
+            wait()
+            continue
+        _note(engine.step(), ran)
+        engine.check_integrity()
+    return ran
+
+
+def _note(output: StepOutput, ran: list[Ran]) -> None:
+    start = 0
+    for row, sequence_id in enumerate(output.sequence_ids):
+        one = ran[sequence_id]
+        assert output.counts[row] == 0 or output.offsets[row] >= len(one.token_ids)
+        one.token_ids += output.token_ids[start : start + output.counts[row]]
+        one.num_steps += output.counts[row] > 0
+        start += output.counts[row]
+        one.finish = Finish(output.finishes[row])
+        if row in output.scores:
+            one.scores.append(output.scores[row])
+        if row in output.prompt_scores:
+            one.prompt_scores = output.prompt_scores[row]
+    for opening, state in output.embedded:
+        ran[int(opening.request_id[1:])].state = list(state)
+    for opening, failed in output.refused:
+        ran[int(opening.request_id[1:])].refusal = str(failed)
