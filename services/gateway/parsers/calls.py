@@ -1,0 +1,32 @@
+"""The loop that most formats share: text, a marker, a call, text again."""
+
+from collections.abc import Callable, Sequence
+
+from services.gateway.parsers.sheet import Broken, Sheet
+from services.gateway.parsers.stepped import Steps
+from services.gateway.parsers.words import Markers, until
+
+ReadCall = Callable[[Sheet], Steps[None]]
+
+
+def calls_in_text(sheet: Sheet, read: ReadCall | None, opening: str = "", around: Sequence[str] = ()) -> Steps[None]:
+    """Gives out text as content, and reads a call after each `opening`.
+
+    `around`: markers of the format beside that one, which say nothing by themselves. In front of the first call they
+    wait for it; if it does not come, they were content.
+    """
+    markers = Markers([*([opening] if read else []), *around, *sheet.ends])
+    while True:
+        found = yield from until(sheet, markers, sheet.content)
+        if found == opening and read:
+            try:
+                yield from read(sheet)
+            except Broken:
+                sheet.release()
+        elif sheet.calls:
+            sheet.drop()
+
+
+def plain(sheet: Sheet) -> Steps[None]:
+    """All of the text is the answer."""
+    yield from calls_in_text(sheet, None)

@@ -1,0 +1,1 @@
+"""How the families write their calls: one file for each format."""
