@@ -7,6 +7,7 @@ from services.gateway import problems
 from services.gateway.context import Context
 from services.gateway.edge import BodyLimit, Counted
 from services.gateway.guard import Guard
+from services.gateway.responses.kept import KeptResponses
 from services.gateway.routes import ROUTERS, admin
 
 
@@ -19,6 +20,7 @@ def build(context: Context) -> ASGIApp:
         redoc_url=None,
     )
     app.state.context = context
+    app.state.responses = KeptResponses(context.settings.max_kept_responses, context.settings.max_kept_response_bytes)
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

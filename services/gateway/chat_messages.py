@@ -12,8 +12,8 @@ ROLES = {"system": "system", "developer": "system", "user": "user", "assistant":
 # What a message may carry besides role and content; the chat template sees it.
 CARRIED = ("name", "tool_calls", "tool_call_id", "reasoning_content")
 
-# What the SDKs put into messages that they send back. Null and empty ones say nothing.
-EMPTY_ONLY = ("refusal", "annotations", "audio", "function_call", "reasoning")
+# What the SDKs put into messages that they send back; LiteLLM wraps what it does not know. Empty ones say nothing.
+EMPTY_ONLY = ("refusal", "annotations", "audio", "function_call", "reasoning", "provider_specific_fields")
 
 _encoder = msgspec.json.Encoder()
 
@@ -39,10 +39,16 @@ def _read_message(where: str, message: Any) -> dict[str, Any]:
             continue
         if key in CARRIED:
             plain[key] = _read_carried(f"{where}.{key}", key, value)
-        elif key not in EMPTY_ONLY or value not in ("", [], {}):
+        elif key not in EMPTY_ONLY or not _is_empty(value):
             verb = "is not supported yet" if key in EMPTY_ONLY else "is unknown"
             raise InvalidRequest(f"{where}.{key[:80]} {verb}", param=f"{where}.{key[:80]}")
     return plain
+
+
+def _is_empty(value: Any) -> bool:
+    if type(value) is dict:
+        return all(inner in (None, "", [], {}) for inner in value.values())
+    return value in ("", [])
 
 
 def _read_content(where: str, role: str, content: Any) -> str:

@@ -116,7 +116,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, error: XylemError) -> None:
         """Answers what never became a request, and closes; without a word while an earlier one is being answered."""
         if self.cycle is None or self.cycle.response_complete:
-            response = problem_response(error)
+            response = problem_response(error, path="")  # which is not known
             headers = [*response.raw_headers, (b"connection", b"close")]
             lines = b"".join(b"%b: %b\r\n" % header for header in headers)
             self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))

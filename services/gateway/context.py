@@ -12,8 +12,10 @@ from services.gateway.keys import Key, Keys
 from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
+from services.gateway.running import Running
 from shared.bus import Bus
 from shared.errors import QueueFull, Unavailable
+from shared.model_card import ModelCard
 from shared.settings import GatewaySettings
 
 
@@ -26,10 +28,12 @@ class Context:
     lives: Lives
     metrics: Metrics
     offer: Offer
+    card: ModelCard
     created: int
     spawn: Callable[..., "asyncio.Task[None]"]
     keys: Keys | None = None
     accepting: bool = False
+    running: Running = field(default_factory=Running)
     questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
 
     def missing(self) -> list[str]:

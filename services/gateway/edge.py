@@ -26,7 +26,7 @@ class BodyLimit:
             return
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if declared.isdigit() and int(declared) > self._max_bytes:
-            await problem_response(self._error(f"{int(declared)}"))(scope, receive, send)
+            await problem_response(self._error(f"{int(declared)}"), scope["path"])(scope, receive, send)
             return
         num_bytes = 0
         complete = False

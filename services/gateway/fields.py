@@ -216,15 +216,20 @@ class Table:
         for row in self.rows.values():
             if row.support is Support.TAKEN:
                 about = {"description": row.about} if row.about else {}
-                default = {"default": row.default} if isinstance(row.default, int | float) else {}
+                default = (
+                    {"default": row.default} if isinstance(row.default, int | float | str) and row.default != "" else {}
+                )
                 properties[row.name] = {**row.kind.schema, **about, **default}
             elif row.support is Support.IGNORED:
                 properties[row.name] = {"description": "Accepted; changes nothing."}
             elif row.neutral:
                 properties[row.name] = {"enum": [*row.neutral, None], "description": "Not supported yet."}
+        rows = self.rows.values()
+        unsupported = [row.name for row in rows if row.support is Support.NEUTRAL and not row.neutral]
         return {
             "type": "object",
             "properties": properties,
+            **({"x-unsupported": unsupported} if unsupported else {}),
             "required": [row.name for row in self.rows.values() if row.required],
             "additionalProperties": False,
         }

@@ -8,7 +8,7 @@ from services.gateway.problems import problem_response
 from shared.errors import XylemError
 
 OPEN = {"/health", "/ready"}
-ADMIN = ("/metrics", "/admin/")
+ADMIN = ("/metrics", "/admin/", "/flush_cache")
 
 
 class Guard:
@@ -24,7 +24,7 @@ class Guard:
             try:
                 scope["xylem.key"] = self._keys.check(_presented(Headers(scope=scope)), admin=admin)
             except XylemError as error:
-                response = problem_response(error)
+                response = problem_response(error, scope["path"])
                 if error.status == 401:
                     response.headers["www-authenticate"] = "Bearer"
                 await response(scope, receive, send)

@@ -4,14 +4,18 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.gateway.fields import Flag, wrong
-from shared.columns import pack
+import regex
+
+from services.gateway.fields import Flag, Number, wrong
+from shared.columns import pack, pack_floats
 from shared.errors import InvalidRequest
 
 MAX_STOPS = 32
 MAX_STOP_CHARACTERS = 1024
 MAX_STOP_IDS = 1024
 MAX_TOKEN_ID = 2**31 - 1
+MAX_STOP_PATTERN_CHARACTERS = 256
+MAX_BIASES = 1024
 STREAM_OPTIONS = ("include_usage", "continuous_usage_stats", "event_ids")
 
 
@@ -32,6 +36,55 @@ class Stops:
         if not all(0 < len(stop) <= MAX_STOP_CHARACTERS for stop in stops):
             raise InvalidRequest(f"each string of {name} must have 1 to {MAX_STOP_CHARACTERS} characters", param=name)
         return tuple(stops)
+
+
+@dataclass(frozen=True)
+class StopPatterns:
+    """A regular expression or a list of them. Reads to a tuple."""
+
+    schema: dict[str, Any] = field(
+        default_factory=lambda: {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+    )
+
+    def read(self, name: str, value: Any) -> tuple[str, ...]:
+        patterns = Stops().read(name, value)
+        for pattern in patterns:
+            if len(pattern) > MAX_STOP_PATTERN_CHARACTERS:
+                raise InvalidRequest(
+                    f"a pattern of {name} has {len(pattern)} characters; {MAX_STOP_PATTERN_CHARACTERS} are allowed",
+                    param=name,
+                )
+            try:
+                compiled = regex.compile(pattern)
+            except regex.error as error:
+                raise InvalidRequest(f"{name}: {pattern!r} is no regular expression: {error}", param=name) from None
+            if compiled.match(""):
+                raise InvalidRequest(f"{name}: {pattern!r} matches before anything is said", param=name)
+        return patterns
+
+
+@dataclass(frozen=True)
+class LogitBias:
+    """Token ids (JSON has only strings for names) to what is added to their logits. Reads to two columns."""
+
+    schema: dict[str, Any] = field(
+        default_factory=lambda: {
+            "type": "object",
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        }
+    )
+
+    def read(self, name: str, value: Any) -> tuple[bytes, bytes]:
+        if type(value) is not dict:
+            raise wrong(name, "an object of token ids and numbers", value)
+        if len(value) > MAX_BIASES:
+            raise InvalidRequest(f"{name} has {len(value)} tokens; {MAX_BIASES} are allowed", param=name)
+        biases: dict[int, float] = {}
+        for key, bias in value.items():
+            if not key.isascii() or not key.isdecimal() or len(key) > 10 or int(key) > MAX_TOKEN_ID:
+                raise InvalidRequest(f"{name}: {key[:40]!r} is no token id", param=name)
+            biases[int(key)] = Number(-100, 100).read(f"{name}.{key}", bias)
+        return pack(biases), pack_floats(biases.values())
 
 
 def token_column(name: str, value: Any) -> bytes:

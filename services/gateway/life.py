@@ -19,9 +19,10 @@ from typing import Protocol
 import msgspec
 
 from services.gateway.mailbox import Mailbox
-from shared.columns import ITEM_BYTES, count
+from services.gateway.rows import Row
+from shared.columns import ITEM_BYTES
 from shared.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
-from shared.messages import Finish, Generate, Refused, Resumed, State
+from shared.messages import Embedded, Finish, Generate, Refused, Resumed, State
 
 log = logging.getLogger(__name__)
 
@@ -99,25 +100,42 @@ class Life:
 
     # What is heard of it. All of these are synchronous, and do nothing for an attempt that is over.
 
-    def on_text(self, attempt: int, offset: int, token_ids: bytes, text: str, finish: Finish) -> None:
+    def on_row(self, row: Row) -> None:
         """Tokens and text of one step, or of several that came together."""
-        if not self._current(attempt):
+        if not self._current(row.attempt):
             return
-        if offset != self.num_tokens:
-            self._end(Lost(f"tokens from {offset} came when {self.num_tokens} were there"))
+        if row.offset != self.num_tokens:
+            self._end(Lost(f"tokens from {row.offset} came when {self.num_tokens} were there"))
             return
-        self._held = not finish
+        self._held = not row.finish
         self._began = True
-        if finish in (Finish.ABORT, Finish.ERROR):
-            self._end(Lost("a stage gave it up") if finish is Finish.ABORT else Internal("generation failed"))
+        if row.finish in (Finish.ABORT, Finish.ERROR):
+            self._end(Lost("a stage gave it up") if row.finish is Finish.ABORT else Internal("generation failed"))
+            return
+        if self._generate.pooling:
+            self._note_news()  # the vector comes from the executor itself, and may come later
+            return
+        if row.token_ids and self._generate.scoring is not None and row.scored is None:
+            self._end(Lost(f"tokens from {row.offset} came without their log probabilities"))
             return
         self._note_news()
-        self.output_ids += token_ids
-        self.finish = finish
-        if finish:
+        self.on_counts(row.num_prompt_tokens, row.num_cached_tokens)
+        self.output_ids += row.token_ids
+        self.finish = row.finish
+        if row.finish:
             self._end(None)
-        if not self._mailbox.put(self.index, text, count(token_ids), finish):
+        if not self._mailbox.put(self.index, row):
             self._end(Unavailable("the client reads too slowly"))
+
+    def on_embedded(self, embedded: Embedded) -> None:
+        """The vector of the prompt: the whole answer."""
+        if not self._current(embedded.attempt):
+            return
+        self.on_counts(embedded.num_prompt_tokens, embedded.num_cached_tokens)
+        self._held = False
+        self.finish = Finish.STOP
+        self._end(None)
+        self._mailbox.put_vector(self.index, embedded.vector)
 
     def on_counts(self, num_prompt_tokens: int, num_cached_tokens: int) -> None:
         """Prompt tokens, and how many of them were cached when it was first run: later attempts find their own."""
@@ -185,7 +203,7 @@ class Life:
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
-        self._mailbox.put(self.index, resumed.text, count(resumed.token_ids), self.finish)
+        self._mailbox.put(self.index, Row(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish))
         if resumed.running:
             self._begin_attempt(resumed.attempt, detokenizer, epoch)
             self.on_accepted(resumed.attempt, resumed.scheduler)
@@ -219,11 +237,15 @@ class Life:
     def abandon(self) -> None:
         """Nobody waits for it any more."""
         self._let_go()
+        if self._verdict is not None:
+            self._end(None)
         self.attempt = OVER
 
     async def _attempts(self) -> None:
         num_fruitless = 0
-        while not self.finish:
+        # Its task is cancelled when it is abandoned, but wait_for of Python 3.11 swallows a cancellation that comes
+        # together with what it waits for: the answer to a hand-over. Without the second condition it would go on alone.
+        while not self.finish and self.attempt != OVER:
             num_tokens = self.num_tokens
             try:
                 if self._verdict is None or self._verdict.done():

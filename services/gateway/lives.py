@@ -10,16 +10,16 @@ from services.gateway.inquiries import Inquiries
 from services.gateway.life import Life
 from services.gateway.mailbox import Mailbox
 from services.gateway.resumption import Found, find
+from services.gateway.rows import Row, rows_of
 from services.gateway.stages import Stages
 from shared import subjects
 from shared.bus import Bus
-from shared.columns import ITEM_BYTES, unpack
 from shared.errors import Unavailable, XylemError
 from shared.messages import (
     Abort,
     Accepted,
     Adopt,
-    Finish,
+    Embedded,
     Generate,
     Message,
     Presence,
@@ -32,11 +32,9 @@ from shared.settings import GatewaySettings
 
 HAND_OVER_S = 2.0
 MAX_STRAYS = 4096
+HEARD = TextDeltas | Accepted | Started | Refused | Embedded
 
 Spawn = Callable[..., "asyncio.Task[None]"]
-
-
-Row = tuple[int, int, bytes, str, Finish]  # what Life.on_text takes
 
 
 class Lives:
@@ -64,7 +62,7 @@ class Lives:
         """Begins to listen."""
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
-        await self._bus.listen(subjects.gateway(self._id), TextDeltas | Accepted | Started | Refused, self._on_message)
+        await self._bus.listen(subjects.gateway(self._id), HEARD, self._on_message)
         inquiries = Inquiries(self._bus, self._model, self._lives.values)
         self._spawn(inquiries.run(), name="inquiries")
 
@@ -83,17 +81,20 @@ class Lives:
         if found is not None:
             life.resume(found.resumed, found.detokenizer, found.epoch)
             for row in self._early.pop(life.id, ()):
-                life.on_text(*row)
+                life.on_row(row)
         self._tasks[life.id] = self._spawn(life.run(), name=f"life {life.id}")
         self._empty.clear()
         return life
 
-    async def find(self, bookmark: Bookmark) -> list[Found]:
-        """What detokenizers have of a stream that broke off. Nothing unless all choices are found.
+    async def find(self, bookmark: Bookmark, *, from_start: bool) -> list[Found]:
+        """What detokenizers have of a stream that broke off, from where it broke off or all of its text.
 
-        Then the bookmark names a new generation: the stream has to be generated anew.
+        Nothing unless all choices are found. Then the bookmark names a new generation: it has to be generated anew.
         """
-        wanted = {f"{bookmark.request_id}-{i}": place.num_chars for i, place in enumerate(bookmark.places)}
+        wanted = {
+            f"{bookmark.request_id}-{i}": 0 if from_start else place.num_chars
+            for i, place in enumerate(bookmark.places)
+        }
         for request_id in wanted:
             old = self._lives.get(request_id)
             if old is not None:  # its client has left, which we have not heard yet
@@ -162,9 +163,13 @@ class Lives:
 
     # What is heard.
 
-    async def _on_message(self, message: TextDeltas | Accepted | Started | Refused) -> None:
+    async def _on_message(self, message: TextDeltas | Accepted | Started | Refused | Embedded) -> None:
         if isinstance(message, TextDeltas):
             self._on_text(message)
+        elif isinstance(message, Embedded):
+            embedded = self._lives.get(message.request_id)
+            if embedded is not None:
+                embedded.on_embedded(message)
         elif isinstance(message, Refused):
             life = self._lives.get(message.request_id)
             if life is not None:
@@ -183,33 +188,16 @@ class Lives:
         return life.on_accepted(message.attempt, message.scheduler)
 
     def _on_text(self, deltas: TextDeltas) -> None:
-        attempts, offsets, counts, finishes, prompts, cached = map(
-            unpack,
-            (
-                deltas.attempts,
-                deltas.offsets,
-                deltas.counts,
-                deltas.finishes,
-                deltas.num_prompt_tokens,
-                deltas.num_cached_tokens,
-            ),
-        )
-        start = 0
-        for i, request_id in enumerate(deltas.request_ids):
-            end = start + counts[i] * ITEM_BYTES
+        for request_id, row in rows_of(deltas):
             life = self._lives.get(request_id)
             if life is not None:
-                life.on_counts(prompts[i], cached[i])
-                life.on_text(attempts[i], offsets[i], deltas.token_ids[start:end], deltas.texts[i], Finish(finishes[i]))
+                life.on_row(row)
             elif request_id in self._early:
-                self._early[request_id].append(
-                    (attempts[i], offsets[i], deltas.token_ids[start:end], deltas.texts[i], Finish(finishes[i]))
-                )
-            elif not finishes[i] and request_id not in self._strays:
+                self._early[request_id].append(row)
+            elif not row.finish and request_id not in self._strays:
                 # Left over from an earlier life of this gateway, or from a client long gone.
                 self._remember(request_id)
-                self.abort(request_id, attempts[i], "")
-            start = end
+                self.abort(request_id, row.attempt, "")
 
     def _on_presence(self, presence: Presence, alive: bool) -> None:
         for life in list(self._lives.values()):

@@ -1,8 +1,12 @@
-"""Where the text of a request's choices waits for its reader, in one place of bounded size."""
+"""Where what a request's choices have got waits for its reader, in one place of bounded size."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.gateway.deltas import Delta
+from services.gateway.rows import Row
+from services.gateway.scored import ScoredToken, scored_of
+from shared.columns import count
 from shared.messages import Finish
 
 MAX_UNREAD_TOKENS = 4096  # of one choice
@@ -10,32 +14,55 @@ MAX_UNREAD_TOKENS = 4096  # of one choice
 
 @dataclass(slots=True)
 class Piece:
-    """What one choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more."""
+    """What one choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more.
+
+    deltas: the text, taken apart by the choice's parser (see exchange.py), scored: its tokens; last_deltas and
+    last_scored: what is given out only at the end. matched: the stop that ended it.
+    """
 
     index: int
     text: str = ""
     num_tokens: int = 0
+    token_ids: bytes = b""  # column
     finish: Finish = Finish.NONE
+    matched: str | None = None
+    scored: list[ScoredToken] = field(default_factory=list)
+    prompt_scored: list[ScoredToken] = field(default_factory=list)
+    deltas: list[Delta] = field(default_factory=list)
+    last_deltas: list[Delta] = field(default_factory=list)
+    last_scored: list[ScoredToken] = field(default_factory=list)
+    vector: bytes = b""  # column of float32, instead of all this: an embedding
+    num_prompt_tokens: int = 0  # of its choice, as far as they are known
+    num_cached_tokens: int = 0
 
 
 class Mailbox:
-    """Lives put pieces in, the HTTP response takes them out. An error comes after everything that was put before."""
+    """Lives put rows in, the HTTP response takes pieces out. An error comes after everything that was put before."""
 
     def __init__(self) -> None:
         self._pieces: dict[int, Piece] = {}
         self._error: Exception | None = None
         self._filled = asyncio.Event()
 
-    def put(self, index: int, text: str, num_tokens: int, finish: Finish) -> bool:
+    def put(self, index: int, row: Row) -> bool:
         """Adds to a choice. False: so much is unread that its reader must be given up."""
-        piece = self._pieces.get(index)
-        if piece is None:
-            self._pieces[index] = piece = Piece(index)
-        piece.text += text
-        piece.num_tokens += num_tokens
-        piece.finish = finish
-        self._filled.set()
+        piece = self._piece(index)
+        piece.text += row.text
+        piece.num_tokens += count(row.token_ids)
+        piece.token_ids += row.token_ids
+        piece.finish = row.finish
+        piece.matched = row.matched
+        if row.scored is not None:
+            piece.scored += scored_of(row.scored)
+        if row.prompt_scored is not None:
+            piece.prompt_scored = scored_of(row.prompt_scored)
         return piece.num_tokens <= MAX_UNREAD_TOKENS
+
+    def put_vector(self, index: int, vector: bytes) -> None:
+        """An embedding, which is all that its choice gets."""
+        piece = self._piece(index)
+        piece.vector = vector
+        piece.finish = Finish.STOP
 
     def fail(self, error: Exception) -> None:
         """Ends everything with an error; the first one counts."""
@@ -53,3 +80,10 @@ class Mailbox:
         pieces = list(self._pieces.values())
         self._pieces = {}
         return pieces
+
+    def _piece(self, index: int) -> Piece:
+        self._filled.set()
+        piece = self._pieces.get(index)
+        if piece is None:
+            self._pieces[index] = piece = Piece(index)
+        return piece

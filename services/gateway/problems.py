@@ -1,4 +1,7 @@
-"""Errors as OpenAI's clients know them: {"error": {"message", "type", "param", "code"}}, whatever has gone wrong."""
+"""Errors as OpenAI's clients know them: {"error": {"message", "type", "param", "code"}}, whatever has gone wrong.
+
+Under the paths of another API they look as that one's clients know them.
+"""
 
 import logging
 import math
@@ -11,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from services.gateway.anthropic import problems as anthropic
 from shared.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, XylemError
 
 log = logging.getLogger(__name__)
@@ -34,22 +38,23 @@ def problem(error: XylemError) -> dict[str, Any]:
     }
 
 
-def problem_response(error: XylemError) -> Response:
-    """The answer with the error's status. 429 and 503 say when to come again."""
+def problem_response(error: XylemError, path: str) -> Response:
+    """The answer with the error's status, to who asked for this path. 429 and 503 say when to come again."""
     headers = {}
     if error.status in (429, 503):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
-    return Response(_encoder.encode(problem(error)), error.status, headers, media_type="application/json")
+    body = anthropic.problem(error) if anthropic.speaks(path) else problem(error)
+    return Response(_encoder.encode(body), error.status, headers, media_type="application/json")
 
 
-async def _on_xylem_error(_: Request, error: Exception) -> Response:
+async def _on_xylem_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, XylemError)
-    return problem_response(error)
+    return problem_response(error, request.url.path)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    response = problem_response(_of_framework(request, error))
+    response = problem_response(_of_framework(request, error), request.url.path)
     response.status_code = error.status_code
     response.headers.update(error.headers or {})
     return response
@@ -66,11 +71,11 @@ def _of_framework(request: Request, error: HTTPException) -> XylemError:
     return Internal(str(error.detail))
 
 
-async def _on_validation_error(_: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     param = ".".join(map(str, first["loc"]))
-    return problem_response(InvalidRequest(f"{param}: {first['msg']}", param=param))
+    return problem_response(InvalidRequest(f"{param}: {first['msg']}", param=param), request.url.path)
 
 
 async def _on_client_gone(_: Request, __: Exception) -> Response:
@@ -80,7 +85,7 @@ async def _on_client_gone(_: Request, __: Exception) -> Response:
 async def _on_anything(request: Request, error: Exception) -> Response:
     # Starlette raises it once more after this answer, and the server logs it with its traceback.
     log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
-    return problem_response(Internal("internal error; the gateway's log says more"))
+    return problem_response(Internal("internal error; the gateway's log says more"), request.url.path)
 
 
 def install(app: FastAPI) -> None:

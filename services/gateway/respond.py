@@ -1,5 +1,6 @@
 """The answer to an order: whole, or as a stream, which may be the rest of one that broke off."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable
@@ -14,31 +15,40 @@ from services.gateway.exchange import Exchange
 from services.gateway.forms.base import Form, Head, Usage
 from services.gateway.mailbox import Piece
 from services.gateway.order import Order
+from services.gateway.results import Result, best
 from services.gateway.stream import EventStream
-from shared.messages import Finish
 
 SEND_GRACE_S = 30.0  # after the last life must have ended, for a client that reads slowly
 
-_encoder = msgspec.json.Encoder()
 
-
-async def respond(
-    request: Request, context: Context, order: Order, prefix: str, make_form: Callable[[Head], Form]
-) -> Response:
-    """Runs the order. The status goes out with the first tokens: until then every stage may refuse with its own.
-
-    Raises XylemError, ClientGone.
-    """
+def admit(request: Request, context: Context, order: Order) -> None:
+    """Lets the order in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
     key = key_of(request)
     context.admit(len(order.choices), key)
     if key is not None:
         order.tenant, order.salt = key.name, key.salt(order.salt)
-    last_id = request.headers.get(HEADER, "") if order.stream else ""
+
+
+async def respond(
+    request: Request,
+    context: Context,
+    order: Order,
+    prefix: str,
+    make_form: Callable[[Head], Form],
+    *,
+    resumable: bool = True,
+) -> Response:
+    """Runs the order. The status goes out with the first tokens: until then every stage may refuse with its own.
+
+    resumable: its stream can be gone on with by the ids of events. Raises XylemError, ClientGone.
+    """
+    admit(request, context, order)
+    last_id = request.headers.get(HEADER, "") if order.stream and resumable else ""
     if last_id:
         bookmark = Bookmark.parse(last_id, len(order.choices), prefix, order.tenant)
         order.use_seed(bookmark.seed)
         order.event_ids = True
-        found = await context.lives.find(bookmark)
+        found = await context.lives.find(bookmark, from_start=order.parses)
     else:
         places = [Place() for _ in order.choices]
         bookmark = Bookmark(
@@ -62,16 +72,24 @@ async def respond(
 
 
 async def _whole(exchange: Exchange, form: Form, first: list[Piece]) -> Response:
-    texts = [""] * len(exchange.order.choices)
-    finishes = [Finish.NONE] * len(texts)
+    results = [Result() for _ in exchange.order.choices]
     pieces = first
     while True:
         for piece in pieces:
-            texts[piece.index] += piece.text
-            finishes[piece.index] = piece.finish
+            results[piece.index].add(piece)
         if exchange.done:
             break
         pieces = await exchange.take()
-    answer = form.whole(texts, finishes, Usage.of(exchange.totals()))
+    shown, usage = best(results, exchange.order), Usage.of(exchange.totals())
+    # Thousands of vectors take a second to compare and write down, in which others want to be served.
+    data = (
+        await asyncio.to_thread(_written, form, shown, usage)
+        if exchange.order.pooling
+        else _written(form, shown, usage)
+    )
     exchange.close()
-    return Response(_encoder.encode(answer), media_type="application/json")
+    return Response(data, media_type="application/json")
+
+
+def _written(form: Form, results: list[Result], usage: Usage) -> bytes:
+    return msgspec.json.encode(form.whole(results, usage))

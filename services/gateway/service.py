@@ -5,6 +5,7 @@ import logging
 import ssl
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -14,11 +15,13 @@ from services.gateway.keys import Keys, KeysError
 from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
+from services.gateway.parsers import Family, choose
 from services.gateway.server import HttpServer, bind
 from services.gateway.tls import server_context
+from shared.chat_templates import template_sources
 from shared.errors import Unavailable
 from shared.messages import Presence
-from shared.model_card import ModelCard, ModelError, locate
+from shared.model_card import ModelCard, ModelError, locate, read_json
 from shared.service import Service, StartupError
 from shared.settings import GatewaySettings
 
@@ -38,7 +41,7 @@ class GatewayService(Service[GatewaySettings]):
         """Raises StartupError: no such model, no such keys or certificate, or the port is taken."""
         bound = await bind(self.settings.host, self.settings.port)
         try:
-            card, keys, tls = await asyncio.to_thread(_load, self.settings)
+            card, family, keys, tls = await asyncio.to_thread(_load, self.settings)
         except (KeysError, ModelError, StartupError) as error:
             bound.close()
             raise StartupError(str(error)) from None
@@ -53,7 +56,15 @@ class GatewayService(Service[GatewaySettings]):
             bus=self.bus,
             lives=lives,
             metrics=metrics,
-            offer=Offer(self.settings.model_name, card.context_length, self.settings.max_open_requests),
+            offer=Offer(
+                model=self.settings.model_name,
+                context_length=card.context_length,
+                vocab_size=card.vocab_size,
+                max_choices=self.settings.max_open_requests,
+                sampling=card.sampling,
+                family=family,
+            ),
+            card=card,
             created=int(time.time()),
             spawn=self.spawn,
             keys=keys,
@@ -89,6 +100,12 @@ class GatewayService(Service[GatewaySettings]):
         if hasattr(self, "context"):
             self.context.lives.lose_all("this gateway was away")
 
+    async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`abort`: another gateway was asked to end what a tenant calls so (name null: all that he runs)."""
+        if command == "abort":
+            return {"aborted": self.context.running.abort(arguments["name"], arguments["tenant"])}
+        return await super().control(command, arguments)
+
     def presence(self) -> Presence:
         running = len(self.context.lives) if hasattr(self, "context") else 0
         return msgspec.structs.replace(super().presence(), running=running)
@@ -98,10 +115,27 @@ class GatewayService(Service[GatewaySettings]):
         await self.server.shut()
 
 
-def _load(settings: GatewaySettings) -> tuple[ModelCard, Keys | None, ssl.SSLContext | None]:
+def _load(settings: GatewaySettings) -> tuple[ModelCard, Family, Keys | None, ssl.SSLContext | None]:
     keys = Keys.load(Path(settings.api_keys_file)) if settings.api_keys_file else None
     tls = server_context(settings.tls_cert_file, settings.tls_key_file)
-    return ModelCard.load(locate(settings.model)), keys, tls
+    card = ModelCard.load(locate(settings.model))
+    return card, _family(card, settings), keys, tls
+
+
+def _family(card: ModelCard, settings: GatewaySettings) -> Family:
+    """How the model writes what is not text. Raises ModelError, StartupError."""
+    path = card.path / "tokenizer_config.json"
+    templates = template_sources(card.path, read_json(path) if path.exists() else {})
+    try:
+        return choose(
+            template="\n".join(templates.values()),
+            model_type=str(card.config.get("model_type", "")),
+            architecture=card.architecture,
+            tool_call_parser=settings.tool_call_parser,
+            reasoning_parser=settings.reasoning_parser,
+        )
+    except ValueError as error:
+        raise StartupError(str(error)) from None
 
 
 def _is_loopback(host: str) -> bool:

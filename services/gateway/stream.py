@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
 
 import msgspec
 from starlette.responses import StreamingResponse
@@ -14,6 +16,7 @@ from services.gateway.forms.base import ChunkUsage, Form, Usage
 from services.gateway.mailbox import Piece
 from services.gateway.problems import ClientGone, problem
 from shared.errors import XylemError
+from shared.messages import Finish
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +27,11 @@ _encoder = msgspec.json.Encoder()
 
 def event(data: object) -> bytes:
     return b"data: " + _encoder.encode(data) + b"\n\n"
+
+
+def named_event(chunk: Any) -> bytes:
+    """With the chunk's type as the event's name."""
+    return f"event: {chunk.type}\n".encode() + event(chunk)
 
 
 class EventStream(StreamingResponse):
@@ -51,6 +59,8 @@ async def _events(
     exchange: Exchange, form: Form, first: list[Piece], bookmark: Bookmark | None
 ) -> AsyncIterator[bytes]:
     order = exchange.order
+    write = named_event if form.named else event
+    end = b"" if form.named else DONE
     # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
     usage: ChunkUsage = None if order.include_usage else msgspec.UNSET
     pieces = first
@@ -59,7 +69,7 @@ async def _events(
             if order.continuous_usage:
                 usage = Usage.of(exchange.totals())
             if bookmark is None:
-                events = [event(chunk) for piece in pieces for chunk in form.chunks(piece, usage)]
+                events = [write(chunk) for piece in pieces for chunk in form.chunks(piece, usage)]
             else:
                 events = [each for piece in pieces for each in _marked(piece, form, usage, bookmark)]
             if exchange.done:
@@ -67,12 +77,12 @@ async def _events(
             if events:
                 yield b"".join(events)
             pieces = await exchange.take()
-        if order.include_usage:
-            events.append(event(form.usage_chunk(Usage.of(exchange.totals()))))
-        yield b"".join([*events, DONE])
+        if order.include_usage or form.named:
+            events += map(write, form.closing(Usage.of(exchange.totals())))
+        yield b"".join(events) + end
     except XylemError as error:
         exchange.fail(error)
-        yield event(problem(error)) + DONE
+        yield (event(problem(error)) if not form.named else b"".join(map(write, form.failure(error)))) + end
     except ClientGone:
         return
 
@@ -80,7 +90,11 @@ async def _events(
 def _marked(piece: Piece, form: Form, usage: ChunkUsage, bookmark: Bookmark) -> Iterator[bytes]:
     """The events of a piece, each with the id of what has been told by then; without what was told before."""
     place = bookmark.places[piece.index]
-    for step in (Piece(piece.index), Piece(piece.index, piece.text), Piece(piece.index, finish=piece.finish)):
+    textless = not piece.text  # then its prompt's scores can only go with the end
+    middle = replace(piece, finish=Finish.NONE, matched=None, last_deltas=[], last_scored=[])
+    last = replace(piece, text="", num_tokens=0, scored=[], deltas=[])
+    last.prompt_scored = piece.prompt_scored if textless else []
+    for step in (Piece(piece.index), middle, last):
         chunks = form.chunks(step, usage)
         told = place.finished or (place.begun and not step.text and not step.finish)
         place.begun = True

@@ -22,4 +22,5 @@ router = APIRouter()
 async def chat_completions(request: Request) -> Response:
     context = context_of(request)
     order = chat_order(await read_object(request), context.offer)
-    return await respond(request, context, order, "chatcmpl", ChatForm)
+    shown = order.shows_logprobs
+    return await respond(request, context, order, "chatcmpl", lambda head: ChatForm(head, with_logprobs=shown))

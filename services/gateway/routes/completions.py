@@ -30,7 +30,8 @@ async def completions(request: Request) -> Response:
         context.admit(len(order.choices))
         await _prepare_echo(context, order)
     echoes = [order.prompt_texts[choice.prompt_index] for choice in order.choices] if order.echo else []
-    return await respond(request, context, order, "cmpl", lambda head: CompletionForm(head, echoes))
+    num_top = order.scoring.num_top if order.scoring is not None and order.shows_logprobs else None
+    return await respond(request, context, order, "cmpl", lambda head: CompletionForm(head, echoes, num_top))
 
 
 async def _prepare_echo(context: Context, order: Order) -> None:

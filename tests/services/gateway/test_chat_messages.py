@@ -24,6 +24,7 @@ def test_developer_is_system_and_parts_are_joined() -> None:
 def test_what_the_sdk_sends_back() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     assistant = {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None, "annotations": []}
+    assistant["provider_specific_fields"] = {"refusal": None}
     tool = {"role": "tool", "tool_call_id": "c1", "content": "4"}
     assert plain(assistant, tool) == [
         {"role": "assistant", "content": "", "tool_calls": [call]},
@@ -49,6 +50,11 @@ def test_what_the_sdk_sends_back() -> None:
         ([{"role": "user", "content": "x", "name": 1}], "messages[0].name"),
         ([{"role": "user", "content": "x", "audio": {"id": "a"}}], "messages[0].audio"),
         ([{"role": "user", "content": "x", "colour": "red"}], "messages[0].colour"),
+        ([{"role": "user", "content": "x", "colour": {}}], "messages[0].colour"),
+        (
+            [{"role": "assistant", "content": "x", "provider_specific_fields": {"signature": "s"}}],
+            "messages[0].provider_specific_fields",
+        ),
         ([{"role": "assistant", "tool_calls": "x"}], "messages[0].tool_calls"),
     ],
 )

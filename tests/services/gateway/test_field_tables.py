@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.gateway import constraints
 from services.gateway.field_tables import CHAT, COMPLETIONS, DETOKENIZE, TOKENIZE
 from services.gateway.fields import Support, Table, wrong
 from shared.errors import InvalidRequest
@@ -66,9 +67,28 @@ WRONG = {
     "cache_salt": [1],
     "chat_template_kwargs": ["x", []],
     "echo": [1, "true"],
+    "stop_regex": [1, [1], "", "(", ["a", "["], "x*", ["x"] * 33, "y" * 257],
+    "no_stop_trim": [1, "true"],
+    "include_stop_str_in_output": [1, "true"],
+    "skip_special_tokens": [0, "false"],
+    "frequency_penalty": [-2.1, 2.1, "1", False],
+    "presence_penalty": [-2.1, 2.1, "1", False],
+    "repetition_penalty": [0, 1e-9, -1, 2.1, "1", True],
+    "logit_bias": [1, [1], {"a": 1}, {"-1": 1}, {"1": "1"}, {"1": 101}, {"1": None}, {str(2**31): 1}, {"²": 1}],
+    "logprobs": ["5", -1, 1.5, 21, []],
+    "top_logprobs": ["5", -1, 1.5, 21, True],
+    "add_special_tokens": [1, "true"],
+    "add_generation_prompt": [1, "true"],
+    "continue_final_message": [1, "true"],
+    "reasoning_effort": [1, []],
+    "parallel_tool_calls": [1, "true"],
+    "separate_reasoning": [1, "true"],
     "best_of": [0, "1", 129],
     "prompt": [1, [], {}, [1, "a"], ["a", 1], [[]], [[1], "a"], [1.0], [-1], [True], [[1], [None]]],
 }
+
+
+READ_ELSEWHERE = {"messages", "documents", "tools", "tool_choice", *(field.name for field in constraints.FIELDS)}
 
 
 @pytest.mark.parametrize(("table", "body", "row"), rows(Support.TAKEN))
@@ -78,7 +98,7 @@ def test_wrong_values_are_refused(table: Table, body: dict[str, Any], row: Any) 
             table.read({**body, row.name: value})
         assert caught.value.param is not None
         assert caught.value.param.startswith(row.name)
-    assert row.name in WRONG or row.name == "messages"
+    assert row.name in WRONG or row.name in READ_ELSEWHERE
 
 
 def test_integers_do_for_numbers_and_nothing_else_is_coerced() -> None:

@@ -129,6 +129,9 @@ async def test_health_is_open_and_admin_paths_need_the_admin_key(http: httpx.Asy
         assert (await http.get(path)).status_code == 401
         assert (await http.get(path, headers=bearer(ALICE))).status_code == 403
         assert (await http.get(path, headers=bearer(BOSS))).status_code == 200
+    assert (await http.post("/flush_cache")).status_code == 401
+    assert (await http.post("/flush_cache", headers=bearer(ALICE))).status_code == 403
+    assert (await http.post("/flush_cache", headers=bearer(BOSS))).status_code == 502  # nobody answers here
     assert (await http.post(PATH, json=BODY, headers=bearer(BOSS))).status_code == 403
 
 

@@ -5,14 +5,19 @@ import asyncio
 import pytest
 
 from services.gateway.mailbox import MAX_UNREAD_TOKENS, Mailbox
+from services.gateway.rows import Row
 from shared.messages import Finish
+
+
+def row(text: str, num_tokens: int, finish: Finish) -> Row:
+    return Row(0, 0, bytes(4 * num_tokens), text, finish)
 
 
 async def test_pieces_of_a_choice_are_joined() -> None:
     mailbox = Mailbox()
-    mailbox.put(0, "a", 1, Finish.NONE)
-    mailbox.put(1, "x", 2, Finish.NONE)
-    mailbox.put(0, "b", 1, Finish.STOP)
+    mailbox.put(0, row("a", 1, Finish.NONE))
+    mailbox.put(1, row("x", 2, Finish.NONE))
+    mailbox.put(0, row("b", 1, Finish.STOP))
     first, second = await mailbox.take()
     assert (first.index, first.text, first.num_tokens, first.finish) == (0, "ab", 2, Finish.STOP)
     assert (second.index, second.text, second.num_tokens, second.finish) == (1, "x", 2, Finish.NONE)
@@ -22,13 +27,13 @@ async def test_a_waiting_reader_is_woken() -> None:
     mailbox = Mailbox()
     reader = asyncio.create_task(mailbox.take())
     await asyncio.sleep(0)
-    mailbox.put(0, "a", 1, Finish.NONE)
+    mailbox.put(0, row("a", 1, Finish.NONE))
     assert [piece.text for piece in await reader] == ["a"]
 
 
 async def test_the_first_error_comes_after_the_text() -> None:
     mailbox = Mailbox()
-    mailbox.put(0, "a", 1, Finish.NONE)
+    mailbox.put(0, row("a", 1, Finish.NONE))
     mailbox.fail(ValueError("first"))
     mailbox.fail(ValueError("second"))
     assert len(await mailbox.take()) == 1
@@ -39,6 +44,6 @@ async def test_the_first_error_comes_after_the_text() -> None:
 
 async def test_too_much_unread() -> None:
     mailbox = Mailbox()
-    assert mailbox.put(0, "", MAX_UNREAD_TOKENS, Finish.NONE)
-    assert mailbox.put(1, "", 1, Finish.NONE)
-    assert not mailbox.put(0, "", 1, Finish.NONE)
+    assert mailbox.put(0, row("", MAX_UNREAD_TOKENS, Finish.NONE))
+    assert mailbox.put(1, row("", 1, Finish.NONE))
+    assert not mailbox.put(0, row("", 1, Finish.NONE))

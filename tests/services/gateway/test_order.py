@@ -1,13 +1,16 @@
 """Fields of a body become limits, samplings and choices."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from services.gateway.order import ModelNotFound, Offer, Order, chat_order, completion_order
+from shared.columns import unpack, unpack_floats
 from shared.errors import ContextTooLong, InvalidRequest
+from shared.messages import Scoring
 
-OFFER = Offer(model="tiny", context_length=64, max_choices=8)
+OFFER = Offer(model="tiny", context_length=64, vocab_size=512, max_choices=8)
 
 
 def chat(**more: Any) -> Order:
@@ -23,6 +26,13 @@ def test_defaults_of_the_two_endpoints() -> None:
     assert completion().limits.max_tokens == 16
     sampling = chat().choices[0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == (1.0, 1.0, 0, 0.0)
+
+
+def test_the_model_has_defaults_of_its_own() -> None:
+    offer = replace(OFFER, sampling={"temperature": 0.6, "top_k": 20})
+    order = chat_order({"messages": [{"role": "user", "content": "x"}], "top_k": 0}, offer)
+    sampling = order.choices[0].sampling
+    assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.6, 0, 1.0)
 
 
 def test_both_names_of_the_token_limit() -> None:
@@ -58,20 +68,50 @@ def test_top_k_minus_one_is_all() -> None:
     assert chat(top_k=-1).choices[0].sampling.top_k == 0
 
 
-def test_min_tokens_only_where_it_changes_nothing() -> None:
-    chat(min_tokens=8, max_tokens=8, ignore_eos=True)
-    for more in ({}, {"ignore_eos": True, "stop": "x"}, {"ignore_eos": True, "max_tokens": 7}):
-        with pytest.raises(InvalidRequest, match="min_tokens"):
-            chat(min_tokens=8, **more)
+def test_min_tokens_fit_into_max_tokens() -> None:
+    assert chat(min_tokens=8, max_tokens=8).limits.min_tokens == 8
+    assert chat(min_tokens=8).limits.min_tokens == 8
+    with pytest.raises(InvalidRequest, match="min_tokens"):
+        chat(min_tokens=8, max_tokens=7)
 
 
-def test_best_of_and_zero_tokens() -> None:
-    completion(best_of=1)
-    completion(best_of=2, n=2)
-    completion(max_tokens=0, echo=True)
-    for more in ({"best_of": 2}, {"max_tokens": 0}, {"echo": True, "logprobs": 1}):
-        with pytest.raises(InvalidRequest):
+def test_best_of() -> None:
+    assert completion(best_of=2, n=2).num_shown == 0
+    order = completion(best_of=3, n=2)
+    assert (len(order.choices), order.num_shown) == (3, 2)
+    assert order.scoring is not None
+    assert not order.shows_logprobs
+    for more in ({"best_of": 1, "n": 2}, {"best_of": 2, "stream": True}):
+        with pytest.raises(InvalidRequest, match="best_of"):
             completion(**more)
+
+
+def test_zero_tokens_are_for_prompts_that_are_wanted_back() -> None:
+    assert not completion(max_tokens=0, echo=True).hides_output
+    scored = completion(max_tokens=0, echo=True, logprobs=1)
+    assert scored.hides_output
+    assert scored.limits.max_tokens == 1
+    assert scored.scoring == Scoring(num_top=1, prompt_from=0)
+    with pytest.raises(InvalidRequest, match="max_tokens"):
+        completion(max_tokens=0)
+
+
+def test_log_probabilities() -> None:
+    assert chat().scoring is None
+    assert chat(logprobs=True, top_logprobs=3).scoring == Scoring(num_top=3)
+    assert chat(logprobs=True).scoring == Scoring()
+    assert completion(logprobs=0).scoring == Scoring()
+    with pytest.raises(InvalidRequest, match="top_logprobs needs logprobs"):
+        chat(top_logprobs=3)
+
+
+def test_biases_stay_inside_the_vocabulary() -> None:
+    sampling = chat(logit_bias={"5": -100, "7": 1.5}).choices[0].sampling
+    assert list(unpack(sampling.bias_ids)) == [5, 7]
+    assert list(unpack_floats(sampling.bias_values)) == [-100.0, 1.5]
+    with pytest.raises(InvalidRequest, match="vocabulary") as caught:
+        chat(logit_bias={str(OFFER.vocab_size): 1})
+    assert caught.value.param == "logit_bias"
 
 
 def test_long_id_prompts_are_refused_at_once() -> None:

@@ -108,16 +108,42 @@ async def test_openapi_lists_the_routes(http: httpx.AsyncClient) -> None:
     assert set(schema["paths"]) == {
         "/v1/chat/completions",
         "/v1/completions",
+        "/v1/responses",
+        "/v1/responses/{response_id}",
+        "/v1/responses/{response_id}/cancel",
+        "/v1/responses/{response_id}/input_items",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
         "/v1/models",
         "/v1/models/{model}",
+        "/generate",
+        "/v1/embeddings",
+        "/v1/score",
+        "/v1/rerank",
         "/tokenize",
         "/detokenize",
         "/health",
+        "/health_generate",
         "/ready",
+        "/model_info",
+        "/server_info",
+        "/v1/loads",
+        "/flush_cache",
+        "/abort_request",
         "/metrics",
     }
     body = schema["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"]["temperature"]["maximum"] == 2
+    for path, (name, shape) in {
+        "/v1/responses": ("input", {"error"}),
+        "/v1/messages": ("messages", {"type", "error"}),
+        "/v1/messages/count_tokens": ("messages", {"type", "error"}),
+    }.items():
+        operation = schema["paths"][path]["post"]
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert name in body["required"]
+        error = operation["responses"]["default"]["content"]["application/json"]["schema"]
+        assert set(error["required"]) == shape
 
 
 async def test_openai_client(gateway: Any, pipeline: Any) -> None:

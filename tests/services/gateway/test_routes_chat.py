@@ -120,7 +120,7 @@ async def test_a_stage_refuses(http: httpx.AsyncClient, pipeline: Any, code: str
         {"messages": "hi"},
         {"messages": [{"role": "wizard", "content": "x"}]},
         {"stop": [1]},
-        {"logprobs": True, "top_logprobs": 500},
+        {"top_logprobs": 500, "logprobs": True},
         {"logit_bias": {"999999999": 1}},
         {"stream": "yes please"},
     ],

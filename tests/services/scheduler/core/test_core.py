@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.scheduler.core import Core
+from services.scheduler.core import Core, check_integrity
 from services.scheduler.core import events as e
 from shared.columns import pack, unpack
 from shared.messages import Capacity, Limits, Plan, Refused, StepReport, Tokenized
@@ -87,6 +87,30 @@ def test_a_prompt_that_is_cached_as_a_whole_reads_its_last_token_into_a_page_of_
     assert first.num_cached_tokens == 0
     # What lies beyond the last whole page was cached only if the first one's output filled that page.
     assert min(whole, num_tokens - 1) <= second.num_cached_tokens <= num_tokens - 1
+    world.check_end()
+
+
+def test_a_flush_drops_what_is_cached_and_leaves_what_is_in_use() -> None:
+    world = World()
+    executor = world.add_executor(num_pages=32, page_size=4)
+    world.submit(Client("done", [20, 21, 22, 23] * 4, "", 2))
+    world.run()
+    running = world.submit(Client("running", STEM[:12], "", 8))
+    while not running.output:
+        world.turn()
+    before = check_integrity(world.core)[executor.name]
+    assert before["evictable"] >= 4
+    world.feed(e.Flush())
+    after = check_integrity(world.core)[executor.name]
+    assert (after["evictable"], after["running"]) == (0, 1)
+    assert after["free"] == before["free"] + before["evictable"]
+    assert after["cached"] == before["cached"] - before["evictable"] > 0
+    world.run()
+    assert running.output == expected_output(running.prompt, "", 8)
+    again = world.submit(Client("again", [20, 21, 22, 23] * 4, "", 2))
+    world.run()
+    assert world.started[-1].message.request_id == again.id
+    assert world.started[-1].num_cached_tokens == 0
     world.check_end()
 
 

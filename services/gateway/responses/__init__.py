@@ -1,0 +1,6 @@
+"""OpenAI's /v1/responses, translated into chat completions and back.
+
+Comes in: the body of a response to be made, which may go on from an earlier one that is kept here.
+Goes out: a chat order for the pipeline; its answer comes back as items, in a Response or in events.
+A response is made by a task of its own (run.py), so that it can outlive the connection that asked for it.
+"""

@@ -1,0 +1,57 @@
+"""POST /abort_request"""
+
+import asyncio
+import json
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from services.gateway.body import read_object
+from services.gateway.context import Context, context_of, key_of
+from services.gateway.fields import Flag, Table, Text, ignored, taken
+from services.gateway.openapi import describe
+from shared import subjects
+from shared.errors import InvalidRequest, XylemError
+from shared.messages import Control, ControlReply
+
+ABORT = Table(
+    [
+        taken("rid", Text(), about="The rid of a /generate request, or the id of any answer."),
+        taken("abort_all", Flag(), False, "Everything that this key has asked for and that still runs."),
+        *ignored("abort_message"),
+    ]
+)
+
+router = APIRouter()
+
+
+@router.post(
+    "/abort_request",
+    summary="Ends requests: their answers are what they have so far, with the finish reason abort",
+    response_model=None,
+    **describe(ABORT, '{"aborted": how many sequences}; 0 when nothing of that name runs.'),
+)
+async def abort_request(request: Request) -> JSONResponse:
+    context = context_of(request)
+    values = ABORT.read(await read_object(request))
+    if not values["rid"] and not values["abort_all"]:
+        raise InvalidRequest("give rid, or abort_all as true", param="rid")
+    name = None if values["abort_all"] else values["rid"]
+    key = key_of(request)
+    tenant = key.name if key is not None else ""
+    here = context.running.abort(name, tenant)
+    others = [peer.id for peer in context.lives.stages.known("gateway") if peer.id != context.settings.instance]
+    elsewhere = await asyncio.gather(*(_ask(context, gateway, name, tenant) for gateway in others))
+    return JSONResponse({"aborted": here + sum(elsewhere)})
+
+
+async def _ask(context: Context, gateway: str, name: str | None, tenant: str) -> int:
+    """The request may have come to another gateway, which only load balancers know."""
+    arguments = json.dumps({"name": name, "tenant": tenant}).encode()
+    try:
+        reply = await context.bus.request(
+            subjects.control("gateway", gateway), Control(command="abort", arguments=arguments), ControlReply
+        )
+    except XylemError:
+        return 0  # it is going, and so is what it runs
+    return int(json.loads(reply.detail).get("aborted", 0)) if reply.ok else 0

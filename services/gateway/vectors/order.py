@@ -1,0 +1,41 @@
+"""Orders for the vectors of prompts."""
+
+from typing import Any
+
+from services.gateway.kinds import Prompt
+from services.gateway.order import Choice, Offer, Order, check_context
+from shared.errors import InvalidRequest
+from shared.messages import Limits, Sampling
+
+# The tokenizer keeps room for an answer of one token; a prompt that is only read needs no more.
+_LIMITS = Limits(max_tokens=1)
+
+
+def vector_order(prompts: dict[str, list[Prompt]], values: dict[str, Any], offer: Offer) -> Order:
+    """One vector for each prompt, field by field. Raises InvalidRequest that names the field with too many."""
+    num_prompts = sum(map(len, prompts.values()))
+    if num_prompts > offer.max_choices:
+        raise InvalidRequest(
+            f"{num_prompts} texts are given; this gateway holds {offer.max_choices}",
+            param=max(prompts, key=lambda name: len(prompts[name])),
+        )
+    for name, column in prompts.items():
+        for prompt in column:
+            check_prompt(name, prompt, offer)
+    flat = [prompt for column in prompts.values() for prompt in column]
+    return Order(
+        model=offer.model,
+        limits=_LIMITS,
+        choices=[Choice(Sampling(), prompt, prompt_index=i) for i, prompt in enumerate(flat)],
+        salt=values["cache_salt"],
+        pooling=values["pooling"],
+        add_special_tokens=values["add_special_tokens"],
+        prompts=flat,
+    )
+
+
+def check_prompt(name: str, prompt: Prompt, offer: Offer) -> None:
+    """Raises InvalidRequest: nothing has no vector."""
+    if not prompt:
+        raise InvalidRequest(f"{name} has an empty text", param=name)
+    check_context(name, prompt, offer)

@@ -1,0 +1,68 @@
+"""A life that nobody waits for ends, whatever becomes of the cancellation of its task."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any, cast
+
+from services.gateway.life import OVER, Life, Pipeline
+from services.gateway.mailbox import Mailbox
+from shared.errors import Unavailable
+from shared.messages import Generate, Limits, Sampling
+
+
+class Swallowing:
+    """A pipeline whose hand-over answers instead of being cancelled, as wait_for of Python 3.11 does at times."""
+
+    request_timeout_s = 5.0
+    stall_timeout_s = 0.05
+
+    def __init__(self) -> None:
+        self.num_attempts = 0
+        self.handing_over = asyncio.Event()
+        self.aborted: list[int] = []
+
+    async def ready(self) -> None:
+        """Every stage is there."""
+
+    def pick_detokenizer(self) -> tuple[str, int]:
+        return "detokenizer-0", 1
+
+    async def hand_over(self, generate: Generate) -> None:
+        self.num_attempts += 1
+        if self.num_attempts > 1:
+            raise Unavailable("only the first is waited for")
+        self.handing_over.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+        self.aborted.append(attempt)
+
+    def leave(self, life: Life) -> None:
+        """Nothing is kept of it."""
+
+
+async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() -> None:
+    pipeline = Swallowing()
+    generate = Generate(
+        request_id="r-0",
+        attempt=0,
+        gateway="gateway-0",
+        detokenizer="",
+        prompt="Hi",
+        messages=None,
+        token_ids=None,
+        sampling=Sampling(),
+        limits=Limits(),
+        deadline_s=0.0,
+    )
+    life = Life(cast("Pipeline", cast("Any", pipeline)), generate, 0, Mailbox())
+    task = asyncio.create_task(life.run())
+    await pipeline.handing_over.wait()
+    life.abandon()
+    task.cancel()
+    async with asyncio.timeout(2):
+        await task
+    assert pipeline.num_attempts == 1
+    assert pipeline.aborted == [0]
+    assert life.attempt == OVER
