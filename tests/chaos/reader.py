@@ -24,6 +24,8 @@ class Answer:
     """All that a client got. Two are equal when a person could not tell them apart."""
 
     texts: dict[int, str] = field(default_factory=lambda: defaultdict(str))
+    calls: dict[tuple[int, int], str] = field(default_factory=lambda: defaultdict(str))  # names and arguments
+    tokens: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))  # those with log probabilities
     reasons: dict[int, str] = field(default_factory=dict)
     usage: tuple[int, int] = (0, 0)  # prompt and completion tokens
 
@@ -93,8 +95,18 @@ class Reader:
         for choice in chunk["choices"]:
             index = choice["index"]
             self.answer.texts[index] += choice["text"] if "text" in choice else choice["delta"].get("content") or ""
+            for call in choice.get("delta", {}).get("tool_calls") or []:
+                self.answer.calls[index, call["index"]] += call["function"].get("name") or ""
+                self.answer.calls[index, call["index"]] += call["function"].get("arguments") or ""
+            self.answer.tokens[index] += _scored(choice.get("logprobs"))
             if choice["finish_reason"]:
                 if index in self.answer.reasons:
                     raise StreamFailed(f"choice {index} finished twice")
                 self.answer.reasons[index] = choice["finish_reason"]
         return False
+
+
+def _scored(logprobs: dict[str, Any] | None) -> list[str]:
+    if logprobs is None:
+        return []
+    return [token["token"] for token in logprobs["content"]] if "content" in logprobs else list(logprobs["tokens"])

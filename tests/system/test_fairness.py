@@ -9,7 +9,7 @@ from tests.serving import serving
 from tests.system.asking import chat_body
 
 FLOODER, OTHER = "sk-flooder-0123456789", "sk-other-0123456789"
-NUM_FLOOD = 24
+NUM_FLOOD = 40
 
 
 async def ask(http: httpx.AsyncClient, key: str, **fields: object) -> None:
@@ -23,11 +23,11 @@ async def test_a_flood_of_one_key_does_not_drown_another(tmp_path: Path) -> None
     """In order of arrival the other key's first request would end after the whole flood, and its third after that."""
     keys = tmp_path / "keys.toml"
     keys.write_text(f'[flooder]\nkey = "{FLOODER}"\n\n[other]\nkey = "{OTHER}"\n')
-    flags = ("--api-keys-file", str(keys), "--max-running", "2", "--ageing-s", "0.2")
+    flags = ("--api-keys-file", str(keys), "--max-running", "2", "--ageing-s", "0.1")
     with serving(tmp_path, *flags) as served:
         async with httpx.AsyncClient(base_url=served.url, timeout=120, limits=httpx.Limits()) as http:
             flood = [
-                asyncio.create_task(ask(http, FLOODER, max_tokens=60, ignore_eos=True, seed=i))
+                asyncio.create_task(ask(http, FLOODER, max_tokens=100, ignore_eos=True, seed=i))
                 for i in range(NUM_FLOOD)
             ]
             await asyncio.wait(flood, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""schemathesis on the gateway's own description: no answer is a 5xx, and all errors have one shape."""
+"""schemathesis on the gateway's own description: no answer is a 5xx, and all errors have the shape of their API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,23 +11,50 @@ from schemathesis import GenerationMode
 
 from tests.one_loop import OneLoop, one_loop
 
-OPERATIONS = [
+WITH_BODY = [
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
-    ("GET", "/v1/models"),
-    ("GET", "/v1/models/{model}"),
+    ("POST", "/v1/responses"),
+    ("POST", "/v1/messages"),
+    ("POST", "/v1/messages/count_tokens"),
+    ("POST", "/generate"),
+    ("POST", "/v1/embeddings"),
+    ("POST", "/v1/score"),
+    ("POST", "/v1/rerank"),
     ("POST", "/tokenize"),
     ("POST", "/detokenize"),
+    ("POST", "/abort_request"),
+]
+WITHOUT_BODY = [
+    ("GET", "/v1/responses/{response_id}"),
+    ("DELETE", "/v1/responses/{response_id}"),
+    ("POST", "/v1/responses/{response_id}/cancel"),
+    ("GET", "/v1/responses/{response_id}/input_items"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/{model}"),
     ("GET", "/health"),
+    ("GET", "/health_generate"),
     ("GET", "/ready"),
+    ("GET", "/model_info"),
+    ("GET", "/server_info"),
+    ("GET", "/v1/loads"),
+    ("POST", "/flush_cache"),
     ("GET", "/metrics"),
 ]
-EXAMPLES = {"POST": 100, "GET": 10}
-# What takes no body has nothing that could be wrong: schemathesis finds no negative case for it.
+OPERATIONS = WITH_BODY + WITHOUT_BODY
+# What takes no body has next to nothing that could be wrong: schemathesis finds no negative case for most of it.
 CASES = [
-    *((method, path, GenerationMode.POSITIVE) for method, path in OPERATIONS),
-    *((method, path, GenerationMode.NEGATIVE) for method, path in OPERATIONS if method == "POST"),
+    *((*operation, GenerationMode.POSITIVE) for operation in OPERATIONS),
+    *((*operation, GenerationMode.NEGATIVE) for operation in WITH_BODY),
 ]
+# Most of what is made up at random asks for more than the context holds.
+SHORT: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"max_tokens": 2},
+    "/v1/completions": {"max_tokens": 2},
+    "/v1/messages": {"max_tokens": 2},
+    "/v1/responses": {"max_output_tokens": 2},
+    "/generate": {"sampling_params": {"max_new_tokens": 2}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +80,19 @@ def test_no_answer_is_a_server_error(
 ) -> None:
     operation = schema[path][method]
 
-    @settings(max_examples=EXAMPLES[method], deadline=None, suppress_health_check=list(HealthCheck))
+    examples = 100 if (method, path) in WITH_BODY else 10
+
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), short=st.booleans())
     def ask(case: Any, short: bool) -> None:
         if short and isinstance(case.body, dict):
-            case.body["max_tokens"] = 2  # most of what is made up at random asks for more than the context holds
+            case.body.update(SHORT.get(path, {}))
         response = case.call(timeout=20)
         assert response.status_code < 500, (response.status_code, response.text, case.as_curl_command())
         if response.status_code >= 400:
             error = response.json()["error"]
-            assert error.keys() == {"message", "type", "param", "code"}, response.text
+            keys = {"type", "message"} if path.startswith("/v1/messages") else {"message", "type", "param", "code"}
+            assert error.keys() == keys, response.text
             assert error["message"]
             assert error["type"].endswith("_error")
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,6 +82,16 @@ def undisturbed(url: str) -> Reading:
     return reading
 
 
+def until_ready(url: str) -> None:
+    """Returns when the supervisor has started it again."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/ready").status_code == 200:
+                return
+    raise AssertionError(f"{url} does not come back")
+
+
 def agree(reading: Reading, expected: Reading) -> None:
     assert dict(reading.texts) == dict(expected.texts)
     assert reading.reasons == expected.reasons == {0: "length", 1: "length"}
@@ -93,6 +104,7 @@ def agree(reading: Reading, expected: Reading) -> None:
 @pytest.mark.parametrize("victims", [["gateway-1"], ["gateway-1", "detokenizer-0", "detokenizer-1"]])
 def test_the_gateway_is_killed(pair: Served, victims: list[str]) -> None:
     first, second = urls(pair)
+    until_ready(second)
     expected = undisturbed(first)
     reading = Reading()
     body = chat_body("Tell me a long story.", stream=True, stream_options=OPTIONS, **SEEDED)

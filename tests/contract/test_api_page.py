@@ -1,0 +1,42 @@
+"""docs/api.md is what the code says, and the code's tables stand in it whole."""
+
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+
+from services.gateway import field_tables
+from services.gateway.docs import page
+from services.gateway.fields import Table
+from services.gateway.native import fields as native
+from services.gateway.routes import ROUTERS
+from services.gateway.vectors import fields as vectors
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+
+TABLES = [
+    value for module in (field_tables, native, vectors) for value in vars(module).values() if isinstance(value, Table)
+]
+
+
+def test_it_is_up_to_date() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m services.gateway.docs > docs/api.md"
+
+
+def test_every_path_has_a_section() -> None:
+    app = FastAPI()
+    for router in ROUTERS:
+        app.include_router(router)
+    text = page()
+    paths = app.openapi()["paths"]
+    assert len(paths) > 15
+    for path, methods in paths.items():
+        for method in methods:
+            assert f"\n## {method.upper()} {path}\n" in text
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_field_is_named(table: Table) -> None:
+    text = page()
+    for name in table.rows:
+        assert f"`{name}`" in text or f".{name}`" in text
