@@ -59,7 +59,7 @@ class OneLoop:
         }
         self.gateway = GatewayService(GatewaySettings(**common, id="gw", port=0, stall_timeout_s=5))
         self.scheduler = SchedulerService(SchedulerSettings(**common, id="s"))
-        self.executor = FakeExecutor(ExecutorSettings(**common, id="x"))
+        self.executor = FakeExecutor(ExecutorSettings(**common, grammar_timeout_s=3, id="x"))
         self.services: list[Service[Any]] = [
             self.gateway,
             TokenizerService(TokenizerSettings(**common, id="t")),
