@@ -9,6 +9,7 @@ from starlette.types import Receive
 
 from services.gateway.bookmark import Bookmark
 from services.gateway.context import Context
+from services.gateway.deltas import CallBegun, Delta
 from services.gateway.life import Life
 from services.gateway.mailbox import Mailbox, Piece
 from services.gateway.order import Choice, Order
@@ -51,6 +52,7 @@ class Exchange:
         self._parsers = [order.make_parser() for _ in order.choices]
         self._scores = [ScoreQueue() for _ in order.choices]
         self._prompt_scores: list[list[ScoredToken]] = [[] for _ in order.choices]
+        self._called: set[int] = set()  # choices in which a call of a tool has begun
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
         self._aborted: set[int] = set()
@@ -106,7 +108,7 @@ class Exchange:
         if to_skip := min(self._to_skip[index], len(piece.text)):
             self._to_skip[index] -= to_skip
             self._num_chars[index] += to_skip
-            parser.push(piece.text[:to_skip])
+            self._note_calls(index, parser.push(piece.text[:to_skip]))
             scores.take(self._num_chars[index])
             piece.text, prompt_scored = piece.text[to_skip:], []
         self._num_chars[index] += len(piece.text)
@@ -119,6 +121,12 @@ class Exchange:
             piece.last_deltas = parser.flush()
             num_chars = sys.maxsize if self.order.keeps_cut_scores else self._num_chars[index]
             piece.last_scored = scores.take_rest(num_chars)
+        self._note_calls(index, [*piece.deltas, *piece.last_deltas])
+        piece.called = index in self._called
+
+    def _note_calls(self, index: int, deltas: list[Delta]) -> None:
+        if any(isinstance(delta, CallBegun) for delta in deltas):
+            self._called.add(index)
 
     def _count(self, piece: Piece) -> None:
         if self._lives:

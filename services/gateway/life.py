@@ -14,6 +14,7 @@ attempts without a single new token.
 import asyncio
 import logging
 import random
+import time
 from typing import Protocol
 
 import msgspec
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 MAX_FRUITLESS = 6
 PAUSES_S = (0.02, 0.2, 0.5, 1.0, 2.0)  # before the next attempt after so many fruitless ones; jittered by a quarter
 OVER = 1 << 30  # the attempt of a life that hears nothing any more
+CLOCK_ATTEMPTS = OVER >> 1  # in ms six days: a request does not live so long
 UNKNOWN_TWICE = 2
 
 
@@ -72,6 +74,7 @@ class Life:
         self.tenant = generate.tenant
         self.index = index
         self.attempt = -1
+        self._next_attempt = 0  # at least
         self.num_attempts = 0
         self.output_ids = bytearray()
         self.num_prompt_tokens = 0
@@ -198,8 +201,13 @@ class Life:
             self._end(Lost(why))
 
     def resume(self, resumed: Resumed, detokenizer: str, epoch: int) -> None:
-        """Before `run`: takes over what another gateway had got, and its attempt if that still runs."""
+        """Before `run`: takes over what another gateway had got, and its attempt if that still runs.
+
+        Other connections may have begun attempts that nobody has heard of, and aborted them: schedulers remember the
+        numbers. Those of the clock are later than any of theirs.
+        """
         self.attempt = resumed.attempt
+        self._next_attempt = int(time.time() * 1e3) % CLOCK_ATTEMPTS
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
@@ -277,7 +285,7 @@ class Life:
     async def _hand_over(self) -> None:
         """Begins the next attempt. Raises Lost, or the error that is the answer."""
         detokenizer, epoch = self._pipeline.pick_detokenizer()
-        self._begin_attempt(self.attempt + 1, detokenizer, epoch)
+        self._begin_attempt(max(self.attempt + 1, self._next_attempt), detokenizer, epoch)
         generate = msgspec.structs.replace(
             self._generate, attempt=self.attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
         )

@@ -31,6 +31,7 @@ class Piece:
     deltas: list[Delta] = field(default_factory=list)
     last_deltas: list[Delta] = field(default_factory=list)
     last_scored: list[ScoredToken] = field(default_factory=list)
+    called: bool = False  # a call of a tool has begun by the end of it, told now or before
     vector: bytes = b""  # column of float32, instead of all this: an embedding
     num_prompt_tokens: int = 0  # of its choice, as far as they are known
     num_cached_tokens: int = 0

@@ -49,6 +49,8 @@ def compiled(with_: xgrammar.GrammarCompiler, kind: str, text: str) -> xgrammar.
             case _:
                 raise GrammarFailed(f"there is no kind of grammar called {kind!r}")
     except (RuntimeError, ValueError, TypeError) as error:  # of xgrammar, which says more than it needs
+        if "bad_alloc" in str(error):
+            raise GrammarFailed(f"the {kind} needs too much memory") from None
         raise GrammarFailed(f"the {kind} can't be used: {_words(error)}") from None
 
 

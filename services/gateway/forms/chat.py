@@ -89,7 +89,6 @@ class ChatForm(PlainEvents):
         self._head = head
         self._with_logprobs = with_logprobs
         self._begun: set[int] = set()
-        self._called: set[int] = set()
 
     def chunks(self, piece: Piece, usage: ChunkUsage) -> list[msgspec.Struct]:
         chunks: list[msgspec.Struct] = []
@@ -101,7 +100,7 @@ class ChatForm(PlainEvents):
             chunks.append(self._chunk(piece.index, self._delta(piece, piece.deltas), usage, logprobs=logprobs))
         if piece.finish:
             last = self._delta(piece, piece.last_deltas)
-            reason = "tool_calls" if piece.index in self._called else REASONS[piece.finish]
+            reason = "tool_calls" if piece.called else REASONS[piece.finish]
             logprobs = logprobs_of(piece.last_scored) if self._with_logprobs and piece.last_scored else None
             chunks.append(
                 self._chunk(piece.index, last, usage, logprobs=logprobs, reason=reason, matched=matched_stop(piece))
@@ -119,7 +118,6 @@ class ChatForm(PlainEvents):
                 case Reasoning(text):
                     reasoning += text
                 case CallBegun(index, name):
-                    self._called.add(piece.index)
                     identity = call_id(self._head, piece.index, index)
                     calls.append(CallDelta(index, FunctionDelta("", name), identity, "function"))
                 case CallArguments(index, text):

@@ -46,7 +46,13 @@ CALLING = (
     piece(Reasoning("Well. ")),
     piece(Content("I look. "), CallBegun(0, "weather")),
     piece(CallArguments(0, '{"city": '), token_ids=pack([5, 6])),
-    piece(CallArguments(0, '"Oslo"}'), CallBegun(1, "time"), finish=Finish.STOP, last=(CallArguments(1, "{}"),)),
+    piece(
+        CallArguments(0, '"Oslo"}'),
+        CallBegun(1, "time"),
+        finish=Finish.STOP,
+        last=(CallArguments(1, "{}"),),
+        called=True,
+    ),
 )
 
 

@@ -87,6 +87,8 @@ def test_a_greedy_grammar_fails_alone() -> None:
         with pytest.raises(GrammarFailed, match="needs too much memory") as failed:
             grammars.compile(GREEDY).result(120)
         assert failed.value.code == "invalid_request"
+        with pytest.raises(GrammarFailed, match="needs too much memory"):
+            grammars.compile(Grammar("regex", "((a{1,200}){1,200}){1,200}b")).result(120)
         assert grammars.compile(SMALL).result(120).num_bytes > 0
     finally:
         grammars.close()
