@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
 import msgspec
 import pytest
 
+from services.gateway.life import CLOCK_ATTEMPTS, OVER
 from services.gateway.service import GatewayService
+from shared import subjects
 from shared.bus import Bus
-from shared.columns import unpack
-from shared.messages import Finish, Started, State
+from shared.columns import pack, unpack
+from shared.messages import Finish, Resume, Resumed, Started, State
 from shared.service import running
 
 BODY = {"prompt": "Hi", "max_tokens": 5}
@@ -296,3 +299,26 @@ async def test_what_had_started_is_aborted_although_it_was_refused(
     assert (await http.post(PATH, json=BODY)).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
     await pipeline.bus.barrier()
     assert pipeline.aborts.qsize() == started
+
+
+async def test_attempts_of_a_stream_that_is_read_on_are_later_than_all_others(
+    http: httpx.AsyncClient, pipeline: Any
+) -> None:
+    """Another connection may have begun attempts that no detokenizer knows: schedulers drop what is not later."""
+    body = {**BODY, "stream": True, "stream_options": {"event_ids": True}}
+    whole = (await http.post(PATH, json=body)).text
+    first_id = next(line for line in whole.splitlines() if line.startswith("id: ")).removeprefix("id: ")
+
+    async def resume(asked: Resume) -> Resumed:
+        text = "w0 w1 "[asked.num_chars :]
+        return Resumed(found=True, attempt=3, token_ids=pack([100, 101]), text=text, num_prompt_tokens=7)
+
+    await pipeline.bus.answer(subjects.resume("tiny", "detokenizer-0"), Resume, resume)
+    await pipeline.bus.barrier()
+    rest = (await http.post(PATH, json=body, headers={"Last-Event-ID": first_id})).text
+    told = [json.loads(line[6:])["choices"][0]["text"] for line in rest.splitlines() if line.startswith("data: {")]
+    assert "".join(told) in "w0 w1 w2 w3 w4 "
+    assert told
+    assert outputs(pipeline)[-1] == [100, 101]
+    now_ms = int(time.time() * 1e3) % CLOCK_ATTEMPTS
+    assert now_ms - 20_000 < pipeline.generates[-1].attempt <= now_ms < OVER
