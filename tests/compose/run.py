@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -79,8 +80,8 @@ class Deployment:
             raise
 
 
-def ask(deployment: Deployment, question: str) -> str:
-    body = {"model": "demonstration", "messages": [{"role": "user", "content": question}], "temperature": 0}
+def ask(deployment: Deployment, question: str, **fields: Any) -> str:
+    body = {"model": "demonstration", "messages": [{"role": "user", "content": question}], "temperature": 0, **fields}
     address = f"{deployment.url}/v1/chat/completions"
     answer = httpx.post(address, json=body, headers=deployment.headers, timeout=60, trust_env=False)
     if answer.status_code != 200:
@@ -193,6 +194,10 @@ def story(deployment: Deployment, *, build: bool) -> None:
     assert httpx.get(f"{deployment.url}/v1/models", trust_env=False).status_code == 401, "nobody asked for a key"
     deployment.read_key()
     say(f"answer: {ask(deployment, 'What is the capital of France?')!r}")
+    written = ask(deployment, "A number?", regex="[0-9]{4}-[a-f]{2}")
+    if not re.fullmatch("[0-9]{4}-[a-f]{2}", written):
+        raise SystemExit(f"{written!r} does not keep to its grammar")
+    say(f"answer under a grammar: {written!r}")
     began_s = time.monotonic()
     deployment.up(*(word for service in SCALED for word in ("--scale", f"{service}=2")))
     wait_ready(deployment)
