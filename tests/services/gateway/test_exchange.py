@@ -1,13 +1,20 @@
-"""The account of a request: its span. Token totals are tested through the routes."""
+"""The account of a request, its span; and what of it counts that is not told. Totals are tested through the routes."""
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from services.gateway.bookmark import Bookmark, Place
+from services.gateway.deltas import CallArguments, CallBegun
+from services.gateway.exchange import Exchange
+from services.gateway.order import Offer, chat_order
+from services.gateway.parsers import choose
+from services.gateway.rows import Row
 from shared import telemetry
+from shared.messages import Finish
 from tests.otlp_collector import Collector, collecting
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -45,3 +52,18 @@ async def test_the_root_span(collector: Collector, http: httpx.AsyncClient, pipe
 async def test_nothing_when_tracing_is_off(http: httpx.AsyncClient, pipeline: Any) -> None:
     await http.post("/v1/completions", json={"prompt": "x"})
     assert pipeline.generates[0].trace == ""
+
+
+async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
+    """All is generated anew for a stream that broke off after the call: it is not told again, but it was made."""
+    call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
+    offer = Offer("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
+    tools = [{"type": "function", "function": {"name": "time"}}]
+    order = chat_order({"messages": [{"role": "user", "content": "x"}], "tools": tools}, offer)
+    for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
+        place = Place(begun=True, num_chars=told)
+        exchange = Exchange(cast("Any", None), order, Bookmark("chatcmpl-0", 1, 1, [place]), "")
+        exchange._mailbox.put(0, Row(0, 0, b"", call, Finish.STOP))
+        [piece] = await exchange.take()
+        assert [*piece.deltas, *piece.last_deltas] == deltas
+        assert piece.called
