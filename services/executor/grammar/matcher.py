@@ -134,7 +134,10 @@ class Matcher:
     def _merged(self, forced: Sequence[int]) -> list[int]:
         if self._merging is None:
             return []
-        stretch = self._matcher.find_jump_forward_string()
+        try:
+            stretch = self._matcher.find_jump_forward_string()
+        except UnicodeDecodeError:
+            return []  # it begins within a character, or ends there
         return self._merging.tokens([*self._latest, *forced], stretch) if len(stretch) > 1 else []
 
     def _only_one(self) -> list[int]:

@@ -232,3 +232,17 @@ def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
     assert broken.token_ids == taken[:at]
     assert bool(broken.refusal) is (at == 0), "who has heard nothing of it is told why"
     assert len(free.token_ids) == FREE["max_new_tokens"]
+
+
+@pytest.mark.parametrize("text", ["é", "éa 日本 and so on", "日"])
+def test_stretches_that_begin_within_a_character(grammars: Grammars, text: str) -> None:
+    """A model may write a character byte by byte."""
+    grammar = Grammar("regex", text)
+    compiled = grammars.compile(grammar).result()
+    spelled = [bytes(piece) for piece in compiled.grammar.tokenizer_info.decoded_vocab]
+    wanted = text.encode()
+    for num_bytes in range(len(wanted)):
+        written = [spelled.index(wanted[i : i + 1]) for i in range(num_bytes)]
+        matcher = Matcher(compiled, grammar, end_ids=frozenset([EOS]), output_ids=written)
+        forced = matcher.forced(60)
+        assert wanted[num_bytes:].startswith(b"".join(spelled[i] for i in forced if i != EOS))
