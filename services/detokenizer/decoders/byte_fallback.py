@@ -4,12 +4,12 @@
 U+FFFD. So a run's text is certain when the run ends, or as soon as it can't be valid any more.
 """
 
-import re
 from codecs import utf_8_decode
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared.text_codec import TextCodec
+from shared.tokens_as_bytes import byte_of
 
 REPLACEMENT = "\ufffd"
 
@@ -17,8 +17,6 @@ REPLACEMENT = "\ufffd"
 # reader never waits for its end. Only if it turns invalid after that does the text differ from decode's: the
 # characters already given out stay.
 LONGEST_HELD_BYTES = 32
-
-_BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 class _Pieces(dict[int, str | int | None]):
@@ -36,8 +34,8 @@ class _Pieces(dict[int, str | int | None]):
             return self.setdefault(token_id, None)
         for old, new in self._replacements:
             token = token.replace(old, new)
-        byte = _BYTE_TOKEN.fullmatch(token)
-        return self.setdefault(token_id, int(byte[1], 16) if byte else token)
+        byte = byte_of(token)
+        return self.setdefault(token_id, token if byte is None else byte)
 
 
 class ByteFallbackDecoder:

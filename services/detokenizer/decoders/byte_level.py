@@ -9,13 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from shared.text_codec import TextCodec
-
-
-def _alphabet() -> dict[str, int]:
-    """Character to byte: printable ones stand for themselves, the rest are numbered from U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    return {chr(b): b for b in printable} | {chr(0x100 + i): b for i, b in enumerate(others)}
+from shared.tokens_as_bytes import byte_alphabet
 
 
 class _Pieces(dict[int, str | bytes]):
@@ -25,7 +19,7 @@ class _Pieces(dict[int, str | bytes]):
         super().__init__()
         self._token = codec.tokenizer.id_to_token
         self._hidden = hidden
-        self._bytes = _alphabet()
+        self._bytes = byte_alphabet()
 
     def __missing__(self, token_id: int) -> str | bytes:
         token = self._token(token_id)

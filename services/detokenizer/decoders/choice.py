@@ -1,12 +1,12 @@
 """Which incremental decoder suits a tokenizer."""
 
-import json
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Protocol
 
 from services.detokenizer.decoders import byte_fallback, byte_level, windowed
 from shared.text_codec import TextCodec
+from shared.tokens_as_bytes import decoder_parts
 
 
 class TextDecoder(Protocol):
@@ -38,26 +38,12 @@ KINDS: tuple[Kind, ...] = (byte_level, byte_fallback, windowed)
 
 def decoder_factory(codec: TextCodec, *, keep_special: bool = False) -> DecoderFactory:
     """The fastest exact decoder for this tokenizer. keep_special: special tokens have text, too."""
-    parts = _parts(codec)
+    parts = decoder_parts(codec)
     hidden = frozenset[str]() if keep_special else codec.special_texts()
     return next(made for kind in KINDS if (made := kind.factory(codec, parts, hidden)) is not None)
 
 
 def spelling(codec: TextCodec) -> Callable[[int], bytes]:
     """The bytes that a token stands for, which need not be whole characters."""
-    parts = _parts(codec)
+    parts = decoder_parts(codec)
     return cache(next(made for kind in KINDS if (made := kind.spelling(codec, parts)) is not None))
-
-
-def _parts(codec: TextCodec) -> list[dict[str, Any]]:
-    """The decoder as tokenizer.json describes it, sequences taken apart."""
-    decoder = codec.tokenizer.decoder
-    if decoder is None:
-        return []
-    return _flattened(json.loads(decoder.__getstate__()))
-
-
-def _flattened(part: dict[str, Any]) -> list[dict[str, Any]]:
-    if part.get("type") == "Sequence":
-        return [inner for outer in part["decoders"] for inner in _flattened(outer)]
-    return [part]

@@ -12,6 +12,7 @@ from services.detokenizer.decoders.byte_fallback import LONGEST_HELD_BYTES, Byte
 from services.detokenizer.decoders.byte_level import ByteLevelDecoder
 from services.detokenizer.decoders.windowed import WindowedDecoder
 from shared.text_codec import TextCodec
+from shared.tokens_as_bytes import byte_alphabet
 from tests import tokenizer_kinds as kinds
 
 TOKENIZERS = {
@@ -89,15 +90,9 @@ def test_bytes_that_are_no_text_come_out_like_decode_shows_them(name: str, data:
 def bytes_as_ids(name: str, data: list[int]) -> list[int]:
     tokenizer = codec_of(name).tokenizer
     if name == "byte_level":
-        alphabet = dict(enumerate(byte_alphabet()))
-        return [tokenizer.token_to_id(alphabet[byte]) for byte in data]
+        characters = {byte: character for character, byte in byte_alphabet().items()}
+        return [tokenizer.token_to_id(characters[byte]) for byte in data]
     return [tokenizer.token_to_id(f"<0x{byte:02X}>") for byte in data]
-
-
-def byte_alphabet() -> list[str]:
-    from services.detokenizer.decoders.byte_level import _alphabet
-
-    return [char for char, _ in sorted(_alphabet().items(), key=lambda item: item[1])]
 
 
 def test_the_byte_alphabet_is_that_of_the_library() -> None:
