@@ -67,33 +67,34 @@ class Runner:
         """
         drawing = [row for row in rows if row.sample]
         masks = self._masks.begin(drawing)
-        states = self._states(rows)
-        for row, of_row in zip(rows, states, strict=True):
+        states, ends = self._states(rows)
+        for row, start, end in zip(rows, [0, *ends], ends, strict=False):
             if row.pooling:
-                row.state = array("f", (of_row[-1] if row.pooling == "last" else of_row.sum(0)).float().tolist())
+                of_row = states[end - 1] if row.pooling == "last" else states[start:end].sum(0)
+                row.state = array("f", of_row.float().tolist())
             elif row.targets:
-                self._score_targets(row, of_row)
+                self._score_targets(row, states[start:end])
         if not drawing:
             return []
-        return self._draw(self._logits(rows, states), drawing, None if masks is None else masks.result())
+        return self._draw(self._logits(rows, states, ends), drawing, None if masks is None else masks.result())
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Row]) -> Tensor:
         """float32 logits [rows with sample=True, V]."""
-        return self._logits(rows, self._states(rows))
+        return self._logits(rows, *self._states(rows))
 
-    def _logits(self, rows: Sequence[Row], states: Sequence[Tensor]) -> Tensor:
-        last = [of_row[-1] for of_row, row in zip(states, rows, strict=True) if row.sample]
-        return self._decoder.logits(torch.stack(last))
+    def _logits(self, rows: Sequence[Row], states: Tensor, ends: Sequence[int]) -> Tensor:
+        last = [end - 1 for end, row in zip(ends, rows, strict=True) if row.sample]
+        return self._decoder.logits(states if len(last) == len(states) else states[last])
 
-    def _states(self, rows: Sequence[Row]) -> list[Tensor]:
-        """Of each row the last states [n, N] of those of its tokens that matter: at least the last one's."""
+    def _states(self, rows: Sequence[Row]) -> tuple[Tensor, list[int]]:
+        """The last states [W, N] of the tokens that matter, and where those of each row end: its last one is there."""
         layout = ops.Layout.build(
             [(row.start, len(row.token_ids), row.pages) for row in rows], page_size=self.page_size, device=self._device
         )
         token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device)
         wanted: list[int] = []
-        sizes: list[int] = []
+        ends: list[int] = []
         for span, row in zip(layout.spans, rows, strict=True):
             first = span.num_new - 1
             if row.targets:
@@ -103,9 +104,9 @@ class Runner:
             elif not row.sample and not row.pooling:
                 first = span.num_new
             wanted.extend(range(span.first + first, span.first + span.num_new))
-            sizes.append(span.num_new - first)
+            ends.append(len(wanted))
         states = self._decoder.forward(token_ids, layout, self._pool, token_tensor(wanted, self._device))
-        return list(torch.split(states, sizes))
+        return states, ends
 
     def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
         positions = [row.start + len(row.token_ids) for row in rows]
