@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from services.executor.grammar import Compiled, GrammarFailed
 from services.executor.row import Row
 from services.executor.scores import Scored
-from services.executor.shaping import Shaping
+from services.executor.shaping import Shaping, is_bent
 from shared.columns import unpack
 from shared.messages import Admit, Finish, Grammar, Opening, Sampling, Scoring
 
@@ -65,6 +65,9 @@ class Running:
         # A complete grammar has only its end left, wanted or not.
         end_ids = stop_ids if admit.ignore_eos and admit.grammar is None else stop_ids | eos_token_ids
         compiled = None if admit.grammar is None else compile_grammar(admit.grammar)
+        shaping = None
+        if is_bent(admit):
+            shaping = Shaping(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled)
         return cls(
             sequence_id=admit.sequence_id,
             prompt_ids=prompt_ids,
@@ -78,7 +81,7 @@ class Running:
             offset=admit.offset,
             detokenizer=admit.detokenizer,
             opening=admit.opening,
-            shaping=Shaping.of(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled),
+            shaping=shaping,
             scoring=admit.scoring,
             pooling=admit.pooling,
         )

@@ -1,6 +1,5 @@
 """What bends a sequence's draws: penalties, biases, ends that are not allowed yet, a grammar."""
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 
 import numpy as np
@@ -9,70 +8,49 @@ from kernels.history import TokenCounts
 from kernels.ops import Adjustment
 from services.executor.grammar import Compiled, GrammarFailed, Matcher
 from shared.columns import unpack, unpack_floats
-from shared.messages import Admit, Grammar, Sampling
+from shared.messages import Admit
+
+
+def is_bent(admit: Admit) -> bool:
+    """Whether any draw of the sequence needs a Shaping. Raises ValueError for a broken column."""
+    sampling = admit.sampling
+    penalised = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
+    return bool(
+        penalised or sampling.bias_ids or admit.grammar or admit.min_tokens > len(unpack(admit.opening.output_ids))
+    )
 
 
 class Shaping:
     """Of one sequence; a function of the request's tokens alone, so that another attempt bends draws in the same way.
 
-    earlier_ids: output tokens before this admission. min_tokens counts all output tokens. end_ids stop the sequence;
-    eos_token_ids, a part of them, may only come when its grammar is complete.
+    end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete. compiled: the
+    grammar, as soon as it can be had.
     """
 
     def __init__(
         self,
-        sampling: Sampling,
-        *,
-        seen_ids: Sequence[int],
-        earlier_ids: Sequence[int],
-        context_ids: Sequence[int],
-        end_ids: frozenset[int],
-        eos_token_ids: frozenset[int],
-        min_tokens: int,
-        grammar: Grammar | None,
-        compiled: Future[Compiled] | None,
-    ) -> None:
-        self._sampling = sampling
-        self._bias_ids = np.array(unpack(sampling.bias_ids), np.int64)
-        self._bias_values = np.array(unpack_floats(sampling.bias_values), np.float32)
-        self._seen = TokenCounts([*seen_ids, *earlier_ids]) if sampling.repetition_penalty != 1.0 else None
-        counts = sampling.frequency_penalty or sampling.presence_penalty
-        self._output = TokenCounts(earlier_ids) if counts else None
-        self._eos_token_ids = eos_token_ids
-        self._forbidden = np.array(sorted(end_ids), np.int64)
-        self._num_to_end = max(0, min_tokens - len(earlier_ids))  # tokens before one that may end it
-        self._grammar = grammar
-        self._earlier_ids = earlier_ids
-        self._context_ids = context_ids
-        self.compiled = compiled  # until there is a matcher
-        self.matcher: Matcher | None = None
-
-    @classmethod
-    def of(
-        cls,
         admit: Admit,
         *,
         end_ids: frozenset[int],
         eos_token_ids: frozenset[int],
-        compiled: "Future[Compiled] | None",
-    ) -> "Shaping | None":
-        """That of an admit; None when its draws are not bent. Raises ValueError for a broken column."""
-        sampling = admit.sampling
-        earlier_ids = unpack(admit.opening.output_ids)
-        bent = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
-        if not (bent or sampling.bias_ids or admit.grammar or admit.min_tokens > len(earlier_ids)):
-            return None
-        return cls(
-            sampling,
-            seen_ids=unpack(admit.seen_ids),
-            earlier_ids=earlier_ids,
-            context_ids=unpack(admit.opening.context_ids),
-            end_ids=end_ids,
-            eos_token_ids=eos_token_ids,
-            min_tokens=admit.min_tokens,
-            grammar=admit.grammar,
-            compiled=compiled,
-        )
+        compiled: Future[Compiled] | None,
+    ) -> None:
+        """Raises ValueError for a broken column."""
+        sampling = self._sampling = admit.sampling
+        earlier_ids = self._earlier_ids = unpack(admit.opening.output_ids)
+        self._bias_ids = np.array(unpack(sampling.bias_ids), np.int64)
+        self._bias_values = np.array(unpack_floats(sampling.bias_values), np.float32)
+        repeats = sampling.repetition_penalty != 1.0
+        self._seen = TokenCounts([*unpack(admit.seen_ids), *earlier_ids]) if repeats else None
+        counts = sampling.frequency_penalty or sampling.presence_penalty
+        self._output = TokenCounts(earlier_ids) if counts else None
+        self._eos_token_ids = eos_token_ids
+        self._forbidden = np.array(sorted(end_ids), np.int64)
+        self._num_to_end = max(0, admit.min_tokens - len(earlier_ids))  # tokens before one that may end it
+        self._grammar = admit.grammar
+        self._context_ids = unpack(admit.opening.context_ids)
+        self.compiled = compiled  # until there is a matcher
+        self.matcher: Matcher | None = None
 
     def begin_matching(self) -> None:
         """Takes the grammar, which is compiled. Raises GrammarFailed."""
