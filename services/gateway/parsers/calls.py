@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from services.gateway.parsers.sheet import Broken, Sheet
 from services.gateway.parsers.stepped import Steps
-from services.gateway.parsers.words import Markers, until
+from services.gateway.parsers.words import Markers, blank, literal, until
 
 ReadCall = Callable[[Sheet], Steps[None]]
 
@@ -25,6 +25,20 @@ def calls_in_text(sheet: Sheet, read: ReadCall | None, opening: str = "", around
                 sheet.release()
         elif sheet.calls:
             sheet.drop()
+
+
+def bracketed(sheet: Sheet, read: ReadCall) -> Steps[None]:
+    """Reads calls with commas between, from the opening bracket to the closing one. Raises Broken."""
+    yield from literal(sheet, "[")
+    char = ","
+    while char == ",":
+        yield from read(sheet)
+        yield from blank(sheet)
+        char = yield None
+    if char != "]":
+        sheet.unread()
+        raise Broken
+    sheet.drop()
 
 
 def plain(sheet: Sheet) -> Steps[None]:

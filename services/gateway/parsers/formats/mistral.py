@@ -1,8 +1,8 @@
 """Mistral: [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...], and since 2025 [TOOL_CALLS]name[ARGS]{...}."""
 
-from services.gateway.parsers.calls import calls_in_text
+from services.gateway.parsers.calls import bracketed, calls_in_text
 from services.gateway.parsers.json_call import json_arguments, json_call
-from services.gateway.parsers.sheet import Broken, Sheet
+from services.gateway.parsers.sheet import Sheet
 from services.gateway.parsers.stepped import Steps
 from services.gateway.parsers.words import Markers, blank, either, literal, peek, word
 
@@ -19,22 +19,9 @@ def mistral(sheet: Sheet) -> Steps[None]:
 def _either_form(sheet: Sheet) -> Steps[None]:
     yield from blank(sheet)
     if (yield from peek(sheet)) == "[":
-        yield from _list(sheet)
+        yield from bracketed(sheet, json_call)
     else:
         yield from _named(sheet)
-
-
-def _list(sheet: Sheet) -> Steps[None]:
-    yield from literal(sheet, "[")
-    char = ","
-    while char == ",":
-        yield from json_call(sheet)
-        yield from blank(sheet)
-        char = yield None
-    if char != "]":
-        sheet.unread()
-        raise Broken
-    sheet.drop()
 
 
 def _named(sheet: Sheet) -> Steps[None]:

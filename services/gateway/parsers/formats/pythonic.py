@@ -3,7 +3,7 @@
 Other text is an answer, unless <|python_start|> announces a list in it, which <|python_end|> ends.
 """
 
-from services.gateway.parsers.calls import calls_in_text
+from services.gateway.parsers.calls import bracketed, calls_in_text
 from services.gateway.parsers.keyed import ObjectText
 from services.gateway.parsers.python_value import python_value
 from services.gateway.parsers.sheet import Broken, Sheet
@@ -28,16 +28,7 @@ def pythonic(sheet: Sheet) -> Steps[None]:
 
 def _list(sheet: Sheet) -> Steps[None]:
     yield from blank(sheet)
-    yield from literal(sheet, "[")
-    char = ","
-    while char == ",":
-        yield from _call(sheet)
-        yield from blank(sheet)
-        char = yield None
-    if char != "]":
-        sheet.unread()
-        raise Broken
-    sheet.drop()
+    yield from bracketed(sheet, _call)
 
 
 def _call(sheet: Sheet) -> Steps[None]:
