@@ -1,18 +1,16 @@
 """POST /abort_request"""
 
 import asyncio
-import json
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from services.gateway.body import read_object
 from services.gateway.context import Context, context_of, key_of
+from services.gateway.control import command
 from services.gateway.fields import Flag, Table, Text, ignored, taken
 from services.gateway.openapi import describe
-from shared import subjects
 from shared.errors import InvalidRequest, XylemError
-from shared.messages import Control, ControlReply
 
 ABORT = Table(
     [
@@ -47,11 +45,8 @@ async def abort_request(request: Request) -> JSONResponse:
 
 async def _ask(context: Context, gateway: str, name: str | None, tenant: str) -> int:
     """The request may have come to another gateway, which only load balancers know."""
-    arguments = json.dumps({"name": name, "tenant": tenant}).encode()
     try:
-        reply = await context.bus.request(
-            subjects.control("gateway", gateway), Control(command="abort", arguments=arguments), ControlReply
-        )
+        ok, detail = await command(context.bus, "gateway", gateway, "abort", name=name, tenant=tenant)
     except XylemError:
         return 0  # it is going, and so is what it runs
-    return int(json.loads(reply.detail).get("aborted", 0)) if reply.ok else 0
+    return int(detail.get("aborted", 0)) if ok else 0

@@ -1,15 +1,12 @@
 """GET /admin/services and POST /admin/services/KIND/ID/COMMAND: only where an admin key is configured."""
 
-import json
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from services.gateway.context import context_of
+from services.gateway.control import command as tell
 from services.gateway.openapi import answers
-from shared import subjects
 from shared.errors import InvalidRequest, NotFound
-from shared.messages import Control, ControlReply
 
 COMMANDS = ("ping", "check", "flush")
 
@@ -47,6 +44,5 @@ async def control(request: Request, kind: str, instance: str, command: str) -> J
         raise InvalidRequest(f"the commands are {', '.join(COMMANDS)}", param="command")
     if not any((peer.kind, peer.id) == (kind, instance) for peer in context.lives.stages.known()):
         raise NotFound(f"there is no {kind[:40]} {instance[:80]}")
-    reply = await context.bus.request(subjects.control(kind, instance), Control(command=command), ControlReply)
-    detail = json.loads(reply.detail)
-    return JSONResponse({"ok": reply.ok, "detail": detail}, 200 if reply.ok else 502)
+    ok, detail = await tell(context.bus, kind, instance, command)
+    return JSONResponse({"ok": ok, "detail": detail}, 200 if ok else 502)

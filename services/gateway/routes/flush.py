@@ -1,17 +1,15 @@
 """POST /flush_cache (GET, too, as older clients have it)"""
 
 import asyncio
-import json
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from services.gateway.context import Context, context_of
+from services.gateway.control import command
 from services.gateway.openapi import answers
-from shared import subjects
 from shared.errors import Unavailable, XylemError
-from shared.messages import Control, ControlReply
 
 router = APIRouter()
 
@@ -34,13 +32,11 @@ async def flush_cache(request: Request) -> JSONResponse:
 
 
 async def _flush(context: Context, scheduler: str) -> dict[str, Any]:
-    subject = subjects.control("scheduler", scheduler)
     try:
-        reply = await context.bus.request(subject, Control(command="flush"), ControlReply)
+        ok, detail = await command(context.bus, "scheduler", scheduler, "flush")
     except XylemError as error:
         return {"scheduler": scheduler, "error": error.message}
-    detail = json.loads(reply.detail)
-    if not reply.ok:
+    if not ok:
         return {"scheduler": scheduler, "error": detail.get("error", "it could not")}
     executors = {
         name: {"free_pages": counts["free"], "total_pages": counts["total"]}
