@@ -9,6 +9,8 @@ chatcmpl-4f.r1@1763690000~1b2c!12,-,40.
 """
 
 import re
+import time
+import uuid
 from dataclasses import dataclass, field
 
 from shared.errors import InvalidRequest
@@ -48,6 +50,12 @@ class Bookmark:
 
     def __post_init__(self) -> None:
         self._head = f"{self._name}@{self.created}~{self.seed:x}!"
+
+    @classmethod
+    def of_new(cls, prefix: str, *, seed: int, num_choices: int, tenant: str) -> "Bookmark":
+        """Of an answer that begins now. seed: that of the first choice."""
+        places = [Place() for _ in range(num_choices)]
+        return cls(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), seed, places, tenant=tenant)
 
     @property
     def _name(self) -> str:

@@ -1,15 +1,13 @@
 """The answer to an order: whole, or as a stream, which may be the rest of one that broke off."""
 
 import asyncio
-import time
-import uuid
 from collections.abc import Callable
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from services.gateway.bookmark import HEADER, Bookmark, Place
+from services.gateway.bookmark import HEADER, Bookmark
 from services.gateway.context import Context, key_of
 from services.gateway.exchange import Exchange
 from services.gateway.forms.base import Form, Head, Usage
@@ -50,10 +48,8 @@ async def respond(
         order.event_ids = True
         found = await context.lives.find(bookmark, from_start=order.parses)
     else:
-        places = [Place() for _ in order.choices]
-        bookmark = Bookmark(
-            f"{prefix}-{uuid.uuid4().hex}", int(time.time()), order.base_seed, places, tenant=order.tenant
-        )
+        num_choices = len(order.choices)
+        bookmark = Bookmark.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
         found = []
     form = make_form(Head(id=bookmark.answer_id, created=bookmark.created, model=order.model))
     exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))

@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-import uuid
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from services.gateway.bookmark import Bookmark, Place
+from services.gateway.bookmark import Bookmark
 from services.gateway.context import Context, context_of, key_of
 from services.gateway.exchange import Exchange
 from services.gateway.openapi import answers
@@ -52,7 +51,7 @@ async def _generate(request: Request, context: Context, tenant: str) -> None:
         choices=[Choice(Sampling(temperature=0.0), prompt=pack([0]))],
         tenant=tenant,
     )
-    bookmark = Bookmark(f"health-{uuid.uuid4().hex}", int(time.time()), 0, [Place()], tenant=tenant)
+    bookmark = Bookmark.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
     exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))
     try:
         exchange.open(request.receive, [])
