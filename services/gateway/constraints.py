@@ -37,7 +37,10 @@ FIELDS: list[Field] = [
 
 
 def grammar_of(values: dict[str, Any]) -> Grammar | None:
-    """The grammar that a body asks for. Raises InvalidRequest: for a value of the wrong kind, and for two grammars."""
+    """The grammar that a body asks for, by those of FIELDS that its endpoint has.
+
+    Raises InvalidRequest: for a value of the wrong kind, and for two grammars.
+    """
     found = [grammar for grammar in _all(values) if grammar is not None]
     if len(found) > 1:
         raise InvalidRequest(
@@ -48,12 +51,12 @@ def grammar_of(values: dict[str, Any]) -> Grammar | None:
 
 
 def _all(values: dict[str, Any]) -> list[Grammar | None]:
-    nested = values["structured_outputs"] or {}
+    nested = values.get("structured_outputs") or {}
     if type(nested) is not dict:
         raise wrong("structured_outputs", "an object", nested)
-    found = [_response_format(values["response_format"])]
-    found += [_grammar(name, name, values[name]) for name in ("json_schema", "regex", "ebnf", "structural_tag")]
-    found += [_grammar(f"guided_{name}", NESTED[name], values[f"guided_{name}"]) for name in GUIDED]
+    found = [_response_format(values.get("response_format"))]
+    found += [_grammar(name, name, values.get(name)) for name in ("json_schema", "regex", "ebnf", "structural_tag")]
+    found += [_grammar(f"guided_{name}", NESTED[name], values.get(f"guided_{name}")) for name in GUIDED]
     for name, value in nested.items():
         param = f"structured_outputs.{name[:80]}"
         if name in NESTED:

@@ -99,7 +99,7 @@ class Exchange:
         """Takes the text apart, and lets its scores through. Text that the client has only moves the parser on."""
         index = piece.index
         parser, scores = self._parsers[index], self._scores[index]
-        if self._hides(index):
+        if self.order.choices[index].hides_output:
             piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
             piece.finish = Finish.LENGTH if piece.finish is Finish.STOP else piece.finish
             return
@@ -133,9 +133,6 @@ class Exchange:
             life = self._lives[piece.index]
             piece.num_prompt_tokens, piece.num_cached_tokens = life.num_prompt_tokens, life.num_cached_tokens
 
-    def _hides(self, index: int) -> bool:
-        return self.order.hides_output or self.order.choices[index].hides_output
-
     def abort(self, indices: list[int]) -> int:
         """Ends choices that still run, with what they have; their reader is told. Returns how many there were."""
         ended = 0
@@ -150,16 +147,16 @@ class Exchange:
 
     def totals(self) -> Totals:
         """Tokens so far."""
-        counts = self.order.prompt_counts
+        counts, choices = self.order.prompt_counts, self.order.choices
         prompts: dict[int, tuple[int, int]] = {i: (counts[i], 0) for i in range(len(counts))}
         for life in self._lives:
             if life.num_prompt_tokens:
-                of_prompt = self.order.choices[life.index].prompt_index
+                of_prompt = choices[life.index].prompt_index
                 known = prompts.get(of_prompt, (0, life.num_cached_tokens))
                 prompts[of_prompt] = (life.num_prompt_tokens, min(known[1], life.num_cached_tokens))
         return Totals(
             prompt=sum(prompt for prompt, _ in prompts.values()),
-            completion=sum(life.num_tokens for life in self._lives if not self._hides(life.index)),
+            completion=sum(life.num_tokens for life in self._lives if not choices[life.index].hides_output),
             cached=sum(cached for _, cached in prompts.values()),
         )
 

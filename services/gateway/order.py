@@ -67,7 +67,6 @@ class Order:
     make_parser: Callable[[], Parser] = PlainParser
     shows_logprobs: bool = False
     num_shown: int = 0  # of each prompt's choices; 0: all
-    hides_output: bool = False  # only the prompt's scores are wanted, which come with a token
     keeps_cut_scores: bool = False  # of tokens, too, whose text was cut off with a stop string
     prompts: list[Prompt] = field(default_factory=list)
     prompt_texts: list[str] = field(default_factory=list)  # with echo: of each prompt
@@ -119,6 +118,12 @@ def check_vocabulary(name: str, token_ids: bytes, offer: Offer) -> None:
         raise InvalidRequest(
             f"{name}: token id {outside} is outside the model's vocabulary of {offer.vocab_size}", param=name
         )
+
+
+def check_number(number: int, what: str, param: str, offer: Offer) -> None:
+    """Raises InvalidRequest when there is not so much room in a gateway."""
+    if number > offer.max_choices:
+        raise InvalidRequest(f"{number} {what}; this gateway holds {offer.max_choices}", param=param)
 
 
 def check_context(name: str, prompt: Prompt, offer: Offer) -> None:
@@ -178,20 +183,20 @@ def completion_order(body: dict[str, Any], offer: Offer) -> Order:
         raise InvalidRequest("max_tokens must be at least 1, unless echo is true", param="max_tokens")
     order.echo = values["echo"]
     order.add_special_tokens = values["add_special_tokens"]
-    num_top = values["logprobs"]
+    num_top, hides_output = values["logprobs"], False
     if num_top is not None:
         order.shows_logprobs = True
         order.scoring = Scoring(num_top=num_top, prompt_from=0 if order.echo else -1)
         if order.limits.max_tokens == 0:
             order.limits = msgspec.structs.replace(order.limits, max_tokens=1)
-            order.hides_output = True
+            hides_output = True
     n = _best_of(values, order)
     order.prompts = values["prompt"]
     for prompt in order.prompts:
         check_context("prompt", prompt, offer)
     samplings = _samplings({**values, "n": n}, offer, len(order.prompts))
     order.choices = [
-        Choice(sampling=sampling, prompt=order.prompts[i // n], prompt_index=i // n)
+        Choice(sampling, order.prompts[i // n], prompt_index=i // n, hides_output=hides_output)
         for i, sampling in enumerate(samplings)
     ]
     return order
@@ -265,33 +270,31 @@ def _limits(values: dict[str, Any], default_max_tokens: int) -> Limits:
 def _samplings(values: dict[str, Any], offer: Offer, num_prompts: int) -> list[Sampling]:
     """Of each choice, prompt by prompt. A given seed gives every prompt what it would get when sent alone."""
     n = values["n"]
-    if n * num_prompts > offer.max_choices:
-        raise InvalidRequest(
-            f"{n * num_prompts} sequences are asked for; this gateway holds {offer.max_choices}",
-            param="n" if n > 1 else "prompt",
-        )
+    check_number(n * num_prompts, "sequences are asked for", "n" if n > 1 else "prompt", offer)
+    sampling = read_sampling(values, offer)
+    seed = values["seed"]
+    drawn = seed is None
+    seeds = successive(random.getrandbits(63), n * num_prompts) if drawn else successive(seed, n) * num_prompts
+    return [msgspec.structs.replace(sampling, seed=each) for each in seeds]
+
+
+def read_sampling(values: dict[str, Any], offer: Offer) -> Sampling:
+    """How tokens are drawn, but for the seed. Raises InvalidRequest."""
     bias_ids, bias_values = values["logit_bias"]
     check_vocabulary("logit_bias", bias_ids, offer)
     own = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0} | offer.sampling
     own |= {name: values[name] for name in own if values[name] is not None}
-    seed = values["seed"]
-    drawn = seed is None
-    seeds = successive(random.getrandbits(63), n * num_prompts) if drawn else successive(seed, n) * num_prompts
-    return [
-        Sampling(
-            temperature=own["temperature"],
-            top_p=own["top_p"],
-            top_k=max(int(own["top_k"]), 0),
-            min_p=own["min_p"],
-            seed=seed_of_choice,
-            repetition_penalty=own["repetition_penalty"],
-            frequency_penalty=values["frequency_penalty"],
-            presence_penalty=values["presence_penalty"],
-            bias_ids=bias_ids,
-            bias_values=bias_values,
-        )
-        for seed_of_choice in seeds
-    ]
+    return Sampling(
+        temperature=own["temperature"],
+        top_p=own["top_p"],
+        top_k=max(int(own["top_k"]), 0),
+        min_p=own["min_p"],
+        repetition_penalty=own["repetition_penalty"],
+        frequency_penalty=values["frequency_penalty"],
+        presence_penalty=values["presence_penalty"],
+        bias_ids=bias_ids,
+        bias_values=bias_values,
+    )
 
 
 def successive(seed: int, count: int) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from services.gateway import constraints
+from services.gateway.constraints import grammar_of
 from services.gateway.kinds import Prompt
 from services.gateway.native.fields import GENERATE, SAMPLING
 from services.gateway.native.kinds import inside
@@ -17,7 +17,9 @@ from services.gateway.order import (
     Order,
     check_context,
     check_model,
+    check_number,
     check_vocabulary,
+    read_sampling,
     successive,
 )
 from shared.columns import count, unpack
@@ -25,9 +27,6 @@ from shared.errors import ContextTooLong, InvalidRequest
 from shared.messages import Grammar, Limits, Sampling, Scoring
 
 GREEDY_BELOW = 1e-6
-
-# Besides SGLang's four, the other endpoints know more spellings of a grammar.
-_NO_GRAMMAR: dict[str, Any] = {row.name: None for row in constraints.FIELDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +69,8 @@ def generate_order(body: dict[str, Any], offer: Offer) -> Generation:
     name, prompts, listed = _prompts(values)
     plans = _plans(values["sampling_params"], len(prompts), offer)
     num_choices = sum(plan.n for plan in plans)
-    if num_choices > offer.max_choices:
-        raise InvalidRequest(
-            f"{num_choices} sequences are asked for; this gateway holds {offer.max_choices}",
-            param=name if len(prompts) > 1 else "sampling_params.n",
-        )
+    param = name if len(prompts) > 1 else "sampling_params.n"
+    check_number(num_choices, "sequences are asked for", param, offer)
     order = Order(
         model=offer.model,
         limits=Limits(),
@@ -149,9 +145,9 @@ def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: Offe
         max_tokens = REST_OF_CONTEXT if "max_new_tokens" in nulls else values["max_new_tokens"]
         if 0 < max_tokens < values["min_new_tokens"]:
             raise InvalidRequest("min_new_tokens is larger than max_new_tokens", param="min_new_tokens")
-        bias_ids, bias_values = values["logit_bias"]
-        check_vocabulary("logit_bias", bias_ids, offer)
-        grammar = constraints.grammar_of({**_NO_GRAMMAR, **{name: values[name] for name in _GRAMMARS}})
+        greedy = values["temperature"] < GREEDY_BELOW
+        sampling = read_sampling({**values, "temperature": 0.0} if greedy else values, offer)
+        grammar = grammar_of(values)
     hidden = max_tokens == 0
     return _Plan(
         n=values["n"],
@@ -165,24 +161,11 @@ def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: Offe
             keep_stop=values["no_stop_trim"],
             keep_special=not values["skip_special_tokens"],
         ),
-        sampling=Sampling(
-            temperature=0.0 if values["temperature"] < GREEDY_BELOW else values["temperature"],
-            top_p=values["top_p"],
-            top_k=max(values["top_k"], 0),
-            min_p=values["min_p"],
-            repetition_penalty=values["repetition_penalty"],
-            frequency_penalty=values["frequency_penalty"],
-            presence_penalty=values["presence_penalty"],
-            bias_ids=bias_ids,
-            bias_values=bias_values,
-        ),
+        sampling=sampling,
         seed=values["seed"] if values["sampling_seed"] is None else values["sampling_seed"],
         grammar=grammar and msgspec.structs.replace(grammar, param=f"{where}.{grammar.param}"),
         hides_output=hidden,
     )
-
-
-_GRAMMARS = ("json_schema", "regex", "ebnf", "structural_tag")
 
 
 class _Scores:

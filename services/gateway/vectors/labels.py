@@ -7,7 +7,7 @@ import msgspec
 
 from services.gateway.forms.base import Head, Usage, WholeOnly
 from services.gateway.kinds import Prompt
-from services.gateway.order import Choice, Offer, Order, check_vocabulary
+from services.gateway.order import Choice, Offer, Order, check_number, check_vocabulary
 from services.gateway.results import Result
 from services.gateway.vectors.embeddings import PromptUsage
 from services.gateway.vectors.numbers import softmax
@@ -23,8 +23,7 @@ def label_order(values: dict[str, Any], offer: Offer) -> Order:
     if not labels:
         raise InvalidRequest("label_token_ids is missing or empty", param="label_token_ids")
     check_vocabulary("label_token_ids", labels, offer)
-    if len(prompts) > offer.max_choices:
-        raise InvalidRequest(f"{len(prompts)} items are given; this gateway holds {offer.max_choices}", param="items")
+    check_number(len(prompts), "items are given", "items", offer)
     for prompt in prompts:
         check_prompt("items", prompt, offer)
     return Order(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.gateway.kinds import Prompt
-from services.gateway.order import Choice, Offer, Order, check_context
+from services.gateway.order import Choice, Offer, Order, check_context, check_number
 from shared.errors import InvalidRequest
 from shared.messages import Limits, Sampling
 
@@ -13,12 +13,8 @@ _LIMITS = Limits(max_tokens=1)
 
 def vector_order(prompts: dict[str, list[Prompt]], values: dict[str, Any], offer: Offer) -> Order:
     """One vector for each prompt, field by field. Raises InvalidRequest that names the field with too many."""
-    num_prompts = sum(map(len, prompts.values()))
-    if num_prompts > offer.max_choices:
-        raise InvalidRequest(
-            f"{num_prompts} texts are given; this gateway holds {offer.max_choices}",
-            param=max(prompts, key=lambda name: len(prompts[name])),
-        )
+    longest = max(prompts, key=lambda name: len(prompts[name]))
+    check_number(sum(map(len, prompts.values())), "texts are given", longest, offer)
     for name, column in prompts.items():
         for prompt in column:
             check_prompt(name, prompt, offer)

@@ -204,3 +204,14 @@ async def http(gateway: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
     assert gateway.server is not None
     async with httpx.AsyncClient(base_url=gateway.server.url, timeout=20) as client:
         yield client
+
+
+@pytest.fixture
+def stopping(pipeline: FakePipeline) -> None:
+    """The model stops by itself after three words."""
+
+    async def play(g: Generate) -> None:
+        await pipeline.accept(g)
+        await pipeline.words(g, 0, 3, Finish.STOP)
+
+    pipeline.play = play

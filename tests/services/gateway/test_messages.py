@@ -42,17 +42,6 @@ async def client(gateway: Any) -> AsyncIterator[anthropic.AsyncAnthropic]:
         yield client
 
 
-@pytest.fixture
-def stopping(pipeline: Any) -> None:
-    """The model stops by itself after three words."""
-
-    async def play(g: Any) -> None:
-        await pipeline.accept(g)
-        await pipeline.words(g, 0, 3, Finish.STOP)
-
-    pipeline.play = play
-
-
 @pytest.mark.usefixtures("stopping")
 async def test_whole(client: anthropic.AsyncAnthropic, pipeline: Any) -> None:
     message = await client.messages.create(

@@ -87,9 +87,9 @@ def test_best_of() -> None:
 
 
 def test_zero_tokens_are_for_prompts_that_are_wanted_back() -> None:
-    assert not completion(max_tokens=0, echo=True).hides_output
+    assert not completion(max_tokens=0, echo=True).choices[0].hides_output
     scored = completion(max_tokens=0, echo=True, logprobs=1)
-    assert scored.hides_output
+    assert scored.choices[0].hides_output
     assert scored.limits.max_tokens == 1
     assert scored.scoring == Scoring(num_top=1, prompt_from=0)
     with pytest.raises(InvalidRequest, match="max_tokens"):

@@ -35,17 +35,6 @@ def gate(pipeline: Any) -> asyncio.Event:
     return opened
 
 
-@pytest.fixture
-def stopping(pipeline: Any) -> None:
-    """The model stops by itself after three words."""
-
-    async def play(g: Any) -> None:
-        await pipeline.accept(g)
-        await pipeline.words(g, 0, 3, Finish.STOP)
-
-    pipeline.play = play
-
-
 def sent(pipeline: Any, number: int = -1) -> Any:
     """The chat messages that the pipeline was given."""
     return json.loads(pipeline.generates[number].messages)
