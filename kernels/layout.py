@@ -11,12 +11,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Row i of a step: new tokens [first, first + num_new) of the T, KV of all its num_kv tokens at `slots`."""
+    """Row i of a step: new tokens [first, first + num_new) of the T, KV of all num_kv tokens in `pages`, in order."""
 
     first: int
     num_new: int
     num_kv: int
-    slots: np.ndarray  # [num_kv] int64
+    pages: np.ndarray  # [pages that num_kv tokens take] int32
 
     @property
     def start(self) -> int:
@@ -28,6 +28,8 @@ class Span:
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
+    The slot of a token: its page x page_size + its place in it.
+
     prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
     pays for it and the others do not.
     """
@@ -35,6 +37,7 @@ class Layout:
     spans: tuple[Span, ...]
     positions: Tensor
     new_slots: Tensor
+    page_size: int
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -42,19 +45,24 @@ class Layout:
         """From (start, num_new, page table) of each row; the page table covers start + num_new tokens."""
         spans: list[Span] = []
         positions: list[np.ndarray] = []
+        new_slots: list[np.ndarray] = []
         first = 0
-        within = np.arange(page_size, dtype=np.int64)
         for start, num_new, pages in rows:
             num_kv = start + num_new
-            num_pages = -(-num_kv // page_size)
-            table = np.asarray(pages, dtype=np.int64)[:num_pages]
-            slots = (table[:, None] * page_size + within).reshape(-1)[:num_kv]
-            spans.append(Span(first, num_new, num_kv, slots))
-            positions.append(np.arange(start, num_kv, dtype=np.int64))
+            table = np.asarray(pages, dtype=np.int32)[: -(-num_kv // page_size)]
+            spans.append(Span(first, num_new, num_kv, table))
+            new = np.arange(start, num_kv, dtype=np.int64)
+            positions.append(new)
+            new_slots.append(table[new // page_size].astype(np.int64) * page_size + new % page_size)
             first += num_new
-        new_slots = [span.slots[span.start :] for span in spans]
         return cls(
             spans=tuple(spans),
             positions=torch.from_numpy(np.concatenate(positions)).to(device),
             new_slots=torch.from_numpy(np.concatenate(new_slots)).to(device),
+            page_size=page_size,
         )
+
+    def slots(self, span: Span) -> np.ndarray:
+        """[num_kv] int64: where the KV of each token of a row lies."""
+        within = np.arange(self.page_size, dtype=np.int64)
+        return (span.pages[:, None].astype(np.int64) * self.page_size + within).reshape(-1)[: span.num_kv]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
+from kernels.head_norms import HeadNorms
 from kernels.layout import Layout, Span
 from kernels.scored import Scored
 
@@ -24,6 +25,7 @@ __all__ = [
     "Adjustment",
     "Attention",
     "Draw",
+    "HeadNorms",
     "Layout",
     "NoSuchBackend",
     "Ops",
@@ -43,6 +45,27 @@ class Attention(Protocol):
 
     def __call__(
         self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    ) -> Tensor: ...
+
+
+class RotateAndWrite(Protocol):
+    """What happens between the projection of a layer and its attention, in one pass.
+
+    qkv: [T, (H + 2K) x D], queries, keys and values side by side. keys, values: [S, K, D], where the new tokens go, at
+    slots [T]. norms: those of each head of the queries and keys, if the model has them, before the rotation. rotation:
+    cos, sin [T, R/2] float32, or None: rotary embedding (Su et al. 2021) of the first R dimensions, where dimension i
+    pairs with i + R/2. Gives the queries, [T, H, D].
+    """
+
+    def __call__(
+        self,
+        qkv: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        slots: Tensor,
+        *,
+        norms: HeadNorms | None,
+        rotation: tuple[Tensor, Tensor] | None,
     ) -> Tensor: ...
 
 
@@ -93,13 +116,12 @@ class Score(Protocol):
 class Ops:
     """One backend.
 
-    rms_norm(x [..., N], weight [N], epsilon) -> [..., N]: Zhang and Sennrich 2019, in float32 inside.
-    rotate(x [T, heads, D], cos [T, R/2], sin [T, R/2]) -> [T, heads, D]: rotary embedding (Su et al. 2021) of the first
-    R dimensions, halves convention.
+    add_rms_norm(x [T, N], delta [T, N] or None, weight [N], epsilon) -> [T, N]: adds delta to x in place, and gives the
+    root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
+    rotate_and_write: see RotateAndWrite.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
     pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
     linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
-    write_kv(keys [S, K, D], values [S, K, D], slots [T], key [T, K, D], value [T, K, D]): new tokens into the pool.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
     adjust, score: see Adjust and Score.
@@ -109,12 +131,11 @@ class Ops:
     """
 
     name: str
-    rms_norm: Callable[[Tensor, Tensor, float], Tensor]
-    rotate: Callable[[Tensor, Tensor, Tensor], Tensor]
+    add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
+    rotate_and_write: RotateAndWrite
     silu_and_mul: Callable[[Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
-    write_kv: Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], None]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
     adjust: Adjust

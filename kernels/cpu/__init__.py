@@ -9,7 +9,7 @@ from dataclasses import replace
 from kernels.cpu.adjusting import adjust
 from kernels.cpu.attention import attention
 from kernels.cpu.linear import linear, pack
-from kernels.cpu.norm import rms_norm
+from kernels.cpu.norm import add_rms_norm
 from kernels.cpu.sampling import sample
 from kernels.cpu.scoring import score
 from kernels.ops import Ops
@@ -18,7 +18,7 @@ from kernels.reference import OPS as REFERENCE
 OPS: Ops = replace(
     REFERENCE,
     name="cpu",
-    rms_norm=rms_norm,
+    add_rms_norm=add_rms_norm,
     pack=pack,
     linear=linear,
     attention=attention,

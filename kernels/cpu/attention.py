@@ -87,8 +87,8 @@ def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: Ch
 def _course(layout: Layout, window: int | None, dtype: torch.dtype) -> Course:
     decoding = [span for span in layout.spans if span.num_new == 1]
     return Course(
-        buckets=tuple(_bucket(spans, window, dtype) for spans in _similar(decoding)),
-        chunks=tuple(_chunk(span, window, dtype) for span in layout.spans if span.num_new > 1),
+        buckets=tuple(_bucket(layout, spans, window, dtype) for spans in _similar(decoding)),
+        chunks=tuple(_chunk(layout, span, window, dtype) for span in layout.spans if span.num_new > 1),
     )
 
 
@@ -103,8 +103,8 @@ def _similar(spans: list[Span]) -> list[list[Span]]:
     return groups
 
 
-def _bucket(spans: list[Span], window: int | None, dtype: torch.dtype) -> Bucket:
-    seen = [span.slots if window is None else span.slots[-window:] for span in spans]
+def _bucket(layout: Layout, spans: list[Span], window: int | None, dtype: torch.dtype) -> Bucket:
+    seen = [layout.slots(span)[-window if window else 0 :] for span in spans]
     lengths = [len(slots) for slots in seen]
     longest = max(lengths)
     padded = np.zeros((len(spans), longest), dtype=np.int64)  # padding reads slot 0, which the mask hides
@@ -117,9 +117,9 @@ def _bucket(spans: list[Span], window: int | None, dtype: torch.dtype) -> Bucket
     return Bucket(torch.tensor([span.first for span in spans]), torch.from_numpy(padded.reshape(-1)), mask)
 
 
-def _chunk(span: Span, window: int | None, dtype: torch.dtype) -> Chunk:
+def _chunk(layout: Layout, span: Span, window: int | None, dtype: torch.dtype) -> Chunk:
     oldest = 0 if window is None else max(0, span.start - window + 1)
-    rows, slots = slice(span.first, span.first + span.num_new), torch.from_numpy(span.slots[oldest:])
+    rows, slots = slice(span.first, span.first + span.num_new), torch.from_numpy(layout.slots(span)[oldest:])
     if span.start == 0 and (window is None or span.num_kv <= window):
         return Chunk(rows, slots, None)
     of_query = torch.arange(span.start, span.num_kv).unsqueeze(1)

@@ -4,21 +4,20 @@ from kernels.ops import Ops
 from kernels.reference.activation import silu_and_mul
 from kernels.reference.adjusting import adjust
 from kernels.reference.attention import attention
-from kernels.reference.kv import copy_kv, write_kv
+from kernels.reference.copy import copy_kv
+from kernels.reference.heads import rotate_and_write
 from kernels.reference.linear import linear, pack
-from kernels.reference.norm import rms_norm
-from kernels.reference.rotary import rotate
+from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
 from kernels.reference.scoring import score
 
 OPS = Ops(
     name="reference",
-    rms_norm=rms_norm,
-    rotate=rotate,
+    add_rms_norm=add_rms_norm,
+    rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
     pack=pack,
     linear=linear,
-    write_kv=write_kv,
     copy_kv=copy_kv,
     attention=attention,
     adjust=adjust,

@@ -12,7 +12,7 @@ def attention(
     group = query.shape[1] // keys.shape[1]
     for span in layout.spans:
         rows = slice(span.first, span.first + span.num_new)
-        slots = torch.from_numpy(span.slots).to(keys.device)
+        slots = torch.from_numpy(layout.slots(span)).to(keys.device)
         key = keys[slots].repeat_interleave(group, dim=1)  # [num_kv, H, D]
         value = values[slots].repeat_interleave(group, dim=1)
         scores = torch.einsum("qhd,khd->hqk", query[rows], key) * scale

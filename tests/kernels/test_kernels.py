@@ -8,6 +8,7 @@ import torch
 
 from kernels import ops
 from kernels.ops import Layout
+from kernels.reference.heads import rotate
 
 CPU = torch.device("cpu")
 REFERENCE = ops.load("reference", CPU)
@@ -58,20 +59,48 @@ def test_attention(backend: ops.Ops, step: str, heads: tuple[int, int], window: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_pointwise_operations(backend: ops.Ops, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("width", [32, 100])
+@pytest.mark.parametrize("num_tokens", [1, 7])
+def test_pointwise_operations(backend: ops.Ops, num_tokens: int, width: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    tolerance = 1e-5 if dtype is torch.float32 else 3e-2
-    x = torch.randn(7, 32, dtype=dtype)
-    weight = torch.randn(32, dtype=dtype)
-    heads = torch.randn(7, 3, 16, dtype=dtype)
-    angles = torch.randn(7, 6)
+    tolerance = 1e-4 if dtype is torch.float32 else 0.1
+    x, delta = torch.randn(2, num_tokens, width, dtype=dtype)
+    weight = torch.randn(width, dtype=dtype)
+    sums = [x.clone(), x.clone()]
     pairs = [
-        (backend.rms_norm(x, weight, 1e-6), REFERENCE.rms_norm(x, weight, 1e-6)),
+        (backend.add_rms_norm(x, None, weight, 1e-6), REFERENCE.add_rms_norm(x, None, weight, 1e-6)),
+        tuple(each.add_rms_norm(sums[i], delta, weight, 1e-6) for i, each in enumerate((backend, REFERENCE))),
+        tuple(sums),
         (backend.silu_and_mul(x), REFERENCE.silu_and_mul(x)),
-        (backend.rotate(heads, angles.cos(), angles.sin()), REFERENCE.rotate(heads, angles.cos(), angles.sin())),
     ]
     for given, expected in pairs:
-        torch.testing.assert_close(given, expected, atol=tolerance * 10, rtol=tolerance * 10)
+        torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("normed", [False, True])
+@pytest.mark.parametrize("rotated_dims", [0, 12, 16])
+@pytest.mark.parametrize("heads", [(4, 4), (6, 2), (8, 1)])
+def test_queries_and_keys_are_normed_and_rotated_and_kv_is_written(
+    backend: ops.Ops, heads: tuple[int, int], rotated_dims: int, dtype: torch.dtype, *, normed: bool
+) -> None:
+    torch.manual_seed(0)
+    qkv = torch.randn(3, (heads[0] + 2 * heads[1]) * 16, dtype=dtype)
+    norms = ops.HeadNorms(*torch.randn(2, 16, dtype=dtype), 1e-6) if normed else None
+    angles = torch.randn(3, rotated_dims // 2)
+    rotation = (angles.cos(), angles.sin()) if rotated_dims else None
+    slots = torch.tensor([7, 0, 11])
+    given, expected = [], []
+    for each, found in ((backend, given), (REFERENCE, expected)):
+        keys, values = torch.zeros(2, 12, heads[1], 16, dtype=dtype)
+        found += [each.rotate_and_write(qkv.clone(), keys, values, slots, norms=norms, rotation=rotation), keys, values]
+    tolerance = 1e-5 if dtype is torch.float32 else 0.1
+    torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
+    value = qkv.unflatten(-1, (-1, 16))[:, heads[0] + heads[1] :]
+    assert torch.equal(given[2][slots], value)
+    assert given[2].count_nonzero() == value.count_nonzero()
+    others = [slot for slot in range(12) if slot not in slots]
+    assert given[1][others].count_nonzero() == 0
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -97,18 +126,12 @@ def test_the_cpu_packs_what_is_large() -> None:
     assert not backend.pack(large.double()).is_mkldnn
 
 
-def test_kv_is_written_and_copied(backend: ops.Ops) -> None:
-    torch.manual_seed(0)
-    key, value = torch.randn(2, 3, 2, 4)
-    for each in (REFERENCE, backend):
-        keys, values = torch.zeros(2, 12, 2, 4)
-        each.write_kv(keys, values, torch.tensor([7, 0, 11]), key, value)
-        each.copy_kv(keys, 7, 4, 2)
-        written = {0: key[1], 4: key[0], 7: key[0], 11: key[2]}
-        for slot in range(12):
-            assert torch.equal(keys[slot], written.get(slot, torch.zeros(2, 4)))
-        assert torch.equal(values[[7, 0, 11]], value)
-        assert values.count_nonzero() == value.count_nonzero()
+def test_kv_is_copied(backend: ops.Ops) -> None:
+    pool = torch.randn(12, 2, 4)
+    expected = pool.clone()
+    expected[4:6] = pool[7:9]
+    backend.copy_kv(pool, 7, 4, 2)
+    assert torch.equal(pool, expected)
 
 
 def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Ops) -> None:
@@ -128,17 +151,17 @@ def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Op
 def test_rotation_keeps_lengths_and_leaves_the_rest_alone() -> None:
     x = torch.randn(5, 2, 10)
     angles = torch.randn(5, 3)
-    rotated = REFERENCE.rotate(x, angles.cos(), angles.sin())
+    rotated = rotate(x, angles.cos(), angles.sin())
     assert torch.equal(rotated[..., 6:], x[..., 6:])
     torch.testing.assert_close(rotated.norm(dim=-1), x.norm(dim=-1))
-    assert torch.equal(REFERENCE.rotate(x, torch.ones(5, 3), torch.zeros(5, 3)), x)
+    assert torch.equal(rotate(x, torch.ones(5, 3), torch.zeros(5, 3)), x)
 
 
 def test_layout_of_rows() -> None:
     layout = Layout.build([(3, 2, [5, 0]), (0, 1, [2])], page_size=4, device=CPU)
     assert layout.positions.tolist() == [3, 4, 0]
     assert layout.new_slots.tolist() == [23, 0, 8]
-    assert [span.slots.tolist() for span in layout.spans] == [[20, 21, 22, 23, 0], [8]]
+    assert [layout.slots(span).tolist() for span in layout.spans] == [[20, 21, 22, 23, 0], [8]]
 
 
 def test_an_unknown_backend_is_named() -> None:
