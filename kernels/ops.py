@@ -7,6 +7,7 @@ Shapes: T tokens of all rows of a step laid end to end, H query heads, K key-val
 S slots of the KV pool (pages x page size), V vocabulary.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
+from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
 from kernels.layout import Layout, Span
 from kernels.scored import Scored
@@ -24,6 +26,7 @@ __all__ = [
     "Adjust",
     "Adjustment",
     "Attention",
+    "BackendUnavailable",
     "Draw",
     "HeadNorms",
     "Layout",
@@ -34,6 +37,9 @@ __all__ = [
     "Span",
     "load",
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 class Attention(Protocol):
@@ -155,8 +161,16 @@ def _cpu() -> Ops:
     return cpu.OPS
 
 
+def _native() -> Ops:
+    from kernels import native
+
+    return native.OPS
+
+
 # Imported when asked for: a backend may need a package or a device that is not here.
-BACKENDS: dict[str, Callable[[], Ops]] = {"reference": _reference, "cpu": _cpu}
+BACKENDS: dict[str, Callable[[], Ops]] = {"reference": _reference, "cpu": _cpu, "native": _native}
+# Of each kind of device, the fastest first.
+PREFERRED = {"cpu": ("native", "cpu")}
 
 
 class NoSuchBackend(ValueError):
@@ -164,9 +178,17 @@ class NoSuchBackend(ValueError):
 
 
 def load(name: str, device: torch.device) -> Ops:
-    """The backend of a name; 'auto' takes the fastest one for the device. Raises NoSuchBackend."""
-    if name == "auto":
-        name = "cpu" if device.type == "cpu" else "reference"
-    if name not in BACKENDS:
-        raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
-    return BACKENDS[name]()
+    """The backend of a name; 'auto' takes the fastest one that this machine has for the device.
+
+    Raises NoSuchBackend, and BackendUnavailable for one that was asked for by name.
+    """
+    if name != "auto":
+        if name not in BACKENDS:
+            raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
+        return BACKENDS[name]()
+    for preferred in PREFERRED.get(device.type, ()):
+        try:
+            return BACKENDS[preferred]()
+        except BackendUnavailable as reason:
+            log.info("the kernel backend %s is not used: %s", preferred, reason)
+    return BACKENDS["reference"]()

@@ -42,7 +42,7 @@ class Runner:
         config = decoder_config(card)
         try:
             self._ops = ops.load(kernels, self._device)
-        except ops.NoSuchBackend as error:
+        except (ops.NoSuchBackend, ops.BackendUnavailable) as error:
             raise ModelError(str(error)) from None
         self.page_size = page_size
         self.num_pages = num_pages or pages_that_fit(kv_bytes, config, page_size=page_size, dtype=dtype)

@@ -9,9 +9,8 @@ import torch
 from kernels import ops
 from kernels.ops import Layout
 from kernels.reference.heads import rotate
+from tests.kernels.backends import BACKENDS, CPU, REFERENCE
 
-CPU = torch.device("cpu")
-REFERENCE = ops.load("reference", CPU)
 PAGE_SIZE = 4
 # (start, new tokens) of each row
 STEPS = {
@@ -24,9 +23,9 @@ STEPS = {
 }
 
 
-@pytest.fixture(params=[name for name in ops.BACKENDS if name != "reference"])
+@pytest.fixture(params=[name for name in BACKENDS if name != "reference"])
 def backend(request: pytest.FixtureRequest) -> ops.Ops:
-    return ops.load(request.param, CPU)
+    return BACKENDS[request.param]
 
 
 def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
@@ -165,10 +164,10 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native"):
         ops.load("gpu", CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:
-    assert ops.load("auto", CPU).name == "cpu"
+    assert ops.load("auto", CPU).name in ("native", "cpu")
     assert ops.load("auto", torch.device("meta")).name == "reference"

@@ -1,0 +1,28 @@
+"""The native library is compiled once, and says why where it can't be."""
+
+from pathlib import Path
+
+import pytest
+
+from kernels.failures import BackendUnavailable
+from kernels.native import library as native
+
+
+def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackendUnavailable, match="no C compiler"):
+        native.build(tmp_path / "native.so")
+
+
+def test_what_the_compiler_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong.c").write_text("int x = nothing;")
+    monkeypatch.setattr(native, "SOURCES", tmp_path)
+    with pytest.raises(BackendUnavailable, match="nothing"):
+        native.build(tmp_path / "native.so")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wrong.c"]
+
+
+def test_another_processor_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "_features", lambda: native.FEATURES.keys() - {"amx_bf16"})
+    with pytest.raises(BackendUnavailable, match="no amx_bf16"):
+        native.library.__wrapped__()
