@@ -16,6 +16,7 @@ from shared.bus import Bus
 from shared.model_card import locate
 from shared.ports import free_port
 
+TESTS = Path(__file__).parent
 MAX_PAYLOAD_BYTES = 8 << 20
 
 
@@ -96,6 +97,13 @@ def event_loop_is_guarded() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test."""
     with blockbuster_ctx(["services", "shared"]) as guard:
         yield guard
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole systems go one after the other when several processes run tests: each has the cores to itself."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in ("chaos", "clients", "system"):
+            item.add_marker(pytest.mark.xdist_group("systems"))
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
