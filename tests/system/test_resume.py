@@ -110,7 +110,7 @@ def test_the_gateway_is_killed(pair: Served, victims: list[str]) -> None:
     body = chat_body("Tell me a long story.", stream=True, stream_options=OPTIONS, **SEEDED)
     with httpx.stream("POST", f"{second}/v1/chat/completions", json=body, timeout=60) as response:
         lines = response.iter_lines()
-        assert not reading.take(lines, stop_after=40)
+        assert not reading.take(lines, stop_after=10)  # events: on a busy machine each has many tokens
         for victim in victims:
             os.kill(pair.state["pids"][victim], signal.SIGKILL)
         with contextlib.suppress(httpx.RemoteProtocolError):  # what is in the socket's buffer still counts
@@ -124,7 +124,7 @@ def test_the_connection_breaks_again_and_again(pair: Served) -> None:
     url, _ = urls(pair)
     expected = undisturbed(url)
     reading = Reading()
-    for stop_after in (1, 2, 7, 50, 51, 120):
+    for stop_after in (1, 2, 7, 10, 11, 16):
         assert not ask(url, reading, stop_after, **SEEDED)
     assert ask(url, reading, **SEEDED)
     agree(reading, expected)
