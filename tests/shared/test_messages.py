@@ -68,11 +68,11 @@ EXAMPLES: tuple[m.Message, ...] = (
         ((0, SCORES),), ((0, SCORES),)),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
-        columns.pack([4]), ((0, SCORED),), ((0, SCORED),), ((0, "END"),),
+        columns.pack([4]), ((0, SCORED),), ((0, SCORED),), ((0, "END"),), ((0, ONE),),
     ),
     m.Embedded("embd-1-0", 1, columns.pack_floats([0.6, 0.8]), 5, 4),
     m.Resume("cmpl-1-0", "gw", 7),
-    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True),
+    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True, ONE),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
     m.WhoIsThere("gateway.gw"),
     m.Control("ping", b"{}"),

@@ -46,7 +46,7 @@ def nats_with(root: Path) -> Iterator[NatsServer]:
     folder = root / "conf"
     folder.mkdir()
     (folder / "secrets").symlink_to(root / "nats")
-    server = NatsServer(folder, "\n".join(own) + "\n")
+    server = NatsServer(folder, "\n".join(own) + "\n", stores=False)
     for path in root.glob("*/nats-url"):
         path.write_text(path.read_text().replace(":4222", f":{server.port}"))
     server.start()
