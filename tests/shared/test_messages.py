@@ -73,6 +73,8 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.Embedded("embd-1-0", 1, columns.pack_floats([0.6, 0.8]), 5, 4),
     m.Resume("cmpl-1-0", "gw", 7),
     m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True, ONE),
+    m.ResponseCall("resp_1", "read", 7),
+    m.ResponseReply(True, b"{}", 9, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),
     m.WhoIsThere("gateway.gw"),
     m.Control("ping", b"{}"),
