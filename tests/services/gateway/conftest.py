@@ -82,7 +82,7 @@ class FakePipeline:
         if peer.state == "bye":
             del self.peers[kind]
 
-    async def say(self, message: Message, gateway: str) -> None:
+    async def say(self, message: Message, gateway: str = "gw") -> None:
         await self.bus.publish(subjects.gateway(gateway), message)
 
     async def accept(self, g: Generate) -> None:
