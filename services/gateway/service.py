@@ -38,6 +38,7 @@ class GatewayService(Service[GatewaySettings]):
 
     context: Context
     responses: Archive
+    orphans: Orphans
     server: HttpServer | None = None
 
     async def start(self) -> None:
@@ -73,8 +74,8 @@ class GatewayService(Service[GatewaySettings]):
             keys=keys,
         )
         self.responses = Archive(self.context)
-        orphans = Orphans(self.context, self.responses)
-        self.directory.on_change(orphans.on_peer)
+        self.orphans = Orphans(self.context, self.responses)
+        self.directory.on_change(self.orphans.on_peer)
         await lives.open()
         await self.responses.open()
         await self.bus.barrier()
@@ -88,7 +89,7 @@ class GatewayService(Service[GatewaySettings]):
         self.spawn(self.server.run_until_shut(), name="http server")
         await self.server.listening.wait()
         self.context.accepting = True
-        self.spawn(orphans.run(), name="orphans")
+        self.spawn(self.orphans.run(), name="orphans")
         log.info("listening on %s", self.server.url)
         if keys is None and not _is_loopback(self.settings.host):
             log.warning("everybody who reaches this address is let in: no --api-keys-file is given")
@@ -110,9 +111,10 @@ class GatewayService(Service[GatewaySettings]):
     def renew_epoch(self) -> None:
         """Schedulers drop what an earlier epoch of ours asked for."""
         super().renew_epoch()
-        if hasattr(self, "responses"):
+        if hasattr(self, "orphans"):
             self.context.lives.lose_all("this gateway was away")
             self.responses.recheck()
+            self.orphans.look()
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """`abort`: another gateway was asked to end what a tenant calls so (name null: all that he runs)."""

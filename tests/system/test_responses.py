@@ -136,6 +136,22 @@ def test_a_background_response_ends_by_itself(pair: Served, expected: list[Event
     assert again[-1]["response"] == final
 
 
+def test_a_gateway_that_hung_does_no_harm_when_it_wakes_up(pair: Served, expected: list[Event]) -> None:
+    first, second = urls(pair)
+    until_ready(second)
+    identity = begun(second)
+    victim = pair.state["pids"]["gateway-1"]
+    os.kill(victim, signal.SIGSTOP)
+    try:
+        final = ended(first, identity)
+    finally:
+        os.kill(victim, signal.SIGCONT)
+    assert text_of(final) == text_of(expected[-1]["response"])
+    until_ready(second)
+    assert ended(second, identity) == final
+    assert show(first, identity) == final
+
+
 def test_what_a_dead_gateway_made_is_cancelled(pair: Served, expected: list[Event]) -> None:
     first, second = urls(pair)
     until_ready(second)

@@ -16,6 +16,7 @@ from starlette.types import Receive
 
 from services.gateway.context import Context
 from services.gateway.keys import Key
+from services.gateway.responses.calls import answer
 from services.gateway.responses.items import Item
 from services.gateway.responses.kept import Kept, KeptResponses
 from services.gateway.responses.ledger import Ledger
@@ -23,20 +24,18 @@ from services.gateway.responses.places import Elsewhere, Ended, Here, Place
 from services.gateway.responses.record import REPEATABLE, Record
 from services.gateway.responses.request import Asked, understand
 from services.gateway.responses.run import Run
+from services.gateway.responses.storing import Storing
 from shared import subjects
 from shared.bucket import Stale
-from shared.errors import InvalidRequest, NotFound, PayloadTooLarge, Unavailable
+from shared.errors import InvalidRequest, NotFound, Unavailable
 from shared.messages import ResponseCall, ResponseReply
 
 log = logging.getLogger(__name__)
 
-READ_S = 1.0  # how long the answer to `read` waits for an event
 ANSWER_S = 2.0
 GONE_S = 3.0  # until a gateway that does not answer is known to be dead
-READ_BYTES = 1 << 18  # of events in one answer
 MAX_CALLS = 4096  # of other gateways at once
 STORED_S = 2.0  # longest time that a background response waits to be stored before its client hears of it
-RETRY_S = 5.0
 FORM = re.compile(r"resp_[0-9a-f]{32}")
 
 
@@ -53,6 +52,7 @@ class Archive:
         self._context = context
         self._id = settings.instance
         self._memory = KeptResponses(settings.max_kept_responses, settings.max_kept_response_bytes)
+        self._storing = Storing(self.ledger, self._memory, self._id)
 
     async def open(self) -> None:
         """Answers the questions of other gateways from now on. Without a bucket there are none."""
@@ -71,7 +71,7 @@ class Archive:
             self._memory.add(kept)
             if self.ledger.is_open:
                 kept.news.set()
-                self._context.spawn(self._store(kept), name=f"store {kept.record.id}")
+                self._context.spawn(self._storing.run(kept), name=f"store {kept.record.id}")
         return kept
 
     async def until_stored(self, kept: Kept) -> None:
@@ -124,11 +124,11 @@ class Archive:
             if kept is None or kept.record.tenant != tenant:
                 raise
             return Here(self, kept)
-        if entry is None and kept is not None:  # it was removed through another gateway
+        if entry is not None and entry[0].tenant == tenant:
+            return await self._place(*entry)
+        if kept is not None and kept.record.tenant == tenant:  # it was removed through another gateway
             self._memory.forget(kept)
-        if entry is None or entry[0].tenant != tenant:
-            raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
-        return await self._place(*entry)
+        raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
 
     async def take_over(self, record: Record) -> Place:
         entry = await self.ledger.get(record.id)
@@ -200,8 +200,11 @@ class Archive:
         kept.revision = revision
         self._memory.add(kept)
         kept.run.go_on()
-        self._context.spawn(self._store(kept), name=f"store {record.id}")
+        self._context.spawn(self._storing.run(kept), name=f"store {record.id}")
         return Here(self, kept)
+
+    async def _on_call(self, call: ResponseCall) -> ResponseReply:
+        return await answer(self, self._memory.find(call.response_id), call)
 
     def _made(self, asked: Asked, traceparent: str = "") -> Kept:
         kept = Kept(asked.accepted, Run(self._context, asked, lambda: self._on_change(kept), traceparent))
@@ -218,70 +221,3 @@ class Archive:
             kept.news.set()
         if run.has_ended:
             self._memory.settle(kept)
-
-    async def _store(self, kept: Kept) -> None:
-        """Has the bucket say what is true of it, as often as that changes, until it has ended or is not ours any more.
-
-        A bucket that does not answer is asked again as long as the response is in memory.
-        """
-        while not kept.run.is_dropped:
-            await kept.news.wait()
-            kept.news.clear()
-            try:
-                if not await self._write(kept):
-                    break
-            except PayloadTooLarge as error:
-                log.warning("%s lives no longer than this gateway: %s", kept.record.id, error.message)
-                return
-            except Unavailable as error:
-                if kept.is_removed or (kept.run.has_ended and kept not in self._memory):
-                    return
-                log.warning("%s is not stored yet: %s", kept.record.id, error.message)
-                await asyncio.sleep(RETRY_S)
-                kept.news.set()
-        if kept.run.is_dropped:
-            self._memory.forget(kept)
-
-    async def _write(self, kept: Kept) -> bool:
-        """False when there is nothing more to write."""
-        if kept.is_removed:
-            if kept.revision:
-                await self.ledger.remove(kept.record.id)
-            return False
-        record = kept.record
-        try:
-            kept.revision = await self.ledger.put(record, kept.revision)
-        except Stale:
-            entry = await self.ledger.get(record.id)
-            if entry is None or entry[0].owner != self._id:
-                log.warning("%s is another gateway's now", record.id)
-                kept.run.drop()
-                return False
-            kept.revision = entry[1]  # an answer was lost
-            kept.news.set()
-            return True
-        kept.stored.set()
-        return record.final is None or kept.is_removed
-
-    # What other gateways ask.
-
-    async def _on_call(self, call: ResponseCall) -> ResponseReply:
-        kept = self._memory.find(call.response_id)
-        if kept is None or kept.run.is_dropped:
-            return ResponseReply()
-        if call.what == "read":
-            return await self._read(kept, call.after)
-        place = Here(self, kept)
-        if call.what == "remove":
-            await place.remove()
-            return ResponseReply(known=True)
-        body = await (place.cancel() if call.what == "cancel" else place.body())
-        return ResponseReply(known=True, data=msgspec.json.encode(body))
-
-    async def _read(self, kept: Kept, after: int) -> ResponseReply:
-        try:
-            async with asyncio.timeout(READ_S):
-                told = await kept.run.log.read(after, READ_BYTES)
-        except TimeoutError:
-            return ResponseReply(known=True, last=after)
-        return ResponseReply(known=not kept.run.is_dropped, data=told.data, last=told.last, ended=told.ended)

@@ -27,7 +27,11 @@ class Orphans:
 
     def on_peer(self, peer: Presence, alive: bool) -> None:
         if peer.kind == "gateway" and not alive:
-            self._wake.set()
+            self.look()
+
+    def look(self) -> None:
+        """Something has happened."""
+        self._wake.set()
 
     async def run(self) -> None:
         """As long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
@@ -54,6 +58,8 @@ class Orphans:
             unfinished = await self._archive.ledger.unfinished()
         except Unavailable as error:
             log.warning("can't look for responses without a gateway: %s", error.message)
+            with suppress(Unavailable):  # NATS may have come back without its disk
+                await self._archive.ledger.open()
             return
         random.shuffle(unfinished)  # other gateways look, too: so each gets some
         await asyncio.gather(*map(self._take_in, unfinished))

@@ -16,6 +16,7 @@ from services.gateway.responses.listing import MAX_LISTED, listed
 from services.gateway.responses.places import Here, Place
 from services.gateway.responses.request import new_record, previous_of, understand
 from services.gateway.responses.run import Run, nobody
+from shared.columns import INT32_MAX
 from shared.errors import InvalidRequest
 
 router = APIRouter()
@@ -66,7 +67,9 @@ async def retrieve(
     request: Request,
     response_id: Identity,
     stream: bool = False,
-    starting_after: Annotated[int, Query(ge=-1, description="The last sequence number that is not told.")] = -1,
+    starting_after: Annotated[
+        int, Query(ge=-1, le=INT32_MAX, description="The last sequence number that is not told.")
+    ] = -1,
 ) -> Response:
     place = await _find(request, response_id)
     if not stream:

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from services.gateway.service import GatewayService
+from shared import subjects
 from shared.bus import Bus
 from shared.messages import Finish
 from shared.service import running
@@ -201,6 +202,18 @@ async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate
         assert events[-1].response.output_text == "w0 w1 w2 w3 w4 "
         assert [event.sequence_number for event in events] == list(range(len(events)))
         assert await streamed(b, identity) == events
+
+
+async def test_a_bucket_that_is_gone_holds_nothing_up(pair: Any, bus: Bus, serving: Any) -> None:
+    a, b = pair
+    await bus._client.jetstream().delete_stream(subjects.bucket_stream(subjects.RESPONSES))
+    told = [event async for event in await a.responses.create(model="tiny", input="Hi", stream=True)]
+    assert told[-1].response.output_text == "w0 w1 w2 w3 w4 "
+    assert await a.responses.retrieve(told[-1].response.id) == told[-1].response
+    assert await streamed(a, told[-1].response.id) == told
+    async with serving(id="gw-c"):  # which makes a new one
+        later = await a.responses.create(model="tiny", input="Hi")
+        assert await ended(b, later.id) == later
 
 
 @pytest.fixture
