@@ -25,6 +25,7 @@ from pathlib import Path
 from benchmarks.load import Load, run
 from benchmarks.readiness import wait_until_ready
 from benchmarks.shapes import qwen_05b
+from benchmarks.stream import Target
 from shared.ports import free_port
 
 LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
@@ -71,16 +72,16 @@ def ask_bare_loop(child: "subprocess.Popen[str]", load: Load, seed: int) -> floa
 
 
 @contextmanager
-def whole_system(model: str, dtype: str) -> Iterator[int]:
+def whole_system(model: str, dtype: str) -> Iterator[Target]:
     port = free_port()
     flags = ("--model", model, "--served-name", "bench", "--dtype", dtype, "--port", str(port))
     with process("xylem", "serve", *flags):
         wait_until_ready(port, timeout_s=180)
-        yield port
+        yield Target(f"http://127.0.0.1:{port}", "bench")
 
 
 @contextmanager
-def light_services(model: str) -> Iterator[int]:
+def light_services(model: str) -> Iterator[Target]:
     """The five light services and an executor that computes nothing, each a process, on a NATS server of their own."""
     port, nats_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +100,7 @@ def light_services(model: str) -> Iterator[int]:
         try:
             with _all([f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"], environment):
                 wait_until_ready(port, timeout_s=60)
-                yield port
+                yield Target(f"http://127.0.0.1:{port}", "bench")
         finally:
             server.terminate()
             server.wait()
@@ -116,12 +117,12 @@ def _all(modules: list[str], environment: dict[str, str]) -> Iterator[None]:
 
 def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
     print(f"{'streams':>8} {'in-process':>12} {'pipeline':>12} {'loss':>7} {'first token':>12}   tokens/s, medians")
-    with bare_loop(model, dtype) as bare, whole_system(model, dtype) as port:
+    with bare_loop(model, dtype) as bare, whole_system(model, dtype) as target:
         for load in loads:
             inside, through, firsts = [], [], []
             for seed in range(rounds + 1):  # the first round warms up and is not counted
                 inside.append(ask_bare_loop(bare, load, seed))
-                outcome = asyncio.run(run(load, host="127.0.0.1", port=port, model="bench", seed=seed))
+                outcome = asyncio.run(run(load, target, seed=seed))
                 through.append(outcome.tokens_per_s)
                 firsts.append(outcome.first_token_s)
             bare_rate, rate = statistics.median(inside[1:]), statistics.median(through[1:])
@@ -132,12 +133,9 @@ def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
 
 def sustain(model: str, loads: list[Load], rounds: int) -> None:
     print(f"{'streams':>8} {'tokens/s':>12} {'first token':>12}   five light services, an executor of zero time")
-    with light_services(model) as port:
+    with light_services(model) as target:
         for load in loads:
-            outcomes = [
-                asyncio.run(run(load, host="127.0.0.1", port=port, model="bench", seed=seed))
-                for seed in range(rounds + 1)
-            ][1:]
+            outcomes = [asyncio.run(run(load, target, seed=seed)) for seed in range(rounds + 1)][1:]
             rate = statistics.median(outcome.tokens_per_s for outcome in outcomes)
             first_ms = statistics.median(outcome.first_token_s for outcome in outcomes) * 1e3
             print(f"{load.num_streams:>8} {rate:>12.0f} {first_ms:>9.0f} ms", flush=True)
