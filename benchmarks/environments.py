@@ -15,8 +15,11 @@ class NotInstalled(Exception):
     """The message is what the installer said last."""
 
 
-def python_with(requirements: Sequence[str], folder: Path) -> Path:
-    """The interpreter of an environment that has them. Raises NotInstalled."""
+def python_with(requirements: Sequence[str], without: Sequence[str], folder: Path) -> Path:
+    """The interpreter of an environment that has them. without: what comes along and stands in the way.
+
+    Raises NotInstalled.
+    """
     asked = " ".join(requirements)
     venv = folder / f"venv-{zlib.crc32(asked.encode()):08x}"
     python = venv / "bin" / "python"
@@ -24,6 +27,8 @@ def python_with(requirements: Sequence[str], folder: Path) -> Path:
         shutil.rmtree(venv, ignore_errors=True)
         _run(sys.executable, "-m", "venv", str(venv))
         _run("nice", "-n", "19", str(python), "-m", "pip", "install", "--disable-pip-version-check", *requirements)
+        if without:
+            _run(str(python), "-m", "pip", "uninstall", "--yes", *without)
         (venv / DONE).write_text(asked)
     return python
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.children import Talking, process, talking
 from benchmarks.environments import NotInstalled, bare_environment, python_with
 from benchmarks.peers import PEERS
-from benchmarks.peers.protocol import MODEL_NAME
+from benchmarks.peers.protocol import MODEL_NAME, About
 from benchmarks.readiness import wait_until_ready
 from benchmarks.stream import Target
 from benchmarks.systems import READY_S, ROOT
@@ -48,15 +47,15 @@ class Rival:
 
 def names() -> list[str]:
     """Every peer in every form: the plain name is the first form, which is bfloat16."""
-    return [_name(peer, variant) for peer in PEERS for variant in _module(peer).VARIANTS]
+    return [_name(peer, variant) for peer in PEERS for variant in _about(peer).variants]
 
 
 def made_ready(name: str, model: Path, folder: Path) -> Rival:
     """Installs and prepares what is missing. Raises NotInstalled with the reason."""
     peer, _, variant = name.partition("-")
-    module = _module(peer)
-    variant = variant or module.VARIANTS[0]
-    python = python_with(module.REQUIREMENTS, folder)
+    about = _about(peer)
+    variant = variant or about.variants[0]
+    python = python_with(about.requirements, about.without, folder)
     work = folder / f"{peer}-files"
     work.mkdir(parents=True, exist_ok=True)
     command = (str(python), "-m", f"benchmarks.peers.{peer}")
@@ -64,16 +63,17 @@ def made_ready(name: str, model: Path, folder: Path) -> Rival:
     prepared = subprocess.run([*command, "prepare", *where], env=_environment(), capture_output=True, text=True)
     if prepared.returncode != 0:
         raise NotInstalled((prepared.stderr or prepared.stdout).strip()[-500:])
-    return Rival(name, module.ENGINE, module.SERVER, command, where)
+    return Rival(name, about.engine, about.server, command, where)
 
 
 def _environment() -> dict[str, str]:
     return bare_environment(PYTHONPATH=str(ROOT))
 
 
-def _module(peer: str) -> Any:
-    return importlib.import_module(f"benchmarks.peers.{peer}")
+def _about(peer: str) -> About:
+    about: About = importlib.import_module(f"benchmarks.peers.{peer}").ABOUT
+    return about
 
 
 def _name(peer: str, variant: str) -> str:
-    return peer if variant == _module(peer).VARIANTS[0] else f"{peer}-{variant}"
+    return peer if variant == _about(peer).variants[0] else f"{peer}-{variant}"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.protocol import KV_TOKENS, MAX_RUNNING, MODEL_NAME, Step, main
+from benchmarks.peers.protocol import KV_TOKENS, MAX_RUNNING, MODEL_NAME, About, Step, main
 
-REQUIREMENTS = ("llama-cpp-python[server]==0.3.36", "gguf==0.19.0")
-VARIANTS = ("bf16", "f16", "q8_0", "q4_0")
-ENGINE, SERVER = True, True
+ABOUT = About(
+    requirements=("llama-cpp-python[server]==0.3.36", "gguf==0.19.0"), variants=("bf16", "f16", "q8_0", "q4_0")
+)
 BATCH = 2048
 THREADS = len(os.sched_getaffinity(0))
 

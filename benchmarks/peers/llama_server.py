@@ -9,14 +9,12 @@ import sys
 import tarfile
 from pathlib import Path
 
-from benchmarks.peers.llama_cpp import REQUIREMENTS as LLAMA_CPP
+from benchmarks.peers.llama_cpp import ABOUT as LLAMA_CPP
 from benchmarks.peers.llama_cpp import THREADS, file_of
 from benchmarks.peers.llama_cpp import prepare as prepare_file
-from benchmarks.peers.protocol import KV_TOKENS, MODEL_NAME, main
+from benchmarks.peers.protocol import KV_TOKENS, MODEL_NAME, About, main
 
-REQUIREMENTS = LLAMA_CPP
-VARIANTS = ("bf16", "q8_0", "q4_0")
-ENGINE, SERVER = False, True
+ABOUT = About(requirements=LLAMA_CPP.requirements, variants=LLAMA_CPP.variants, engine=False)
 SLOTS = 32
 WITHOUT = ("LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_UI", "LLAMA_USE_PREBUILT_UI", "LLAMA_OPENSSL",
            "BUILD_SHARED_LIBS")  # fmt: skip
@@ -27,7 +25,7 @@ def prepare(model: Path, work: Path, variant: str) -> None:
     prepare_file(model, files(work), variant)
     if binary(work).exists():
         return
-    package = LLAMA_CPP[0].replace("[server]", "")
+    package = LLAMA_CPP.requirements[0].replace("[server]", "")
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", "llama-cpp-python", "-d", str(work)]
     subprocess.run([*pip, package], check=True)
     [archive] = work.glob("llama_cpp_python-*.tar.gz")
@@ -41,7 +39,7 @@ def prepare(model: Path, work: Path, variant: str) -> None:
 
 
 def files(work: Path) -> Path:
-    """Both servers of llama.cpp read the same."""
+    """Where llama-cpp-python has its files: both read the same."""
     return work.with_name("llama_cpp-files")
 
 
@@ -50,8 +48,9 @@ def binary(work: Path) -> Path:
 
 
 def serve(model: Path, work: Path, variant: str, port: int) -> None:
+    file = file_of(files(work), variant)
     options = {
-        "--model": str(file_of(files(work), variant)), "--alias": MODEL_NAME, "--host": "127.0.0.1", "--port": str(port),
+        "--model": str(file), "--alias": MODEL_NAME, "--host": "127.0.0.1", "--port": str(port),
         "--ctx-size": str(KV_TOKENS), "--parallel": str(SLOTS), "--threads": str(THREADS), "--batch-size": "2048",
     }  # fmt: skip
     arguments = [word for option in options.items() for word in option]

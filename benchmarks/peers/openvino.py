@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.protocol import KV_BYTES, MAX_RUNNING, Step, main
+from benchmarks.peers.protocol import KV_BYTES, MAX_RUNNING, About, Step, main
 
-REQUIREMENTS = (
-    "openvino==2026.4.1", "openvino-genai==2026.4.1.0", "openvino-tokenizers==2026.4.1.0", "optimum-intel==2.2.0",
-    "nncf==3.4.0", "torch==2.13.0",
+ABOUT = About(
+    requirements=(
+        "openvino==2026.4.1", "openvino-genai==2026.4.1.0", "openvino-tokenizers==2026.4.1.0", "optimum-intel==2.2.0",
+        "nncf==3.4.0", "torch==2.13.0",
+    ),
+    variants=("bf16", "int8", "int4"),
+    without=("torchvision",),  # PyPI's belongs to the CUDA build of torch, and fails beside the CPU's
 )  # fmt: skip
-VARIANTS = ("bf16", "int8", "int4")
 WEIGHTS = {"bf16": "fp16", "int8": "int8", "int4": "int4"}
-ENGINE, SERVER = True, True
 
 
 def prepare(model: Path, work: Path, variant: str) -> None:
@@ -38,12 +40,14 @@ def pipeline(work: Path, variant: str, *, prefix_cache: bool) -> Any:
     return openvino_genai.ContinuousBatchingPipeline(str(work / variant), scheduling, "CPU", properties)
 
 
-def greedy(num_output: int, *, to_the_end: bool) -> Any:
+def greedy(num_output: int) -> Any:
+    """To exactly so many tokens: random weights have no end of their own, but the pipeline wants to know one."""
     import openvino_genai
 
     generation = openvino_genai.GenerationConfig()
     generation.max_new_tokens = num_output
-    generation.ignore_eos = to_the_end
+    generation.eos_token_id = 0
+    generation.ignore_eos = True
     generation.do_sample = False
     return generation
 
@@ -60,7 +64,7 @@ class OpenVino:
         self._pipeline = pipeline(work, variant, prefix_cache=False)
 
     def round(self, prompts: list[list[int]], num_output: int) -> Iterator[Step]:
-        generation = greedy(num_output, to_the_end=True)
+        generation = greedy(num_output)
         started_s = time.perf_counter()
         handles = [self._pipeline.add_request(i, tensor(prompt), generation) for i, prompt in enumerate(prompts)]
         while self._pipeline.has_non_finished_requests():

@@ -34,15 +34,15 @@ class Stepping:
         self._pipeline = pipeline
         self._numbers = itertools.count()
         self._streams: list[Stream] = []
-        self._waiting: list[tuple[list[int], int, bool, asyncio.Future[Stream]]] = []
+        self._waiting: list[tuple[list[int], int, asyncio.Future[Stream]]] = []
         self._wake = threading.Condition()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._run, daemon=True).start()
 
-    async def start(self, prompt: list[int], num_output: int, *, to_the_end: bool) -> Stream:
+    async def start(self, prompt: list[int], num_output: int) -> Stream:
         started: asyncio.Future[Stream] = self._loop.create_future()
         with self._wake:
-            self._waiting.append((prompt, num_output, to_the_end, started))
+            self._waiting.append((prompt, num_output, started))
             self._wake.notify()
         return await started
 
@@ -51,9 +51,9 @@ class Stepping:
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting or self._streams)
                 arrived, self._waiting = self._waiting, []
-            for prompt, num_output, to_the_end, started in arrived:
-                generation = greedy(num_output, to_the_end=to_the_end)
-                stream = Stream(self._pipeline.add_request(next(self._numbers), tensor(prompt), generation))
+            for prompt, num_output, started in arrived:
+                handle = self._pipeline.add_request(next(self._numbers), tensor(prompt), greedy(num_output))
+                stream = Stream(handle)
                 self._streams.append(stream)
                 self._loop.call_soon_threadsafe(started.set_result, stream)
             self._pipeline.step()
@@ -86,7 +86,7 @@ async def _complete(
 ) -> None:
     prompt = body["prompt"]
     ids = tokenizer.encode(prompt).ids if isinstance(prompt, str) else prompt
-    stream = await stepping.start(ids, body["max_tokens"], to_the_end=body.get("ignore_eos", False))
+    stream = await stepping.start(ids, body["max_tokens"])
     writer.write(HEAD.format("text/event-stream").encode())
     made: list[int] = []
     said = ""

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +17,22 @@ MODEL_NAME = "bench"
 MAX_RUNNING = 64  # sequences at once, in engines and servers
 KV_BYTES = 1 << 30  # memory for keys and values that every side gets
 KV_TOKENS = KV_BYTES // 12_288  # in that shape: 24 layers, keys and values of 2 heads of 64 numbers of 2 bytes
+
+
+@dataclass(frozen=True)
+class About:
+    """What bench_peers must know of a peer.
+
+    requirements: what pip installs; without: what comes along and stands in the way; variants: forms of the weights,
+    the first being bfloat16; engine, server: which of both it has.
+    """
+
+    requirements: tuple[str, ...]
+    variants: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    engine: bool = True
+    server: bool = True
+
 
 Step = tuple[float, int]
 """Seconds since the order came, and tokens drawn in the step that ended then."""

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.protocol import KV_TOKENS, Step, main
+from benchmarks.peers.protocol import KV_TOKENS, About, Step, main
 
-REQUIREMENTS = ("transformers[serving]==5.23.0", "torch==2.13.0", "accelerate==1.15.0")
-VARIANTS = ("bf16",)
-ENGINE, SERVER = True, True
+ABOUT = About(requirements=("transformers[serving]==5.23.0", "torch==2.13.0", "accelerate==1.15.0"), variants=("bf16",))
 BLOCK = 16
 
 
