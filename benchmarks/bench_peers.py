@@ -160,11 +160,11 @@ def main() -> None:
     if arguments.prepare:
         return
     where = machine()
-    engines = [rival for rival in rivals if rival.has_engine]
+    engines = [rival for rival in rivals if rival.about.engine]
     if cases := [case for case in ENGINE_CASES if case.name in arguments.cases]:
         own = bare_loop(str(model), "bfloat16", [*MEMORY, *arguments.engine_flags.split()])
         comparison.play(cases, own, engines, Rival.engine)
-    servers = [rival for rival in rivals if rival.has_server]
+    servers = [rival for rival in rivals if rival.about.server]
     if shapes := [case for case in SERVING_CASES if case.name in arguments.cases]:
         system = whole_system(str(model), "bfloat16", [*MEMORY, *arguments.serve_flags.split()])
         comparison.play(shapes, system, servers, Rival.server)

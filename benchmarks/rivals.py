@@ -22,8 +22,7 @@ class Rival:
     """A peer in one form of the weights, ready to run. name: such as openvino or llama_cpp-q8_0."""
 
     name: str
-    has_engine: bool
-    has_server: bool
+    about: About
     command: tuple[str, ...]
     where: tuple[str, str, str]
 
@@ -36,7 +35,7 @@ class Rival:
     def server(self) -> Iterator[Target]:
         port = free_port()
         with process([*self.command, "serve", *self.where, str(port)], _environment()):
-            wait_until_ready(port, timeout_s=READY_S, path="/v1/models")
+            wait_until_ready(port, timeout_s=READY_S, path=self.about.ready_path)
             yield Target(f"http://127.0.0.1:{port}", self.served_name)
 
     @property
@@ -63,7 +62,7 @@ def made_ready(name: str, model: Path, folder: Path) -> Rival:
     prepared = subprocess.run([*command, "prepare", *where], env=_environment(), capture_output=True, text=True)
     if prepared.returncode != 0:
         raise NotInstalled((prepared.stderr or prepared.stdout).strip()[-500:])
-    return Rival(name, about.engine, about.server, command, where)
+    return Rival(name, about, command, where)
 
 
 def _environment() -> dict[str, str]:

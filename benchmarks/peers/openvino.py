@@ -46,7 +46,7 @@ def greedy(num_output: int) -> Any:
 
     generation = openvino_genai.GenerationConfig()
     generation.max_new_tokens = num_output
-    generation.eos_token_id = 0
+    generation.set_eos_token_id(0)
     generation.ignore_eos = True
     generation.do_sample = False
     return generation

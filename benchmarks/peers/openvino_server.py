@@ -6,7 +6,9 @@ One thread steps the pipeline; after each step, what is new goes to the connecti
 import asyncio
 import itertools
 import json
+import os
 import threading
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,13 @@ class Stepping:
         return await started
 
     def _run(self) -> None:
+        try:
+            self._step_for_ever()
+        except Exception:
+            traceback.print_exc()
+            os._exit(1)  # a server whose pipeline has failed would let everybody wait
+
+    def _step_for_ever(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._waiting or self._streams)

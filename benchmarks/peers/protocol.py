@@ -24,7 +24,8 @@ class About:
     """What bench_peers must know of a peer.
 
     requirements: what pip installs; without: what comes along and stands in the way; variants: forms of the weights,
-    the first being bfloat16; engine, server: which of both it has.
+    the first being bfloat16; engine, server: which of both it has; ready_path: what the server answers a GET of with 200
+    once it is ready.
     """
 
     requirements: tuple[str, ...]
@@ -32,6 +33,7 @@ class About:
     without: tuple[str, ...] = ()
     engine: bool = True
     server: bool = True
+    ready_path: str = "/v1/models"
 
 
 Step = tuple[float, int]
