@@ -92,21 +92,21 @@ class Comparison:
                 self.results += compared(case.name, self._rates(case, sides))
 
     def _rates(self, case: Any, sides: dict[str, Any]) -> dict[str, list[float]]:
-        """One round more than counts: the first warms up. A peer that fails is out of all that follows."""
+        """By side and round. A peer that fails is out of all that follows."""
         rates: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(self._rounds + 1):
-            for name in list(rates):
+        for number in range(-1, self._rounds):
+            for name in list(sides):
                 try:
-                    rate = case.rate(sides[name], seed=number)
+                    if number < 0:
+                        case.warm_up(sides[name])
+                        continue
+                    rates[name].append(case.rate(sides[name], seed=number))
+                    print(f"{case.name}, round {number}, {name}: {rates[name][-1]:.1f} tokens/s", file=sys.stderr)
                 except (NotStarted, RuntimeError) as error:
                     if name == XYLEM:
                         raise
                     self.leave_out(name, error)
                     del rates[name], sides[name]
-                    continue
-                print(f"{case.name} round {number} {name}: {rate:.1f} tokens/s", file=sys.stderr, flush=True)
-                if number:
-                    rates[name].append(rate)
         return rates
 
 

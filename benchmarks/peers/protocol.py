@@ -24,8 +24,8 @@ class About:
     """What bench_peers must know of a peer.
 
     requirements: what pip installs; without: what comes along and stands in the way; variants: forms of the weights,
-    the first being bfloat16; engine, server: which of both it has; ready_path: what the server answers a GET of with 200
-    once it is ready.
+    the first being bfloat16; engine, server: which of both it has; ready_path: of what a GET succeeds once the server
+    is ready.
     """
 
     requirements: tuple[str, ...]
