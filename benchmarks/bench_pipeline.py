@@ -52,9 +52,10 @@ def light_services(model: str) -> Iterator[Target]:
         try:
             modules = [f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
             with ExitStack() as stack:
-                for module in modules:
-                    stack.enter_context(process([sys.executable, "-m", module], environment))
-                wait_until_ready(port, timeout_s=60)
+                started = {
+                    name: stack.enter_context(process([sys.executable, "-m", name], environment)) for name in modules
+                }
+                wait_until_ready(started["services.gateway"], port, timeout_s=60)
                 yield Target(f"http://127.0.0.1:{port}", "bench")
         finally:
             server.terminate()

@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for the plots; that of the first file by default")
     arguments = parser.parse_args()
     folder = arguments.folder or arguments.files[0].parent
+    folder.mkdir(parents=True, exist_ok=True)
     read = {file: json.loads(file.read_text()) for file in arguments.files}
     for file, of in read.items():
         if of["kind"] == "peers":

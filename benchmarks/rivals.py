@@ -34,8 +34,8 @@ class Rival:
     @contextmanager
     def server(self) -> Iterator[Target]:
         port = free_port()
-        with process([*self.command, "serve", *self.where, str(port)], _environment()):
-            wait_until_ready(port, timeout_s=READY_S, path=self.about.ready_path)
+        with process([*self.command, "serve", *self.where, str(port)], _environment()) as child:
+            wait_until_ready(child, port, timeout_s=READY_S, path=self.about.ready_path)
             yield Target(f"http://127.0.0.1:{port}", self.served_name)
 
     @property

@@ -28,6 +28,6 @@ def whole_system(model: str, dtype: str, flags: Sequence[str] = ()) -> Iterator[
     port = free_port()
     where = ("--model", model, "--served-name", "bench", "--dtype", dtype, "--port", str(port))
     command = [sys.executable, "-m", "xylem", "serve", *where, *flags]
-    with process(command, {"PYTHONPATH": str(ROOT)}):
-        wait_until_ready(port, timeout_s=READY_S)
+    with process(command, {"PYTHONPATH": str(ROOT)}) as child:
+        wait_until_ready(child, port, timeout_s=READY_S)
         yield Target(f"http://127.0.0.1:{port}", "bench")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from benchmarks import bench_peers, rivals
-from benchmarks.bench_peers import Comparison, compared, merged
 from benchmarks.children import NotStarted, talking
+from benchmarks.comparison import Comparison, compared, merged
 from benchmarks.environments import NotInstalled
 from benchmarks.in_process import InProcess
 from benchmarks.peers.protocol import answer_orders
