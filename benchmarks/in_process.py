@@ -1,17 +1,16 @@
 """The bare loop: the executor's engine driven in a process of its own, with no bus, no scheduler and no text.
 
-Reads loads as JSON lines on stdin and answers each with a line; bench_pipeline keeps it beside the system it measures.
+It is told and answers as every peer (peers/protocol.py), and stands beside whole systems in bench_pipeline too.
 """
 
 import argparse
 import itertools
-import json
-import sys
 import time
+from collections.abc import Iterator
 
 import torch
 
-from benchmarks.load import Load
+from benchmarks.peers.protocol import Step, answer_on_stdout
 from services.executor import threads
 from services.executor.engine import Engine
 from services.executor.runner import Runner
@@ -22,26 +21,40 @@ from shared.model_card import ModelCard, locate
 EPOCH = 1
 
 
-def plan_of(load: Load, engine: Engine, number: int, ids: "itertools.count[int]", seed: int) -> Plan:
-    """Everything admitted at once, with all the pages that it will ever need."""
-    page_size = engine.runner.page_size
-    pages_each = -(-(load.num_prompt + load.num_output) // page_size)
-    admits = tuple(
-        Admit(
-            sequence_id=next(ids),
-            token_ids=pack(prompt),
-            num_cached=0,
-            pages=pack(range(i * pages_each, (i + 1) * pages_each)),
-            max_new_tokens=load.num_output,
-            offset=0,
-            detokenizer="none",
-            opening=Opening("none", 0, "none", "none", load.num_prompt, 0),
-            sampling=Sampling(temperature=0.0),
-            ignore_eos=True,
+class InProcess:
+    """Satisfies benchmarks.peers.protocol.Engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._plans = itertools.count()
+        self._ids = itertools.count()
+
+    def round(self, prompts: list[list[int]], num_output: int) -> Iterator[Step]:
+        self._engine.apply(self._plan(prompts, num_output))
+        started_s = time.perf_counter()
+        while self._engine.has_work():
+            num_tokens = len(self._engine.step().token_ids)
+            yield time.perf_counter() - started_s, num_tokens
+
+    def _plan(self, prompts: list[list[int]], num_output: int) -> Plan:
+        """Everything admitted at once, with all the pages that it will ever need."""
+        pages_each = -(-(max(map(len, prompts)) + num_output) // self._engine.runner.page_size)
+        admits = tuple(
+            Admit(
+                sequence_id=next(self._ids),
+                token_ids=pack(prompt),
+                num_cached=0,
+                pages=pack(range(i * pages_each, (i + 1) * pages_each)),
+                max_new_tokens=num_output,
+                offset=0,
+                detokenizer="none",
+                opening=Opening("none", 0, "none", "none", len(prompt), 0),
+                sampling=Sampling(temperature=0.0),
+                ignore_eos=True,
+            )
+            for i, prompt in enumerate(prompts)
         )
-        for i, prompt in enumerate(load.prompts(seed))
-    )
-    return Plan(scheduler="none", epoch=1, number=number, executor_epoch=EPOCH, admits=admits)
+        return Plan(scheduler="none", epoch=1, number=next(self._plans), executor_epoch=EPOCH, admits=admits)
 
 
 def main() -> None:
@@ -65,18 +78,7 @@ def main() -> None:
     engine = Engine(
         runner, max_running=256, token_budget=arguments.token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH
     )
-    ids = itertools.count()
-    print("ready", flush=True)
-    for number, line in enumerate(sys.stdin):
-        request = json.loads(line)
-        seed = request.pop("seed")
-        load = Load(**request)
-        engine.apply(plan_of(load, engine, number, ids, seed))
-        started_s = time.perf_counter()
-        num_tokens = 0
-        while engine.has_work():
-            num_tokens += len(engine.step().token_ids)
-        print(json.dumps({"tokens_per_s": num_tokens / (time.perf_counter() - started_s)}), flush=True)
+    answer_on_stdout(InProcess(engine))
 
 
 if __name__ == "__main__":
