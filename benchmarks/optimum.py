@@ -119,7 +119,7 @@ def most_served(trace: Trace, moments: list[Moment], num_tokens: float) -> int:
     for index, call in enumerate(trace):
         for tokens in (useful[index], call.prompt, written[index]):
             runs.insert(tokens)
-    first = {}
+    first: dict[int, int] = {}
     for time, moment in enumerate(moments):
         if moment.what is Happened.ADMITTED:
             first.setdefault(moment.call, time)

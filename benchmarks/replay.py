@@ -17,6 +17,8 @@ from shared.messages import Capacity, Limits, Plan, Presence, Sampling, StepRepo
 
 # From an executor to its scheduler or back. It runs on meanwhile.
 MESSAGE_S = 0.001
+# From an executor through detokenizer and gateway to the client; and from there to a scheduler.
+CLIENT_S = 0.005
 HEARTBEAT_S = 0.5
 # What clients ask for; answers end before.
 MAX_TOKENS = 256
@@ -192,7 +194,7 @@ class Replay:
             for follower in self._followers.get(call, ()):
                 self._missing[follower] -= 1
                 if not self._missing[follower]:
-                    self._at(self._trace[follower].wait_s, partial(self._send, follower))
+                    self._at(2 * CLIENT_S + self._trace[follower].wait_s, partial(self._send, follower))
         self._at(MESSAGE_S, lambda: self._read(executor, step, report))
         self._run_step(executor)
 
