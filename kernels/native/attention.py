@@ -1,4 +1,5 @@
 import ctypes
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from kernels.native.library import address, kernel
 SPLIT = 256
 TILE = 16
 BLOCK = 256
-VECTOR = 16
+WIDTH_STEP = 32
+VECTOR = 16  # what the dimensions of a head have to be a multiple of
 
 _attention = kernel("attention", "ppppp")
 
@@ -24,7 +26,7 @@ class _Step(ctypes.Structure):
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("rows", "pages", "items", "merges", "partials")),
-        *((name, ctypes.c_int64) for name in ("num_items", "num_whole", "num_merges", "worth")),
+        *((name, ctypes.c_int64) for name in ("num_items", "num_whole", "num_merges", "num_met")),
         *((name, ctypes.c_int64) for name in ("page_size", "num_heads", "num_kv_heads", "dim", "window")),
         ("scale", ctypes.c_float),
         ("is_bf16", ctypes.c_int32),
@@ -74,7 +76,8 @@ def _course(layout: Layout, query: Tensor, num_kv_heads: int, scale: float, wind
     items = np.concatenate((blocks[np.argsort(-last_seen)], _items(split, num_splits[split])))
     merges = np.stack((split, np.cumsum(num_splits[split]) - num_splits[split], num_splits[split]), axis=1)
     merges = merges.astype(np.int32)
-    partials = torch.empty((len(items) - len(blocks)) * num_kv_heads * TILE * (dim + 2), dtype=torch.float32)
+    width = -(-dim // WIDTH_STEP) * WIDTH_STEP
+    partials = torch.empty((len(items) - len(blocks)) * num_kv_heads * TILE * (width + 2), dtype=torch.float32)
     step = _Step(
         rows=layout.rows.ctypes.data,
         pages=layout.pages.ctypes.data,
@@ -84,13 +87,13 @@ def _course(layout: Layout, query: Tensor, num_kv_heads: int, scale: float, wind
         num_items=len(items),
         num_whole=len(blocks),
         num_merges=len(merges),
-        worth=int(num_kv @ num_new.astype(np.int64)) * num_heads,
+        num_met=int(num_kv @ num_new.astype(np.int64)) * num_heads,
         page_size=layout.page_size,
         num_heads=num_heads,
         num_kv_heads=num_kv_heads,
         dim=dim,
         window=window,
-        scale=scale,
+        scale=scale * math.log2(math.e),
         is_bf16=query.dtype is torch.bfloat16,
     )
     return _Course(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))

@@ -5,11 +5,22 @@
 
 static void nothing(void) {}
 
-/* [keys, dim]: as they are, one after the other. */
+/* [keys, width]: as they are, one after the other. */
 static void pack_values(void *panel, const void *values, const int64_t *places, int64_t num_keys, int64_t dim) {
-    float *to = panel;
-    for (int64_t key = 0; key < num_keys; key++, to += dim)
-        memcpy(to, (const float *)values + places[key], dim * sizeof(float));
+    const int64_t width = rounded_up(dim, WIDTH_STEP);
+    for (int64_t key = 0; key < num_keys; key++) {
+        const float *from = (const float *)values + places[key], *soon = (const float *)values + places[least(key + AHEAD, num_keys - 1)];
+        float *to = (float *)panel + key * width;
+        for (int64_t i = 0; i < width; i += 16) {
+            _mm512_store_ps(to + i, i < dim ? _mm512_loadu_ps(from + i) : _mm512_setzero_ps());
+            _mm_prefetch(soon + i, _MM_HINT_T0);
+        }
+    }
+}
+
+static void write(void *out, __m512 first, __m512 second, __mmask32 mask) {
+    _mm512_mask_storeu_ps(out, (__mmask16)mask, first);
+    _mm512_mask_storeu_ps((float *)out + 16, (__mmask16)(mask >> 16), second);
 }
 
 /* sums [ROWS, vectors] += left [ROWS, depth] x right [depth, 16 x vectors]; strides in elements. */
@@ -40,15 +51,14 @@ static void score(
 }
 
 static void weigh(
-    float *out, const float *weights, const void *values, int64_t num_rows, int64_t num_keys, int64_t dim) {
+    float *out, const float *weights, const void *values, int64_t num_rows, int64_t num_keys, int64_t width) {
     for (int64_t row = 0; row < num_rows; row += ROWS) {
         const float *weight = weights + row * SPLIT, *value = values;
-        float *to = out + row * dim;
+        float *to = out + row * width;
         int64_t i = 0;
-        for (; i + 64 <= dim; i += 64) multiply(to + i, dim, weight, SPLIT, value + i, dim, 16, num_keys, 4);
-        for (; i + 32 <= dim; i += 32) multiply(to + i, dim, weight, SPLIT, value + i, dim, 16, num_keys, 2);
-        for (; i < dim; i += 16) multiply(to + i, dim, weight, SPLIT, value + i, dim, 16, num_keys, 1);
+        for (; i + 64 <= width; i += 64) multiply(to + i, width, weight, SPLIT, value + i, width, 16, num_keys, 4);
+        if (i < width) multiply(to + i, width, weight, SPLIT, value + i, width, 16, num_keys, 2);
     }
 }
 
-const arithmetic float_arithmetic = {sizeof(float), nothing, nothing, pack_values, score, weigh};
+const arithmetic float_arithmetic = {sizeof(float), nothing, nothing, pack_values, score, weigh, write};
