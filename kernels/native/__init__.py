@@ -9,7 +9,15 @@ from dataclasses import replace
 from kernels.cpu import OPS as CPU
 from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
+from kernels.native.heads import rotate_and_write
 from kernels.native.norm import add_rms_norm
 from kernels.ops import Ops
 
-OPS: Ops = replace(CPU, name="native", add_rms_norm=add_rms_norm, silu_and_mul=silu_and_mul, attention=attention)
+OPS: Ops = replace(
+    CPU,
+    name="native",
+    add_rms_norm=add_rms_norm,
+    rotate_and_write=rotate_and_write,
+    silu_and_mul=silu_and_mul,
+    attention=attention,
+)

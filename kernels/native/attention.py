@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kernels.cpu import attention as cpu
 from kernels.layout import Layout
-from kernels.native.library import address, kernel
+from kernels.native.library import ELEMENTS, address, kernel
 
 # As in source/attention.h and attention.c.
 SPLIT = 256
@@ -47,7 +47,7 @@ def attention(
 ) -> Tensor:
     """Shapes: see kernels.ops."""
     num_heads, dim = query.shape[1:]
-    if dim % VECTOR or query.dtype not in (torch.bfloat16, torch.float32):
+    if dim % VECTOR or query.dtype not in ELEMENTS:
         return cpu.attention(query, keys, values, layout, scale=scale, window=window)
     key = (attention, query.dtype, num_heads, keys.shape[1], dim, scale, window)
     course = layout.prepared.get(key)
@@ -94,7 +94,7 @@ def _course(layout: Layout, query: Tensor, num_kv_heads: int, scale: float, wind
         dim=dim,
         window=window,
         scale=scale * math.log2(math.e),
-        is_bf16=query.dtype is torch.bfloat16,
+        is_bf16=ELEMENTS[query.dtype],
     )
     return _Course(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))
 

@@ -102,6 +102,8 @@ def _features() -> set[str]:
     return set(flags.partition(":")[2].split())
 
 
+ELEMENTS = {torch.float32: 0, torch.bfloat16: 1}  # the types that kernels know, and how they are told: is_bf16
+
 _KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "i": ctypes.c_int32, "f": ctypes.c_float}
 
 
