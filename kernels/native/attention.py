@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.cpu import attention as cpu
+from kernels.cpu.attention import attention as cpu_attention
 from kernels.layout import Layout
 from kernels.native.library import ELEMENTS, address, kernel
 
@@ -48,7 +48,7 @@ def attention(
     """Shapes: see kernels.ops."""
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS:
-        return cpu.attention(query, keys, values, layout, scale=scale, window=window)
+        return cpu_attention(query, keys, values, layout, scale=scale, window=window)
     key = (attention, query.dtype, num_heads, keys.shape[1], dim, scale, window)
     course = layout.prepared.get(key)
     if course is None:

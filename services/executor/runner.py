@@ -95,15 +95,16 @@ class Runner:
         token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device)
         wanted: list[int] = []
         ends: list[int] = []
-        for span, row in zip(layout.spans, rows, strict=True):
-            first = span.num_new - 1
+        end = 0
+        for row in rows:
+            end += len(row.token_ids)
             if row.targets:
-                first = row.first_scored
+                num_wanted = len(row.token_ids) - row.first_scored
             elif row.pooling == "mean":
-                first = 0
-            elif not row.sample and not row.pooling:
-                first = span.num_new
-            wanted.extend(range(span.first + first, span.first + span.num_new))
+                num_wanted = len(row.token_ids)
+            else:
+                num_wanted = 1 if row.sample or row.pooling else 0
+            wanted.extend(range(end - num_wanted, end))
             ends.append(len(wanted))
         states = self._decoder.forward(token_ids, layout, self._pool, token_tensor(wanted, self._device))
         return states, ends
