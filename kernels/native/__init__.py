@@ -10,6 +10,7 @@ from kernels.cpu import OPS as CPU
 from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
+from kernels.native.linear import linear
 from kernels.native.norm import add_rms_norm
 from kernels.ops import Ops
 
@@ -19,5 +20,6 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
+    linears={"none": linear},
     attention=attention,
 )

@@ -115,6 +115,13 @@ def kernel(name: str, parameters: str) -> Callable[..., None]:
     return found  # type: ignore[no-any-return]
 
 
+def count(name: str, parameters: str) -> Callable[..., int]:
+    """A function of the library that gives an int64."""
+    found = kernel(name, parameters)
+    found.restype = ctypes.c_int64  # type: ignore[attr-defined]
+    return found  # type: ignore[return-value]
+
+
 def address(tensor: torch.Tensor | None) -> int | None:
     """Where the memory of a contiguous tensor begins; null for None."""
     if tensor is None:

@@ -1,12 +1,16 @@
+from dataclasses import dataclass
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
-def pack(weight: Tensor) -> Tensor:
-    """As it is."""
-    return weight
+@dataclass(frozen=True, slots=True)
+class PlainLinear:
+    """weight: [M, N]; bias: [M]."""
 
+    weight: Tensor
+    bias: Tensor | None
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """[T, N] -> [T, M]."""
-    return F.linear(x, weight, bias)
+    def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return F.linear(x, self.weight, self.bias).to(dtype or x.dtype)

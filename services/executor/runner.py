@@ -35,6 +35,7 @@ class Runner:
         num_pages: int = 0,
         kv_bytes: int,
         kernels: str = "auto",
+        quantization: str = "none",
         progress: Progress | None = None,
     ) -> None:
         """Loads the weights. Raises ModelError."""
@@ -42,13 +43,14 @@ class Runner:
         config = decoder_config(card)
         try:
             self._ops = ops.load(kernels, self._device)
-        except (ops.NoSuchBackend, ops.BackendUnavailable) as error:
+            self._ops.packing(quantization)  # before all is read
+        except (ops.NoSuchBackend, ops.BackendUnavailable, ops.NoSuchQuantization) as error:
             raise ModelError(str(error)) from None
         self.page_size = page_size
         self.num_pages = num_pages or pages_that_fit(kv_bytes, config, page_size=page_size, dtype=dtype)
         self.vocab_size = config.vocab_size
         parameters = weights.load(card.path, config, dtype=dtype, device=self._device, progress=progress)
-        self._decoder = Decoder(config, parameters, self._ops)
+        self._decoder = Decoder(config, parameters, self._ops, quantization=quantization)
         self._masks = Masks(config.vocab_size)
         self._pool = KvPool(
             config, self._ops, num_pages=self.num_pages, page_size=page_size, dtype=dtype, device=self._device

@@ -13,17 +13,24 @@ LINEARS = (".qkv", ".output", ".gate_up", ".down")
 
 
 class Decoder:
-    """Weights and the pass through them. parameters: see models.parameters.shapes; the linear ones are packed here."""
+    """Weights and the pass through them."""
 
-    def __init__(self, config: DecoderConfig, parameters: dict[str, Tensor], ops: Ops) -> None:
+    def __init__(self, config: DecoderConfig, parameters: dict[str, Tensor], ops: Ops, *, quantization: str) -> None:
+        """parameters: see models.parameters.shapes; the linear ones are taken out of it and packed.
+
+        Raises NoSuchQuantization.
+        """
         self.config = config
         self._ops = ops
-        for name in parameters:
-            if name.endswith(LINEARS):  # one at a time: no more than one weight is held in both forms
-                parameters[name] = ops.pack(parameters[name])
-        self._head = ops.pack(parameters["embedding"] if config.tied_embeddings else parameters.pop("head"))
+        pack = ops.packing(quantization)
+        linears = {  # one at a time: no more than one weight is held in both forms
+            name: pack(parameters.pop(name), parameters.pop(f"{name}_bias", None))
+            for name in list(parameters)
+            if name.endswith(LINEARS)
+        }
+        self._head = pack(parameters["embedding"] if config.tied_embeddings else parameters.pop("head"), None)
         self._embedding, self._norm = parameters["embedding"], parameters["norm"]
-        self._layers = [Layer.of(config, parameters, i) for i in range(config.num_layers)]
+        self._layers = [Layer.of(config, parameters, linears, i) for i in range(config.num_layers)]
         device = self._embedding.device
         cos, sin = tables(config.rope)
         self._cos, self._sin = cos.to(device), sin.to(device)
@@ -40,14 +47,14 @@ class Decoder:
             h = ops.add_rms_norm(x, delta, layer.attention_norm, config.norm_epsilon)
             delta = self._weighed(self._attend(layer, h, layout, keys, values, rotation))
             h = ops.add_rms_norm(x, delta, layer.mlp_norm, config.norm_epsilon)
-            delta = self._weighed(self._mlp(layer, h))
+            delta = self._weighed(layer.down(ops.silu_and_mul(layer.gate_up(h))))
         assert delta is not None
         return ops.add_rms_norm(x[wanted], delta[wanted], self._norm, config.norm_epsilon)
 
     def logits(self, states: Tensor) -> Tensor:
         """float32 logits [B, V] after tokens with these last states [B, N]."""
         config = self.config
-        logits = self._ops.linear(states, self._head, None).float()
+        logits = self._head(states, torch.float32)
         return logits if config.logits_divisor == 1.0 else logits / config.logits_divisor
 
     def _attend(
@@ -55,7 +62,7 @@ class Decoder:
     ) -> Tensor:
         ops = self._ops
         query = ops.rotate_and_write(
-            ops.linear(h, layer.qkv, layer.qkv_bias),
+            layer.qkv(h),
             keys,
             values,
             layout.new_slots,
@@ -64,12 +71,7 @@ class Decoder:
         )
         scale = self.config.attention_scale
         attended = ops.attention(query, keys, values, layout, scale=scale, window=layer.window)
-        return ops.linear(attended.flatten(1), layer.output, layer.output_bias)
-
-    def _mlp(self, layer: Layer, h: Tensor) -> Tensor:
-        ops = self._ops
-        h = ops.silu_and_mul(ops.linear(h, layer.gate_up, layer.gate_up_bias))
-        return ops.linear(h, layer.down, layer.down_bias)
+        return layer.output(attended.flatten(1))
 
     def _weighed(self, delta: Tensor) -> Tensor:
         return delta if self.config.residual_multiplier == 1.0 else delta * self.config.residual_multiplier

@@ -1,48 +1,44 @@
 """What one layer of a decoder computes with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from kernels.ops import HeadNorms
+from kernels.ops import HeadNorms, Linear
 from services.executor.models.config import DecoderConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """Weights by name, those of linear layers packed; found once, because a step goes through all layers."""
+    """Found once by name, because every step goes through all layers."""
 
     attention_norm: Tensor
-    qkv: Tensor
-    qkv_bias: Tensor | None
+    qkv: Linear
     head_norms: HeadNorms | None
-    output: Tensor
-    output_bias: Tensor | None
+    output: Linear
     mlp_norm: Tensor
-    gate_up: Tensor
-    gate_up_bias: Tensor | None
-    down: Tensor
-    down_bias: Tensor | None
+    gate_up: Linear
+    down: Linear
     window: int | None
     rotated: bool
 
     @classmethod
-    def of(cls, config: DecoderConfig, parameters: dict[str, Tensor], i: int) -> "Layer":
-        """Layer i. parameters: see models.parameters.shapes."""
-        named = {name.partition(".")[2]: tensor for name, tensor in parameters.items() if name.startswith(f"{i}.")}
-        head_norms = HeadNorms(named["q_norm"], named["k_norm"], config.norm_epsilon) if config.qk_norm else None
+    def of(
+        cls, config: DecoderConfig, parameters: Mapping[str, Tensor], linears: Mapping[str, Linear], i: int
+    ) -> "Layer":
+        """Layer i. parameters, linears: see models.parameters.shapes."""
+        head_norms = None
+        if config.qk_norm:
+            head_norms = HeadNorms(parameters[f"{i}.q_norm"], parameters[f"{i}.k_norm"], config.norm_epsilon)
         return cls(
-            attention_norm=named["attention_norm"],
-            qkv=named["qkv"],
-            qkv_bias=named.get("qkv_bias"),
+            attention_norm=parameters[f"{i}.attention_norm"],
+            qkv=linears[f"{i}.qkv"],
             head_norms=head_norms,
-            output=named["output"],
-            output_bias=named.get("output_bias"),
-            mlp_norm=named["mlp_norm"],
-            gate_up=named["gate_up"],
-            gate_up_bias=named.get("gate_up_bias"),
-            down=named["down"],
-            down_bias=named.get("down_bias"),
+            output=linears[f"{i}.output"],
+            mlp_norm=parameters[f"{i}.mlp_norm"],
+            gate_up=linears[f"{i}.gate_up"],
+            down=linears[f"{i}.down"],
             window=config.windows[i],
             rotated=config.rotated[i],
         )
