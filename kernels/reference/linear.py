@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.quantization import through_int4, through_int8
+
 
 @dataclass(frozen=True, slots=True)
 class PlainLinear:
@@ -14,3 +16,13 @@ class PlainLinear:
 
     def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         return F.linear(x, self.weight, self.bias).to(dtype or x.dtype)
+
+
+def int8(weight: Tensor, bias: Tensor | None) -> PlainLinear:
+    """What the weight is after int8: the definition, which spares no memory."""
+    return PlainLinear(through_int8(weight), bias)
+
+
+def int4(weight: Tensor, bias: Tensor | None) -> PlainLinear:
+    """What the weight is after int4: the definition, which spares no memory."""
+    return PlainLinear(through_int4(weight), bias)

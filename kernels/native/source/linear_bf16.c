@@ -123,7 +123,8 @@ static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64
                 }
                 end_sums(sums, stride, both);
                 if (chunk + 1 == num_chunks)
-                    write_sums(sums, stride, count, l->bias, l->out, at, panel * PANEL, l->num_columns, l->out_is_float);
+                    write_sums(
+                        sums, stride, count, 0, l->bias, l->out, at, panel * PANEL, l->num_columns, l->out_is_float);
             }
         }
     }

@@ -34,16 +34,18 @@ static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static inline int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-/* Finished sums of up to 32 rows and one panel: adds the bias, if any, and writes them to y [.., num_columns]. */
+/* Finished sums of up to 32 rows and one panel: multiplies by the scales and adds the bias, where there are any, and
+ * writes them to y [.., num_columns]. */
 static inline void write_sums(
-    const float *sums, int64_t stride, int64_t num_rows, const float *bias, void *out, int64_t row, int64_t column,
-    int64_t num_columns, int out_is_float) {
+    const float *sums, int64_t stride, int64_t num_rows, const float *scales, const float *bias, void *out, int64_t row,
+    int64_t column, int64_t num_columns, int out_is_float) {
     for (int half = 0; half < PANEL && column + half < num_columns; half += 16) {
         const int64_t at = column + half;
         const __mmask16 mask = at + 16 <= num_columns ? 0xffff : tail_mask(num_columns);
         const __m512 added = bias ? _mm512_maskz_loadu_ps(mask, bias + at) : _mm512_setzero_ps();
+        const __m512 scale = scales ? _mm512_maskz_loadu_ps(mask, scales + at) : _mm512_set1_ps(1.0f);
         for (int64_t i = 0; i < num_rows; i++) {
-            const __m512 sum = _mm512_add_ps(_mm512_loadu_ps(sums + i * stride + half), added);
+            const __m512 sum = _mm512_fmadd_ps(_mm512_loadu_ps(sums + i * stride + half), scale, added);
             const int64_t to = (row + i) * num_columns + at;
             if (out_is_float)
                 _mm512_mask_storeu_ps((float *)out + to, mask, sum);
