@@ -6,7 +6,7 @@ It is told and answers as every peer (peers/protocol.py), and stands beside whol
 import argparse
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -21,30 +21,36 @@ from shared.model_card import ModelCard, locate
 EPOCH = 1
 
 
-class InProcess:
-    """Satisfies benchmarks.peers.protocol.Engine."""
+def start(
+    model: str, *, dtype: str, kernels: str = "auto", kv_bytes: int = 512 << 20, token_budget: int = 512
+) -> Engine:
+    """An engine on this machine's CPU, warm, with as many threads as `xylem serve` would give it."""
+    card = ModelCard.load(locate(model))
+    runner = Runner(card, device="cpu", dtype=getattr(torch, dtype), page_size=16, kv_bytes=kv_bytes, kernels=kernels)
+    runner.warm_up()
+    threads.settle(runner.decode_once)
+    return Engine(runner, max_running=256, token_budget=token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._plans = itertools.count()
-        self._ids = itertools.count()
 
-    def round(self, prompts: list[list[int]], num_output: int) -> Iterator[Step]:
-        self._engine.apply(self._plan(prompts, num_output))
-        started_s = time.perf_counter()
-        while self._engine.has_work():
-            num_tokens = len(self._engine.step().token_ids)
-            yield time.perf_counter() - started_s, num_tokens
+def plan_of(
+    prompts: Sequence[Sequence[int]], num_output: int, engine: Engine, number: int, *, num_unread: int | None = None
+) -> Plan:
+    """Everything admitted at once, with all the pages that it will ever need.
 
-    def _plan(self, prompts: list[list[int]], num_output: int) -> Plan:
-        """Everything admitted at once, with all the pages that it will ever need."""
-        pages_each = -(-(max(map(len, prompts)) + num_output) // self._engine.runner.page_size)
-        admits = tuple(
+    num_unread: the last tokens of each prompt that are not cached, None: all. Those before count as read already,
+    whatever their pages hold.
+    """
+    admits: list[Admit] = []
+    first_page = 0
+    for place, prompt in enumerate(prompts):
+        num_cached = 0 if num_unread is None else len(prompt) - num_unread
+        end_page = first_page - (-(len(prompt) + num_output) // engine.runner.page_size)
+        admits.append(
             Admit(
-                sequence_id=next(self._ids),
-                token_ids=pack(prompt),
-                num_cached=0,
-                pages=pack(range(i * pages_each, (i + 1) * pages_each)),
+                sequence_id=number * engine.max_running + place,
+                token_ids=pack(prompt[num_cached:]),
+                num_cached=num_cached,
+                pages=pack(range(first_page, end_page)),
                 max_new_tokens=num_output,
                 offset=0,
                 detokenizer="none",
@@ -52,9 +58,24 @@ class InProcess:
                 sampling=Sampling(temperature=0.0),
                 ignore_eos=True,
             )
-            for i, prompt in enumerate(prompts)
         )
-        return Plan(scheduler="none", epoch=1, number=next(self._plans), executor_epoch=EPOCH, admits=admits)
+        first_page = end_page
+    return Plan(scheduler="none", epoch=1, number=number, executor_epoch=EPOCH, admits=tuple(admits))
+
+
+class InProcess:
+    """Satisfies benchmarks.peers.protocol.Engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._numbers = itertools.count()
+
+    def round(self, prompts: list[list[int]], num_output: int) -> Iterator[Step]:
+        self._engine.apply(plan_of(prompts, num_output, self._engine, next(self._numbers)))
+        started_s = time.perf_counter()
+        while self._engine.has_work():
+            num_tokens = len(self._engine.step().token_ids)
+            yield time.perf_counter() - started_s, num_tokens
 
 
 def main() -> None:
@@ -64,19 +85,8 @@ def main() -> None:
     parser.add_argument("--kv-bytes", type=int, default=512 << 20)
     parser.add_argument("--token-budget", type=int, default=512)
     arguments = parser.parse_args()
-    card = ModelCard.load(locate(arguments.model))
-    runner = Runner(
-        card,
-        device="cpu",
-        dtype=getattr(torch, arguments.dtype),
-        page_size=16,
-        num_pages=0,
-        kv_bytes=arguments.kv_bytes,
-    )
-    runner.warm_up()
-    threads.settle(runner.decode_once)
-    engine = Engine(
-        runner, max_running=256, token_budget=arguments.token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH
+    engine = start(
+        arguments.model, dtype=arguments.dtype, kv_bytes=arguments.kv_bytes, token_budget=arguments.token_budget
     )
     answer_on_stdout(InProcess(engine))
 

@@ -1,7 +1,9 @@
 """Which tokens of a step belong to which row, and where each row's KV lies in the pool."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,17 +26,19 @@ class Span:
         return self.num_kv - self.num_new
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
     The slot of a token: its page x page_size + its place in it.
 
-    prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
-    pays for it and the others do not.
+    rows: int32 [R, 4]: first, num_new and num_kv as in Span, and where its page table begins in `pages` (int32, the
+    tables of all rows one after the other). prepared: what a backend has worked out from them, under a key of its own,
+    so that the first layer of a step pays for it and the others do not.
     """
 
-    spans: tuple[Span, ...]
+    rows: np.ndarray
+    pages: np.ndarray
     positions: Tensor
     new_slots: Tensor
     page_size: int
@@ -43,23 +47,34 @@ class Layout:
     @classmethod
     def build(cls, rows: Sequence[tuple[int, int, Sequence[int]]], *, page_size: int, device: torch.device) -> "Layout":
         """From (start, num_new, page table) of each row; the page table covers start + num_new tokens."""
-        spans: list[Span] = []
-        positions: list[np.ndarray] = []
-        new_slots: list[np.ndarray] = []
+        table = array("i")
+        pages = array("i")
         first = 0
-        for start, num_new, pages in rows:
+        for start, num_new, of_row in rows:
             num_kv = start + num_new
-            table = np.asarray(pages, dtype=np.int32)[: -(-num_kv // page_size)]
-            spans.append(Span(first, num_new, num_kv, table))
-            new = np.arange(start, num_kv, dtype=np.int64)
-            positions.append(new)
-            new_slots.append(table[new // page_size].astype(np.int64) * page_size + new % page_size)
+            table.extend((first, num_new, num_kv, len(pages)))
+            pages.extend(of_row[: -(-num_kv // page_size)])
             first += num_new
+        row_table = np.frombuffer(table, dtype=np.int32).reshape(-1, 4)
+        page_table = np.frombuffer(pages, dtype=np.int32)
+        firsts, nums_new, nums_kv, first_pages = row_table.T
+        positions = np.arange(first) + np.repeat(nums_kv - nums_new - firsts, nums_new)
+        in_table, in_page = np.divmod(positions, page_size)
+        new_slots = page_table[np.repeat(first_pages, nums_new) + in_table].astype(np.int64) * page_size + in_page
         return cls(
-            spans=tuple(spans),
-            positions=torch.from_numpy(np.concatenate(positions)).to(device),
-            new_slots=torch.from_numpy(np.concatenate(new_slots)).to(device),
+            rows=row_table,
+            pages=page_table,
+            positions=torch.from_numpy(positions).to(device),
+            new_slots=torch.from_numpy(new_slots).to(device),
             page_size=page_size,
+        )
+
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """The rows one by one, for backends that go through them."""
+        return tuple(
+            Span(first, num_new, num_kv, self.pages[page : page + -(-num_kv // self.page_size)])
+            for first, num_new, num_kv, page in self.rows.tolist()
         )
 
     def slots(self, span: Span) -> np.ndarray:

@@ -8,7 +8,7 @@ S slots of the KV pool (pages x page size), V vocabulary.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +30,11 @@ __all__ = [
     "Draw",
     "HeadNorms",
     "Layout",
+    "Linear",
     "NoSuchBackend",
+    "NoSuchQuantization",
     "Ops",
+    "PackLinear",
     "Score",
     "Scored",
     "Span",
@@ -40,6 +43,19 @@ __all__ = [
 
 
 log = logging.getLogger(__name__)
+
+
+class Linear(Protocol):
+    """x W^T + b of a weight and a bias that the backend has laid out as it wants them.
+
+    x: [T, N]. Gives [T, M], of x's type, or of the one asked for without rounding to x's on the way if it can.
+    """
+
+    def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor: ...
+
+
+# From a weight [M, N] and a bias [M] or None, when a model is loaded. The weight is not kept, unless as it is.
+PackLinear = Callable[[Tensor, Tensor | None], Linear]
 
 
 class Attention(Protocol):
@@ -126,8 +142,7 @@ class Ops:
     root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
     rotate_and_write: see RotateAndWrite.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
-    pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
-    linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
+    linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
     adjust, score: see Adjust and Score.
@@ -140,13 +155,21 @@ class Ops:
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_and_write: RotateAndWrite
     silu_and_mul: Callable[[Tensor], Tensor]
-    pack: Callable[[Tensor], Tensor]
-    linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    linears: Mapping[str, PackLinear]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
+
+    def packing(self, quantization: str) -> PackLinear:
+        """Raises NoSuchQuantization."""
+        if quantization not in self.linears:
+            has = ", ".join(self.linears)
+            raise NoSuchQuantization(
+                f"the kernel backend {self.name} has no quantization {quantization!r}; it has: {has}"
+            )
+        return self.linears[quantization]
 
 
 def _reference() -> Ops:
@@ -175,6 +198,10 @@ PREFERRED = {"cpu": ("native", "cpu")}
 
 class NoSuchBackend(ValueError):
     """A backend that was asked for by name does not exist."""
+
+
+class NoSuchQuantization(ValueError):
+    """A backend can't hold weights in the form that was asked for."""
 
 
 def load(name: str, device: torch.device) -> Ops:

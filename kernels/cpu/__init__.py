@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kernels.cpu.adjusting import adjust
 from kernels.cpu.attention import attention
-from kernels.cpu.linear import linear, pack
+from kernels.cpu.linear import linear
 from kernels.cpu.norm import add_rms_norm
 from kernels.cpu.sampling import sample
 from kernels.cpu.scoring import score
@@ -19,8 +19,7 @@ OPS: Ops = replace(
     REFERENCE,
     name="cpu",
     add_rms_norm=add_rms_norm,
-    pack=pack,
-    linear=linear,
+    linears={"none": linear},
     attention=attention,
     adjust=adjust,
     score=score,

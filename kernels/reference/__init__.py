@@ -6,7 +6,7 @@ from kernels.reference.adjusting import adjust
 from kernels.reference.attention import attention
 from kernels.reference.copy import copy_kv
 from kernels.reference.heads import rotate_and_write
-from kernels.reference.linear import linear, pack
+from kernels.reference.linear import PlainLinear, int4, int8
 from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
 from kernels.reference.scoring import score
@@ -16,8 +16,7 @@ OPS = Ops(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
-    pack=pack,
-    linear=linear,
+    linears={"none": PlainLinear, "int8": int8, "int4": int4},
     copy_kv=copy_kv,
     attention=attention,
     adjust=adjust,
