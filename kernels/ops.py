@@ -18,7 +18,7 @@ from torch import Tensor
 from kernels.adjustment import Adjustment
 from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
-from kernels.layout import Layout, Span
+from kernels.layout import Layout, Rows, Span
 from kernels.scored import Scored
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Layout",
     "NoSuchBackend",
     "Ops",
+    "Rows",
     "Score",
     "Scored",
     "Span",
@@ -149,28 +150,41 @@ class Ops:
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
 
 
-def _reference() -> Ops:
+def _reference(device: torch.device) -> Ops:
     from kernels import reference
 
     return reference.OPS
 
 
-def _cpu() -> Ops:
+def _cpu(device: torch.device) -> Ops:
     from kernels import cpu
 
     return cpu.OPS
 
 
-def _native() -> Ops:
+def _native(device: torch.device) -> Ops:
     from kernels import native
 
     return native.OPS
 
 
+def _triton(device: torch.device) -> Ops:
+    try:
+        from kernels import triton
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(f"the package {error.name} is not installed") from None
+    return triton.load(device)
+
+
 # Imported when asked for: a backend may need a package or a device that is not here.
-BACKENDS: dict[str, Callable[[], Ops]] = {"reference": _reference, "cpu": _cpu, "native": _native}
+BACKENDS: dict[str, Callable[[torch.device], Ops]] = {
+    "reference": _reference,
+    "cpu": _cpu,
+    "native": _native,
+    "triton": _triton,
+}
 # Of each kind of device, the fastest first.
-PREFERRED = {"cpu": ("native", "cpu")}
+PREFERRED = {"cpu": ("native", "cpu"), "cuda": ("triton",)}
 
 
 class NoSuchBackend(ValueError):
@@ -185,10 +199,10 @@ def load(name: str, device: torch.device) -> Ops:
     if name != "auto":
         if name not in BACKENDS:
             raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
-        return BACKENDS[name]()
+        return BACKENDS[name](device)
     for preferred in PREFERRED.get(device.type, ()):
         try:
-            return BACKENDS[preferred]()
+            return BACKENDS[preferred](device)
         except BackendUnavailable as reason:
             log.info("the kernel backend %s is not used: %s", preferred, reason)
-    return BACKENDS["reference"]()
+    return BACKENDS["reference"](device)
