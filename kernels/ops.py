@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
+from kernels.draw_columns import Draw, DrawColumns
 from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
 from kernels.layout import Layout, Rows, Span
@@ -28,6 +29,7 @@ __all__ = [
     "Attention",
     "BackendUnavailable",
     "Draw",
+    "DrawColumns",
     "HeadNorms",
     "Layout",
     "NoSuchBackend",
@@ -76,21 +78,6 @@ class RotateAndWrite(Protocol):
     ) -> Tensor: ...
 
 
-class Draw(Protocol):
-    """How one row is drawn. temperature 0 is greedy; top_k 0 keeps all; seed and the row's position fix the number."""
-
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def top_p(self) -> float: ...
-    @property
-    def top_k(self) -> int: ...
-    @property
-    def min_p(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-
-
 class Adjust(Protocol):
     """Changes logits [B, V] float32 in place, each row by its own adjustment; None leaves a row as it is.
 
@@ -135,6 +122,8 @@ class Ops:
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
     be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
     gives the first of its highest, whatever its draw.
+    sample_on_device(logits [B, V] float32, columns of B draws, positions [B] int64) -> [B] int64: the same tokens,
+    which stay on the device; a backend of a GPU does not make the host wait, so that a graph can hold it.
     """
 
     name: str
@@ -148,6 +137,7 @@ class Ops:
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
+    sample_on_device: Callable[[Tensor, DrawColumns, Tensor], Tensor]
 
 
 def _reference(device: torch.device) -> Ops:

@@ -15,9 +15,15 @@ from kernels.failures import BackendUnavailable
 from kernels.ops import Ops
 from kernels.reference import OPS as REFERENCE
 from kernels.triton.activation import silu_and_mul
+from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
 from kernels.triton.heads import rotate_and_write
 from kernels.triton.norm import add_rms_norm
+from kernels.triton.sampling import sample, sample_on_device
+from kernels.triton.scoring import score
+
+# Products and sums may be one instruction; Triton warns of versions to come that default to less unless it is said.
+knobs.language.default_fp_fusion = True
 
 OPS: Ops = replace(
     REFERENCE,
@@ -26,6 +32,10 @@ OPS: Ops = replace(
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
     attention=attention,
+    adjust=adjust,
+    score=score,
+    sample=sample,
+    sample_on_device=sample_on_device,
 )
 
 
