@@ -13,7 +13,7 @@ def attention(
     """Rows that decode by one kernel, rows that read by another; shapes: see kernels.ops."""
     assert all(tensor.is_contiguous() for tensor in (query, keys, values))
     assert keys.shape == values.shape
-    choice = choose(keys.shape[2] * keys.element_size())
+    choice = choose(keys.shape[2], keys.element_size())
     step = course(layout, choice.query_block, query.device)
     output = torch.empty_like(query)
     if step.decoding is not None:

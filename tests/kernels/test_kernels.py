@@ -1,6 +1,7 @@
 """Every backend against the plain torch reference, over a grid of shapes."""
 
 import random
+import sys
 from importlib import import_module
 
 import pytest
@@ -163,9 +164,31 @@ def test_layout_of_rows() -> None:
     assert [layout.slots(span).tolist() for span in layout.spans] == [[20, 21, 22, 23, 0], [8]]
 
 
+def test_layout_of_rows_that_lie_on_the_device() -> None:
+    rows = ops.Rows(*torch.tensor([[1, 0], [1, 1], [5, 4]], dtype=torch.int32), torch.tensor([[5, 0], [2, 9]]))
+    nothing = torch.empty(0, dtype=torch.int64)
+    layout = Layout((), nothing, nothing, 4, decoding=rows)
+    first, second = layout.on_host()
+    assert (first.first, first.num_new, first.num_kv, first.pages.tolist()) == (1, 1, 5, [5, 0])
+    assert (second.first, second.num_new, second.num_kv, second.pages.tolist()) == (0, 1, 4, [2])
+
+
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton"):
         ops.load("gpu", CPU)
+
+
+def test_a_gpus_kernels_say_that_they_need_one() -> None:
+    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
+        ops.load("triton", CPU)
+
+
+def test_a_backend_names_the_package_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("kernels.triton")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ops.BackendUnavailable, match="the package triton is not installed"):
+        ops.load("triton", CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:
