@@ -26,6 +26,20 @@ class Span:
         return self.num_kv - self.num_new
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows in device memory, where kernels read them: what is there when they run counts, not what was there before.
+
+    firsts, nums_new, lengths: [B] int32, the first, num_new and num_kv of a Span. pages: [B, P] int32; what comes after
+    the pages of a row's tokens must be some page, whichever.
+    """
+
+    firsts: Tensor
+    nums_new: Tensor
+    lengths: Tensor
+    pages: Tensor
+
+
 @dataclass(frozen=True)
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
@@ -33,15 +47,20 @@ class Layout:
     The slot of a token: its page x page_size + its place in it.
 
     rows: int32 [R, 4]: first, num_new and num_kv as in Span, and where its page table begins in `pages` (int32, the
-    tables of all rows one after the other). prepared: what a backend has worked out from them, under a key of its own,
-    so that the first layer of a step pays for it and the others do not.
+    tables of all rows one after the other). decoding: in place of these, the rows of a step that only decodes, for a
+    CUDA graph that is replayed while they go on. A row that pads the batch has the length 1 and a page that belongs to
+    nobody.
+
+    prepared: what a backend has worked out from them, under a key of its own, so that the first layer of a step pays
+    for it and the others do not.
     """
 
-    rows: np.ndarray
-    pages: np.ndarray
     positions: Tensor
     new_slots: Tensor
     page_size: int
+    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 4), dtype=np.int32))
+    pages: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    decoding: Rows | None = None
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -64,8 +83,8 @@ class Layout:
         return cls(
             rows=row_table,
             pages=page_table,
-            positions=torch.from_numpy(positions).to(device),
-            new_slots=torch.from_numpy(new_slots).to(device),
+            positions=uploaded(positions, device),
+            new_slots=uploaded(new_slots, device),
             page_size=page_size,
         )
 
@@ -81,3 +100,10 @@ class Layout:
         """[num_kv] int64: where the KV of each token of a row lies."""
         within = np.arange(self.page_size, dtype=np.int64)
         return (span.pages[:, None].astype(np.int64) * self.page_size + within).reshape(-1)[: span.num_kv]
+
+
+def uploaded(column: np.ndarray, device: torch.device) -> Tensor:
+    """The same on a device. The host does not wait for the copy, and may change the array at once."""
+    if device.type == "cpu":
+        return torch.from_numpy(column)
+    return torch.from_numpy(column).pin_memory().to(device, non_blocking=True)

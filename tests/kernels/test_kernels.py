@@ -1,11 +1,13 @@
 """Every backend against the plain torch reference, over a grid of shapes."""
 
 import random
+import sys
 from importlib import import_module
 
 import pytest
 import torch
 
+import kernels
 from kernels import ops
 from kernels.ops import Layout
 from kernels.reference.heads import rotate
@@ -166,8 +168,22 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton"):
         ops.load("gpu", CPU)
+
+
+def test_a_gpus_kernels_say_that_they_need_one() -> None:
+    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
+        ops.load("triton", CPU)
+
+
+def test_a_backend_names_the_package_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("kernels.triton")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(kernels, "triton", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ops.BackendUnavailable, match="the package triton is not installed"):
+        ops.load("triton", CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:
