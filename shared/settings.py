@@ -94,7 +94,8 @@ class SchedulerSettings(Settings):
     )
     max_waiting: int = Field(2048, ge=1, description="Requests that may wait; more get 429.")
     queue_policy: Literal["prefix", "fifo"] = Field("prefix", description="Longest prefix first, or arrival.")
-    ageing_s: float = Field(2.0, gt=0, description="A request that waited this long goes before any younger one.")
+    ageing_s: float = Field(30.0, gt=0, description="A request that waited this long goes before any younger one.")
+    prefix_cache: Literal["on", "off"] = Field("on", description="Whether prefixes that were read are used again.")
     grant_ahead_tokens: int = Field(64, ge=1, description="How far ahead of need pages are granted.")
     gateway_grace_s: float = Field(10.0, ge=0, description="How long a request lives on when its gateway has died.")
 

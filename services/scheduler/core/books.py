@@ -25,7 +25,15 @@ class Books:
     """What the scheduler knows of one executor, from one plan epoch's beginning to its end."""
 
     def __init__(
-        self, scheduler: str, executor: str, executor_epoch: int, capacity: Capacity, plan_epoch: int, ahead_tokens: int
+        self,
+        scheduler: str,
+        executor: str,
+        executor_epoch: int,
+        capacity: Capacity,
+        plan_epoch: int,
+        ahead_tokens: int,
+        *,
+        prefix_cache: bool = True,
     ) -> None:
         self.scheduler = scheduler
         self.executor = executor
@@ -44,6 +52,7 @@ class Books:
         self.ahead_tokens = ahead_tokens
         self.draft = PlanDraft(scheduler, plan_epoch, executor_epoch)
         self.news = CacheNews(scheduler, executor, plan_epoch, capacity.page_size)
+        self._prefix_cache = prefix_cache
         self._short: dict[int, Sequence] = {}  # running ones that need a grant
         self._last_step: int | None = None
         self._watch_over = Watch(plan_epoch)
@@ -189,7 +198,7 @@ class Books:
             self._tell(sequence)
 
     def _insert(self, sequence: Sequence, num_pages: int, now: float) -> None:
-        if num_pages > sequence.num_inserted:
+        if self._prefix_cache and num_pages > sequence.num_inserted:
             pages = sequence.table[sequence.num_inserted : num_pages]
             sequence.node, duplicates = self.tree.advance(sequence.node, sequence.tokens, pages, now)
             sequence.duplicates += duplicates
@@ -227,7 +236,7 @@ class Books:
         """Notes which page the sequence reads next, for others that would read the same."""
         width = self.page_size * ITEM_BYTES
         at = sequence.num_inserted
-        if (at + 1) * self.page_size <= sequence.to_read:
+        if self._prefix_cache and (at + 1) * self.page_size <= sequence.to_read:
             salt = sequence.request.message.salt
             sequence.reading_key = (salt, at, bytes(sequence.tokens[at * width : (at + 1) * width]))
             self.reading[sequence.reading_key] = sequence
