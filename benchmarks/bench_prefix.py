@@ -96,10 +96,11 @@ def table(results: Iterable[Result]) -> None:
         f" {'first token':>12} {'gain':>6} {'tokens/s':>9} {'gain':>5} {'retracted':>10}"
     )
     for r in results:
+        shares = f"{r.share:>7.1%} {r.clairvoyant:>12.1%} {r.of_clairvoyant:>7.1%}"
+        first = f"{r.first_token_s * 1e3:>9.0f} ms {r.first_token_gain:>6.1f}"
         print(
-            f"{r.trace:>16} {r.memory_tokens // 1024:>6}k {r.share:>7.1%} {r.clairvoyant:>12.1%}"
-            f" {r.of_clairvoyant:>7.1%} {r.unlimited:>10.1%} {r.of_unlimited:>7.1%} {r.first_token_s * 1e3:>9.0f} ms {r.first_token_gain:>6.1f}"
-            f" {r.tokens_per_s:>9.0f} {r.tokens_gain:>5.2f} {r.num_retracted:>10.0f}",
+            f"{r.trace:>16} {r.memory_tokens // 1024:>6}k {shares} {r.unlimited:>10.1%} {r.of_unlimited:>7.1%}"
+            f" {first} {r.tokens_per_s:>9.0f} {r.tokens_gain:>5.2f} {r.num_retracted:>10.0f}",
             flush=True,
         )
 

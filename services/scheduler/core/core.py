@@ -162,9 +162,7 @@ class Core:
             self._try(request, candidates)
 
     def _running_of_tenants(self) -> Counter[str]:
-        return Counter(
-            sequence.request.message.tenant for books in self.executors.values() for sequence in books.running.values()
-        )
+        return sum((books.tenants for books in self.executors.values()), Counter())
 
     def _try(self, request: Request, candidates: Round) -> bool:
         sequence = candidates.admit(request, self._last_id + 1)

@@ -399,7 +399,7 @@ def test_the_executor_is_chosen_by_cache_against_load() -> None:
 
 def test_memory_that_runs_short_retracts_the_youngest_which_goes_on_after_the_acknowledgement() -> None:
     core = core_with(num_pages=4, page_size=4, grant_ahead_tokens=1)
-    core.executors["e"].share = 0.0  # expects nothing to grow
+    core.executors["e"].forecast.share = 0.0  # expects nothing to grow
     events = [e.Submit(request("old", [1] * 6, max_tokens=9)), e.Submit(request("young", [2] * 6, max_tokens=9))]
     assert started(core.step(events, 0.0)) == ["old", "young"]
     core.step([report(0, [(1, 6, [5], 0), (2, 6, [6], 0)])], 0.1)
