@@ -82,13 +82,11 @@ class Replay:
         executors: int = 1,
         cost: StepCost | None = None,
         choose: Choose = lambda _, schedulers: [schedulers[0].id],
-        hear: Callable[[e.TellCache], None] = lambda _: None,
     ) -> None:
         self.outcome = Outcome(num_prompt=sum(call.num_prompt for call in trace))
         self._trace = trace
         self._cores = cores
         self._choose = choose
-        self._hear = hear
         self._now = 0.0
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
@@ -162,8 +160,6 @@ class Replay:
                     self._at(MESSAGE_S, partial(self._take, executor, plan))
                 case e.Refuse(_, refused):
                     raise RuntimeError(f"call {refused.request_id} was refused: {refused.message}")
-                case e.TellCache():
-                    self._hear(action)
 
     def _note(self, executor: str, plan: Plan) -> None:
         for sequence_id in unpack(plan.drops):
