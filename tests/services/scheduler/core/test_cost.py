@@ -41,10 +41,12 @@ class Filled:
         self.num_output = 1
         self.executor = SimulatedExecutor("x", capacity, StepCost(), lambda _: pack([7] * self.num_output))
         self.feed(e.ExecutorJoined("x", 1, capacity))
-        self.feed(*[self.submit(f"cached-{number}") for number in range(num_cached)])
+        for number in range(num_cached):
+            self.feed(self.submit(f"cached-{number}"))
         self.turn()
         self.num_output = 60
-        self.feed(*[self.submit(f"running-{number}") for number in range(num_running)])
+        for number in range(num_running):
+            self.feed(self.submit(f"running-{number}"))
         self.turn()
         assert len(self.core.executors["x"].running) == num_running
         assert self.core.executors["x"].tree.num_pages == 3 * (num_cached + num_running)
@@ -54,8 +56,8 @@ class Filled:
         prompt = pack(self.random.choices(range(1 << 30), k=3 * PAGE_SIZE))
         return e.Submit(Tokenized(name, 0, "g", "d", prompt, limits=Limits(max_tokens=60)))
 
-    def feed(self, *events: e.Event) -> None:
-        actions = self.core.step(events, 0.0)
+    def feed(self, event: e.Event) -> None:
+        actions = self.core.step([event], 0.0)
         self.executor.plans += [action.plan for action in actions if isinstance(action, e.SendPlan)]
 
     def turn(self) -> None:
