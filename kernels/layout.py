@@ -104,6 +104,5 @@ class Layout:
 
 def uploaded(column: np.ndarray, device: torch.device) -> Tensor:
     """The same on a device. The host does not wait for the copy, and may change the array at once."""
-    if device.type == "cpu":
-        return torch.from_numpy(column)
-    return torch.from_numpy(column).pin_memory().to(device, non_blocking=True)
+    tensor = torch.from_numpy(column)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

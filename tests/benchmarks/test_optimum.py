@@ -34,7 +34,7 @@ def test_what_is_used_again_latest_goes_first() -> None:
     trace, moments = one_after_the_other(a, b, c, a, b, c)
     assert most_served(trace, moments, math.inf) == 9  # the last token of a prompt is always read
     assert most_served(trace, moments, 4) == 0
-    assert most_served(trace, moments, 8) == 4  # a stays for its second use, and then one token that c left
+    assert most_served(trace, moments, 8) == 7  # c takes the place of the last tokens, and of two that b would use
     assert most_served(trace, moments, 12) == 9
 
 
