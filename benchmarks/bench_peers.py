@@ -1,6 +1,6 @@
 """Xylem against other servers on this machine: the same random weights, the same prompts, taking turns in one run.
 
-    python -m benchmarks.bench_peers --prepare                  # installs and converts; takes an hour, then never again
+    python -m benchmarks.bench_peers --prepare                  # installs, builds and converts, once
     python -m benchmarks.bench_peers --json peers.json
     python -m benchmarks.bench_peers --peers openvino llama_cpp-q8_0 --cases decode-1 prefill-512 --json peers.json
 

@@ -47,7 +47,7 @@ class Talking:
         self._child.stdin.flush()
         answer = self.line()
         if not answer:
-            raise NotStarted("ended while it was asked")
+            raise NotStarted(f"ended with {self._child.wait()} while it was asked")
         return json.loads(answer)  # type: ignore[no-any-return]
 
 

@@ -60,7 +60,7 @@ class ServingCase:
         ran = asyncio.run(playing)
         found = figures(ran.records, ran.wall_s, Goals())
         if found.errors or not found.completed:
-            raise RuntimeError(f"{self.name}: {found.errors or 'nothing completed'}")
+            raise RuntimeError(f"{self.name}: {found.errors or f'nothing completed in {LIMIT_S} s'}")
         return found
 
 

@@ -1,6 +1,5 @@
 """Peers made ready: installed, given the weights in their form, and run as children."""
 
-import importlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +8,19 @@ from pathlib import Path
 
 from benchmarks.children import Talking, process, talking
 from benchmarks.environments import NotInstalled, bare_environment, python_with
-from benchmarks.peers import PEERS
+from benchmarks.peers import llama_cpp, llama_server, openvino, transformers
 from benchmarks.peers.protocol import MODEL_NAME, About
 from benchmarks.readiness import wait_until_ready
 from benchmarks.stream import Target
 from benchmarks.systems import READY_S, ROOT
 from shared.ports import free_port
+
+PEERS: dict[str, About] = {
+    "openvino": openvino.ABOUT,
+    "llama_cpp": llama_cpp.ABOUT,
+    "llama_server": llama_server.ABOUT,
+    "transformers": transformers.ABOUT,
+}
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,13 @@ class Rival:
 
 def names() -> list[str]:
     """Every peer in every form: the plain name is the first form, which is bfloat16."""
-    return [_name(peer, variant) for peer in PEERS for variant in _about(peer).variants]
+    return [_name(peer, variant) for peer in PEERS for variant in PEERS[peer].variants]
 
 
 def made_ready(name: str, model: Path, folder: Path) -> Rival:
     """Installs and prepares what is missing. Raises NotInstalled with the reason."""
     peer, _, variant = name.partition("-")
-    about = _about(peer)
+    about = PEERS[peer]
     variant = variant or about.variants[0]
     python = python_with(about.requirements, about.without, folder)
     work = folder / f"{peer}-files"
@@ -69,10 +75,5 @@ def _environment() -> dict[str, str]:
     return bare_environment(PYTHONPATH=str(ROOT))
 
 
-def _about(peer: str) -> About:
-    about: About = importlib.import_module(f"benchmarks.peers.{peer}").ABOUT
-    return about
-
-
 def _name(peer: str, variant: str) -> str:
-    return peer if variant == _about(peer).variants[0] else f"{peer}-{variant}"
+    return peer if variant == PEERS[peer].variants[0] else f"{peer}-{variant}"

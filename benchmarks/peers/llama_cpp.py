@@ -46,9 +46,9 @@ class LlamaCpp:
 
         self._api: Any = llama_cpp
         llama_cpp.llama_backend_init()
-        self._model = llama_cpp.llama_model_load_from_file(
-            str(file_of(work, variant)).encode(), llama_cpp.llama_model_default_params()
-        )
+        loading = llama_cpp.llama_model_default_params()
+        loading.use_extra_bufts = False  # with them (AMX) q8_0 ends in a segmentation fault here
+        self._model = llama_cpp.llama_model_load_from_file(str(file_of(work, variant)).encode(), loading)
         options = llama_cpp.llama_context_default_params()
         options.n_ctx = KV_TOKENS
         options.n_batch, options.n_ubatch = BATCH, 512
