@@ -48,9 +48,9 @@ class Run:
 class Loop:
     """One engine, driven as fast as it goes."""
 
-    def __init__(self, model: str, backend: str, *, dtype: str) -> None:
+    def __init__(self, model: str, backend: str, *, dtype: str, quantization: str) -> None:
         self._timed = TimedOps(backend)
-        self._engine = start(model, dtype=dtype, kernels=self._timed.name)
+        self._engine = start(model, dtype=dtype, kernels=self._timed.name, quantization=quantization)
         runner = self._engine.runner
         for page in range(1, runner.num_pages):  # memory that nobody wrote is not there yet, and reads too fast
             runner.copy_page(0, page, runner.page_size)
@@ -135,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=("qwen", "demonstration"), default="qwen")
     parser.add_argument("--backends", nargs="*", default=["native", "cpu"])
+    parser.add_argument("--quantization", default="none", help="of the native backend")
     parser.add_argument("--batch", type=int, nargs="*", default=[1, 8, 32, 64])
     parser.add_argument("--prompt", type=int, nargs="*", default=[512, 2048])
     parser.add_argument("--steps", type=int, default=16, help="of each round of decoding")
@@ -150,7 +151,9 @@ def main() -> None:
     settled: dict[str, int] = {"transformers": num_threads}
     for backend in arguments.backends:
         torch.set_num_threads(num_threads)
-        loops[backend] = Loop(model, backend, dtype=dtype)
+        loops[backend] = Loop(
+            model, backend, dtype=dtype, quantization=arguments.quantization if backend == "native" else "none"
+        )
         settled[backend] = torch.get_num_threads()
     plain = TransformersLoop(model, dtype=dtype)
     results = {}
@@ -163,7 +166,7 @@ def main() -> None:
                 if number:
                     runs[name].append(run)
         results[case] = figures_of(runs)
-    Console().print(table(results, f"{when}, threads {settled}"))
+    Console(width=110).print(table(results, f"{when}, threads {settled}"))
     if arguments.json:
         settings = {name: value for name, value in vars(arguments).items() if name != "json"}
         arguments.json.write_text(

@@ -22,11 +22,25 @@ EPOCH = 1
 
 
 def start(
-    model: str, *, dtype: str, kernels: str = "auto", kv_bytes: int = 512 << 20, token_budget: int = 512
+    model: str,
+    *,
+    dtype: str,
+    kernels: str = "auto",
+    quantization: str = "none",
+    kv_bytes: int = 512 << 20,
+    token_budget: int = 512,
 ) -> Engine:
     """An engine on this machine's CPU, warm, with as many threads as `xylem serve` would give it."""
     card = ModelCard.load(locate(model))
-    runner = Runner(card, device="cpu", dtype=getattr(torch, dtype), page_size=16, kv_bytes=kv_bytes, kernels=kernels)
+    runner = Runner(
+        card,
+        device="cpu",
+        dtype=getattr(torch, dtype),
+        page_size=16,
+        kv_bytes=kv_bytes,
+        kernels=kernels,
+        quantization=quantization,
+    )
     runner.warm_up()
     threads.settle(runner.decode_once)
     return Engine(runner, max_running=256, token_budget=token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH)

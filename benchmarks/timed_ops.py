@@ -9,7 +9,6 @@ from typing import Any
 from kernels import ops
 
 PARTS = {
-    "linear": "linear",
     "attention": "attention",
     "add_rms_norm": "pointwise",
     "rotate_and_write": "pointwise",
@@ -31,8 +30,12 @@ class TimedOps:
         self.spent_s: Counter[str] = Counter()
         backend = ops.BACKENDS[name]()
         timed = {operation: self._timed(getattr(backend, operation), part) for operation, part in PARTS.items()}
-        timed_backend = dataclasses.replace(backend, **timed)
+        linears = {name: self._timed_linear(pack) for name, pack in backend.linears.items()}
+        timed_backend = dataclasses.replace(backend, linears=linears, **timed)
         ops.BACKENDS[self.name] = lambda: timed_backend
+
+    def _timed_linear(self, pack: ops.PackLinear) -> ops.PackLinear:
+        return lambda weight, bias: self._timed(pack(weight, bias), "linear")
 
     def _timed(self, operation: Callable[..., Any], part: str) -> Callable[..., Any]:
         def timed(*arguments: Any, **named: Any) -> Any:

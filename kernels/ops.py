@@ -131,6 +131,7 @@ class Ops:
     rotate_and_write: see RotateAndWrite.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
     linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
+    new_kv((S, K, D), dtype, device) -> a pool of zeros, where this backend reads fastest.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
     adjust, score: see Adjust and Score.
@@ -146,6 +147,7 @@ class Ops:
     rotate_and_write: RotateAndWrite
     silu_and_mul: Callable[[Tensor], Tensor]
     linears: Mapping[str, PackLinear]
+    new_kv: Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
     adjust: Adjust

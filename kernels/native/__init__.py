@@ -10,6 +10,7 @@ from kernels.cpu import OPS as CPU
 from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
+from kernels.native.kv import new_kv
 from kernels.native.linear import linear
 from kernels.native.linear_int import LinearInt4, LinearInt8
 from kernels.native.norm import add_rms_norm
@@ -22,5 +23,6 @@ OPS: Ops = replace(
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
     linears={"none": linear, "int8": LinearInt8, "int4": LinearInt4},
+    new_kv=new_kv,
     attention=attention,
 )

@@ -4,8 +4,8 @@ from kernels.ops import Ops
 from kernels.reference.activation import silu_and_mul
 from kernels.reference.adjusting import adjust
 from kernels.reference.attention import attention
-from kernels.reference.copy import copy_kv
 from kernels.reference.heads import rotate_and_write
+from kernels.reference.kv import copy_kv, new_kv
 from kernels.reference.linear import PlainLinear, int4, int8
 from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
@@ -18,6 +18,7 @@ OPS = Ops(
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
     linears={"none": PlainLinear, "int8": int8, "int4": int4},
+    new_kv=new_kv,
     copy_kv=copy_kv,
     attention=attention,
     adjust=adjust,

@@ -18,9 +18,8 @@ class KvPool:
         self.num_pages = num_pages
         self.page_size = page_size
         shape = (num_pages * page_size, config.num_kv_heads, config.head_dim)
-        # Zeros, not garbage: padding reads slots that nobody wrote, and NaN would get through a mask.
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_layers)]
+        self.keys = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
+        self.values = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
 
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """The first num_tokens of a page into another one, in all layers."""

@@ -1,7 +1,7 @@
 /* What the kinds of arithmetic share with the course of attention (attention.c). */
 #pragma once
 
-#include "xylem.h"
+#include "tiles.h"
 
 #define SPLIT 256 /* keys that are weighed together; splits begin at multiples of it, whatever the step */
 #define TILE 16   /* query rows that go together; a query row is one head of one token */
@@ -61,6 +61,4 @@ typedef struct {
 
 extern const arithmetic bf16_arithmetic, float_arithmetic;
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t rounded_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }

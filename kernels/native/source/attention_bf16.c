@@ -5,14 +5,7 @@
 #define TILE_DWORDS 256
 #define KEYS_STEP 32 /* keys of one step of `weigh` */
 
-static void begin(void) {
-    static const struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } full = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
-    _tile_loadconfig(&full);
-}
+static void begin(void) { shape_tiles(2 * TILE); }
 
 static void end(void) { _tile_release(); }
 
