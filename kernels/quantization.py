@@ -21,7 +21,7 @@ def to_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 def to_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
     """[M, N] -> codes [M, G, 64] int8 within -8 and 7, scales [M, G, 1] bfloat16; rows end with zeros."""
-    groups = F.pad(weight.float(), (0, -weight.shape[1] % INT4_GROUP)).unflatten(1, (-1, INT4_GROUP))
+    groups = F.pad(weight.float(), (0, -weight.shape[1] % INT4_GROUP)).view(len(weight), -1, INT4_GROUP)
     lowest, highest = groups.aminmax(dim=2, keepdim=True)
     scales = torch.where(-lowest > highest, lowest, highest).div_(-8).bfloat16()
     return _codes(groups, scales.float(), -8, 7), scales

@@ -71,7 +71,7 @@ class LinearInt4:
 
 def _quantized(form: Callable[[Tensor], tuple[Tensor, Tensor]], weight: Tensor) -> tuple[Tensor, Tensor]:
     """Codes and scales of a weight, some rows at a time."""
-    pieces = [form(rows) for rows in weight.split(max(1, PIECE // weight.shape[1]))]
+    pieces = [form(rows) for rows in torch.split(weight, max(1, PIECE // weight.shape[1]))]
     codes, scales = (torch.cat(parts) for parts in zip(*pieces, strict=True))
     return codes, scales
 

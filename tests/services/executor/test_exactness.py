@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,11 +58,11 @@ def expected(folder: Path, prompts: list[list[int]]) -> list[list[int]]:
 
 @pytest.fixture(scope="module")
 def make_runner(folder: Path) -> Callable[..., Runner]:
-    def make(page_size: int = 16, kernels: str = "auto", dtype: torch.dtype = torch.float32) -> Runner:
+    def make(page_size: int = 16, kernels: str = "auto", dtype: torch.dtype = torch.float32, **more: Any) -> Runner:
         card = ModelCard.load(folder)
         return Runner(
             card, device="cpu", dtype=dtype, page_size=page_size, num_pages=1024 // page_size, kv_bytes=0,
-            kernels=kernels,
+            kernels=kernels, **more,
         )  # fmt: skip
 
     return make
@@ -169,14 +170,20 @@ def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
-def test_bfloat16_is_near(folder: Path, make_runner: Callable[..., Runner]) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "kernels", "quantization"),
+    [(torch.bfloat16, "auto", "none"), (torch.float32, "reference", "int8"), (torch.bfloat16, "reference", "int8")],
+)
+def test_coarser_forms_are_near(
+    make_runner: Callable[..., Runner], dtype: torch.dtype, kernels: str, quantization: str
+) -> None:
     prompt = list(range(3, 43))
     logits = []
-    for dtype in (torch.float32, torch.bfloat16):
-        runner = make_runner(dtype=dtype)
+    for form in ({}, {"dtype": dtype, "kernels": kernels, "quantization": quantization}):
+        runner = make_runner(**form)
         logits.append(runner.logits([Row(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
     similarity = torch.nn.functional.cosine_similarity(logits[0], logits[1], dim=0)
-    assert similarity > 0.98
+    assert 0.98 < similarity < 0.999999
 
 
 @pytest.mark.parametrize("length", [255, 256])

@@ -163,6 +163,14 @@ def test_an_unknown_backend_of_kernels_is_a_model_error(folder: Path) -> None:
         Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="x")
 
 
+def test_a_quantization_that_the_backend_lacks_is_a_model_error(folder: Path) -> None:
+    with pytest.raises(ModelError, match="cpu has no quantization 'int8'"):
+        Runner(
+            ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="cpu",
+            quantization="int8",
+        )  # fmt: skip
+
+
 def test_the_table_lists_what_the_readme_promises() -> None:
     assert set(FAMILIES) >= {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
     assert set(FAMILIES) >= {"SmolLM3ForCausalLM", "GraniteForCausalLM", "Phi3ForCausalLM"}
