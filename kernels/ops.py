@@ -191,14 +191,23 @@ def _triton(device: torch.device) -> Ops:
     return triton.load(device)
 
 
+def _flashinfer(device: torch.device) -> Ops:
+    try:
+        from kernels import flashinfer
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(f"the package {error.name} is not installed") from None
+    return flashinfer.load(device)
+
+
 # Imported when asked for: a backend may need a package or a device that is not here.
 BACKENDS: dict[str, Callable[[torch.device], Ops]] = {
     "reference": _reference,
     "cpu": _cpu,
     "native": _native,
     "triton": _triton,
+    "flashinfer": _flashinfer,
 }
-# Of each kind of device, the fastest first.
+# Of each kind of device, the fastest first. FlashInfer has to be asked for: it may compile for minutes at the start.
 PREFERRED = {"cpu": ("native", "cpu"), "cuda": ("triton",)}
 
 

@@ -78,7 +78,6 @@ def _add_up(
 ) -> tl.tensor:
     """The sum of the weights above the floor; sums: those of each block, float64."""
     total = tl.zeros([], tl.float64)
-    tl.debug_barrier()  # nobody reads the sums of before any more
     for index in range(tl.cdiv(vocab_size, block)):
         of_block = tl.sum(_kept(weights, index * block + tl.arange(0, block), vocab_size, floor), axis=0)
         tl.store(sums + index, of_block)

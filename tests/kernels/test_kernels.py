@@ -168,22 +168,18 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton, flashinfer"):
         ops.load("gpu", CPU)
 
 
-def test_a_gpus_kernels_say_that_they_need_one() -> None:
-    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
-        ops.load("triton", CPU)
-
-
-def test_a_backend_names_the_package_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("kernels.triton")]:
+@pytest.mark.parametrize("package", ["triton", "flashinfer"])
+def test_a_backend_names_the_package_that_it_lacks(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"kernels.{package}")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(kernels, "triton", raising=False)
-    monkeypatch.setitem(sys.modules, "triton", None)
-    with pytest.raises(ops.BackendUnavailable, match="the package triton is not installed"):
-        ops.load("triton", CPU)
+    monkeypatch.delattr(kernels, package, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ops.BackendUnavailable, match=f"the package {package} is not installed"):
+        ops.load(package, CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:

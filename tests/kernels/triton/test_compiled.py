@@ -23,7 +23,7 @@ NOWHERE = torch.device("meta")
 PAGE_SIZE = 16
 MOST_SHARED_BYTES = 227 << 10  # of a program on an sm_90
 REGISTERS = 65536  # of a multiprocessor
-# ptxas puts a value or two aside once per program even where registers are free; a loop with too few takes hundreds.
+# ptxas puts a value or two aside even where registers are free; a loop that has too few of them takes hundreds.
 PUT_ASIDE_BYTES = 16
 
 # Query heads, key-value heads and head size of Llama 3 8B, Qwen2.5 0.5B, Phi-3 mini, and of wide heads.

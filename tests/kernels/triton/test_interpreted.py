@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from kernels import ops
+
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU the tests of `device` run by themselves")
 def test_kernels_do_what_the_reference_does() -> None:
@@ -17,3 +19,8 @@ def test_kernels_do_what_the_reference_does() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " passed" in ran.stdout
     assert "skipped" not in ran.stdout
+
+
+def test_kernels_that_are_not_interpreted_need_a_gpu() -> None:
+    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
+        ops.load("triton", torch.device("cpu"))
