@@ -1,7 +1,7 @@
 """The runner: rows of a step in, drawn tokens out. What the engine sees of the model."""
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ SCORED_AT_ONCE = 64
 
 class Runner:
     """A model on a device, with its KV pool. num_pages 0 takes as many pages as kv_bytes holds."""
+
+    runs_ahead = False
 
     def __init__(
         self,
@@ -60,11 +62,8 @@ class Runner:
         self._pool.copy_page(source, target, num_tokens)
 
     @torch.inference_mode()
-    def step(self, rows: Sequence[Row]) -> list[int]:
-        """Reads the tokens of all rows; one drawn token per row with sample=True, in order.
-
-        Notes in the rows the scores and states that they want.
-        """
+    def launch(self, rows: Sequence[Row]) -> "Computed":
+        """Reads the tokens of all rows."""
         drawing = [row for row in rows if row.sample]
         masks = self._masks.begin(drawing)
         states, ends = self._states(rows)
@@ -75,8 +74,9 @@ class Runner:
             elif row.targets:
                 self._score_targets(row, states[start:end])
         if not drawing:
-            return []
-        return self._draw(self._logits(rows, states, ends), drawing, None if masks is None else masks.result())
+            return Computed(list)
+        logits = self._logits(rows, states, ends)
+        return Computed(lambda: self._draw(logits, drawing, None if masks is None else masks.result()))
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[Row]) -> Tensor:
@@ -108,11 +108,12 @@ class Runner:
         states = self._decoder.forward(token_ids, layout, self._pool, token_tensor(wanted, self._device))
         return states, ends
 
+    @torch.inference_mode()
     def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
         positions = [row.start + len(row.token_ids) for row in rows]
         scored = [index for index, row in enumerate(rows) if row.scoring is not None]
         raw = logits[scored] if scored else None  # a copy: adjusting is done in place
-        adjustments = [row.adjustment for row in rows]
+        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
         if mask is not None or any(adjustment is not None for adjustment in adjustments):
             self._ops.adjust(logits, adjustments, mask if mask is None else mask.to(self._device))
         drawn = self._ops.sample(logits, [row.sampling for row in rows], positions)
@@ -137,11 +138,25 @@ class Runner:
         """A prompt and a decoding step, so that the first request does not pay for what torch sets up once."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.step([Row([0] * num_tokens, 0, pages, True, Sampling(temperature=0.0))])
+        self.launch([Row([0] * num_tokens, 0, pages, True, Sampling(temperature=0.0))]).draw()
         self.decode_once()
 
     def decode_once(self) -> None:
         """A decoding step of a few sequences, on whatever the pages hold: only before anything is served."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.step([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))] * 4)
+        self.launch([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))] * 4).draw()
+
+
+class Computed:
+    """A step whose forward pass is done."""
+
+    def __init__(self, draw: Callable[[], list[int]]) -> None:
+        self._draw = draw
+        self._token_ids: list[int] = []
+
+    def draw(self) -> None:
+        self._token_ids = self._draw()
+
+    def tokens(self) -> list[int]:
+        return self._token_ids

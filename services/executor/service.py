@@ -14,7 +14,7 @@ import msgspec
 import torch
 
 from services.executor import threads
-from services.executor.engine import NO_PLAN, Engine, StepRunner
+from services.executor.engine import NO_PLAN, Engine
 from services.executor.grammar import Compiled, Grammars
 from services.executor.loop import LoopEnded, StepLoop
 from services.executor.output import StepOutput
@@ -22,6 +22,7 @@ from services.executor.progress import loading_progress
 from services.executor.reports import answers, step_report, token_deltas
 from services.executor.runner import Runner
 from services.executor.spans import SequenceSpans
+from services.executor.step_runner import StepRunner
 from shared import subjects
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Capacity, Grammar, Message, Plan, Presence
