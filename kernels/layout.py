@@ -25,10 +25,27 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows in device memory, where kernels read them: what is there when they run counts, not what was there before.
+
+    firsts, nums_new, lengths: [B] int32, the first, num_new and num_kv of a Span. pages: [B, P] int32; what comes after
+    the pages of a row's tokens must be some page, whichever.
+    """
+
+    firsts: Tensor
+    nums_new: Tensor
+    lengths: Tensor
+    pages: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
     The slot of a token: its page x page_size + its place in it.
+
+    decoding: in place of spans, the rows of a step that only decodes, for a CUDA graph that is replayed while they go
+    on. A row that pads the batch has the length 1 and a page that belongs to nobody.
 
     prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
     pays for it and the others do not.
@@ -38,6 +55,7 @@ class Layout:
     positions: Tensor
     new_slots: Tensor
     page_size: int
+    decoding: Rows | None = None
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -57,8 +75,8 @@ class Layout:
             first += num_new
         return cls(
             spans=tuple(spans),
-            positions=torch.from_numpy(np.concatenate(positions)).to(device),
-            new_slots=torch.from_numpy(np.concatenate(new_slots)).to(device),
+            positions=uploaded(np.concatenate(positions), device),
+            new_slots=uploaded(np.concatenate(new_slots), device),
             page_size=page_size,
         )
 
@@ -66,3 +84,10 @@ class Layout:
         """[num_kv] int64: where the KV of each token of a row lies."""
         within = np.arange(self.page_size, dtype=np.int64)
         return (span.pages[:, None].astype(np.int64) * self.page_size + within).reshape(-1)[: span.num_kv]
+
+
+def uploaded(column: np.ndarray, device: torch.device) -> Tensor:
+    """The same on a device. The host does not wait for the copy, and may change the array at once."""
+    if device.type == "cpu":
+        return torch.from_numpy(column)
+    return torch.from_numpy(column).pin_memory().to(device, non_blocking=True)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
+from kernels.draws import Draws
 from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
-from kernels.layout import Layout, Span
+from kernels.layout import Layout, Rows, Span
 from kernels.scored import Scored
 
 __all__ = [
@@ -28,10 +29,12 @@ __all__ = [
     "Attention",
     "BackendUnavailable",
     "Draw",
+    "Draws",
     "HeadNorms",
     "Layout",
     "NoSuchBackend",
     "Ops",
+    "Rows",
     "Score",
     "Scored",
     "Span",
@@ -134,6 +137,8 @@ class Ops:
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
     be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
     gives the first of its highest, whatever its draw.
+    sample_on_device(logits [B, V] float32, Draws of B rows, positions [B] int64) -> [B] int64: the same tokens, but for
+    rounding, without the host: it waits for nothing and looks at no value, so that a CUDA graph can hold it.
     """
 
     name: str
@@ -147,6 +152,7 @@ class Ops:
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
+    sample_on_device: Callable[[Tensor, Draws, Tensor], Tensor]
 
 
 def _reference() -> Ops:

@@ -9,6 +9,7 @@ from kernels.reference.heads import rotate_and_write
 from kernels.reference.linear import linear, pack
 from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
+from kernels.reference.sampling_on_device import sample_on_device
 from kernels.reference.scoring import score
 
 OPS = Ops(
@@ -23,4 +24,5 @@ OPS = Ops(
     adjust=adjust,
     score=score,
     sample=sample,
+    sample_on_device=sample_on_device,
 )
