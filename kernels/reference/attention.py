@@ -39,7 +39,7 @@ def _decode(
     visible = place < rows.lengths.unsqueeze(1)
     if window is not None:
         visible = visible & (place >= rows.lengths.unsqueeze(1) - window)
-    grouped = query.unflatten(1, (keys.shape[1], -1))  # [B, K, H/K, D]
+    grouped = query.view(len(query), keys.shape[1], -1, query.shape[-1])  # [B, K, H/K, D]
     scores = torch.einsum("bkgd,blkd->bkgl", grouped, key) * scale
     weights = scores.float().masked_fill(~visible[:, None, None], float("-inf")).softmax(-1).to(value.dtype)
     # What is hidden may hold anything, and no weight is as small as to hide what is not a number.
