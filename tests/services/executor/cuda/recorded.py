@@ -11,17 +11,27 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from services.executor.cuda.device import Memory, Replay
 
-# What makes a host wait for a device, and shapes that depend on values.
-HOSTS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default, torch.ops.aten.equal.default}
+# By which the host learns values of a device, or sends it some, and waits for it.
+LOOKS = {torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu, torch.tensor, torch.as_tensor, torch.from_numpy}
+WAITS = {torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default, torch.ops.aten.equal.default}
+BY_MASK = {torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default}  # a mask has to be counted
 
 
 class HostLooked(Exception):
     """A value was looked at while a graph was captured."""
+
+
+class _Blind(TorchFunctionMode):
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in LOOKS:
+            raise HostLooked(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 class _Recorder(TorchDispatchMode):
@@ -30,7 +40,8 @@ class _Recorder(TorchDispatchMode):
         self.done: list[tuple[Any, Any, Any, Any]] = []  # operation, arguments, named ones, results
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in HOSTS:
+        masks = func in BY_MASK and any(index is not None and index.dtype is torch.bool for index in args[1])
+        if masks or func in WAITS:
             raise HostLooked(str(func))
         found = func(*args, **(kwargs or {}))
         self.done.append((func, args, kwargs or {}, found))
@@ -72,7 +83,7 @@ class RecordingDevice:
         self.num_captured += 1
         work()
         recorder = _Recorder()
-        with recorder:
+        with recorder, _Blind():
             work()
 
         def replay() -> None:
