@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from kernels import ops
 from kernels.ops import Layout, Rows
-from tests.kernels.backends import CPU, REFERENCE
+from tests.kernels.backends import CPU, EACH_BACKEND, REFERENCE
 
 PAGE_SIZE = 4
 NUM_PAGES = 20
@@ -13,8 +14,9 @@ TABLES = [[3], [0], [7, 2], [11, 5, 9, 1]]
 NOBODYS = 19
 
 
+@EACH_BACKEND
 @pytest.mark.parametrize("window", [None, 1, 6])
-def test_attention(window: int | None) -> None:
+def test_attention(backend: ops.Ops, window: int | None) -> None:
     torch.manual_seed(1)
     spans = Layout.build(
         [(length - 1, 1, table) for length, table in zip(LENGTHS, TABLES, strict=True)],
@@ -37,6 +39,6 @@ def test_attention(window: int | None) -> None:
     written = {int(slot) for span in spans.spans for slot in spans.slots(span)} | {NOBODYS * PAGE_SIZE}
     for slot in set(range(NUM_PAGES * PAGE_SIZE)) - written:
         keys[slot] = values[slot] = float("nan")
-    given = REFERENCE.attention(query, keys, values, decoding, scale=0.3, window=window)
+    given = backend.attention(query, keys, values, decoding, scale=0.3, window=window)
     torch.testing.assert_close(given[:4], expected)
     assert given.isfinite().all()
