@@ -11,6 +11,8 @@ memory free and a fault of one is none of the others; what can't be done here is
 
 import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,12 +55,15 @@ def in_process_of_its_own(part: str, arguments: argparse.Namespace, so_far: dict
             "--device", arguments.device, "--kernels", arguments.kernels, "--folder", arguments.folder,
             *(["--tiny"] if arguments.tiny else []),
         ]  # fmt: skip
-        try:
-            done = subprocess.run(command, timeout=PARTS[part], capture_output=True, text=True)
-        except subprocess.TimeoutExpired:
-            return {"left_out": f"it took more than {PARTS[part]} s"}
-        if done.returncode:
-            return {"left_out": done.stderr.strip().splitlines()[-1]}
+        # A session of its own: what it has started ends with it.
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as child:
+            try:
+                _, errors = child.communicate(timeout=PARTS[part])
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGTERM)
+                return {"left_out": f"it took more than {PARTS[part]} s"}
+        if child.returncode:
+            return {"left_out": errors.strip().splitlines()[-1]}
         return json.loads(after.read_text())
 
 
