@@ -1,8 +1,8 @@
 """An executor service whose model answers in zero time: what remains is the pipeline. Same settings."""
 
 from benchmarks.null_runner import NullRunner
-from services.executor.engine import StepRunner
 from services.executor.service import ExecutorService
+from services.executor.step_runner import StepRunner
 from shared.model_card import ModelCard
 from shared.service import run
 

@@ -9,12 +9,13 @@ from services.executor.row import Row
 
 @dataclass
 class NullRunner:
-    """Satisfies services.executor.engine.StepRunner. Every drawn token is the next of a cycle through `token_ids`."""
+    """A services.executor.step_runner.StepRunner. Every drawn token is the next of a cycle through `token_ids`."""
 
     num_pages: int
     page_size: int
     vocab_size: int
     token_ids: Sequence[int] = ()  # all of the vocabulary when empty
+    runs_ahead: bool = False
     _tokens: "itertools.cycle[int]" = field(init=False)
 
     def __post_init__(self) -> None:
@@ -23,8 +24,19 @@ class NullRunner:
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         pass
 
-    def step(self, rows: Sequence[Row]) -> list[int]:
-        return [next(self._tokens) for row in rows if row.sample]
+    def launch(self, rows: Sequence[Row]) -> "NullFlight":
+        return NullFlight([next(self._tokens) for row in rows if row.sample])
 
     def warm_up(self) -> None:
         pass
+
+
+@dataclass
+class NullFlight:
+    token_ids: list[int]
+
+    def draw(self) -> None:
+        pass
+
+    def tokens(self) -> list[int]:
+        return self.token_ids

@@ -105,11 +105,16 @@ class SchedulerSettings(Settings):
 
 class ExecutorSettings(Settings):
     group: str = Field("default", description="The scheduler of this group plans for the executor.")
-    device: str = Field("cpu", description="Torch device.")
+    device: str = Field("cpu", description="Torch device: cpu, or a GPU: cuda, cuda:1.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Weights and KV; auto: float32 on CPU.")
     page_size: int = Field(16, ge=1, le=1024, description="Tokens in a KV page.")
-    kv_bytes: int = Field(512 << 20, gt=0, description="Memory of the KV pool.")
-    kv_pages: int = Field(0, ge=0, description="Pages of the KV pool; 0 takes as many as kv_bytes holds.")
+    kv_bytes: int = Field(
+        0, ge=0, description="Memory of the KV pool; 0 is 512 MiB on a CPU, what memory_fraction leaves on a GPU."
+    )
+    kv_pages: int = Field(0, ge=0, description="Pages of the KV pool; 0 takes as many as fit.")
+    memory_fraction: float = Field(
+        0.9, gt=0, le=1, description="Share of a GPU's memory that may be taken, by weights, steps and KV together."
+    )
     max_running: int = Field(64, ge=1, description="Sequences that may run at once.")
     token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")

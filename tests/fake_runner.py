@@ -7,14 +7,15 @@ that someone else wrote gives another token than `predict` says.
 
 import zlib
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
 from services.executor.grammar import Matcher
-from services.executor.row import Row
+from services.executor.row import AWAITED, Row
 from services.executor.scores import Scored
 from shared.columns import count
 from shared.messages import Finish, Sampling, Scoring
@@ -51,47 +52,77 @@ def predict(
 
 @dataclass
 class FakeRunner:
-    """Satisfies services.executor.engine.StepRunner. `steps` counts the steps, `rows` keeps the last step's rows.
+    """Satisfies services.executor.step_runner.StepRunner. `steps` counts the steps, `rows` keeps the last step's rows.
 
-    fail_at: the step (from 0) that raises, as a device that breaks.
+    fail_at: the step (from 0) that raises, as a device that breaks. runs_ahead: works like a device with a queue: what
+    it is given is done when somebody waits for it, as late as can be, in the order in which it was given.
     """
 
     num_pages: int = 64
     page_size: int = 4
     vocab_size: int = 1000
     fail_at: int = -1
+    runs_ahead: bool = False
     steps: int = 0
     rows: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kv = array("i", [EMPTY]) * (self.num_pages * self.page_size)
+        self.last_token: dict[int, int] = {}  # by slot
+        self._queue: deque[Callable[[], None]] = deque()
 
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         start, to = source * self.page_size, target * self.page_size
-        self.kv[to : to + num_tokens] = self.kv[start : start + num_tokens]
 
-    def step(self, rows: Sequence[Row]) -> list[int]:
+        def copy() -> None:
+            self.kv[to : to + num_tokens] = self.kv[start : start + num_tokens]
+
+        self.enqueue(copy)
+
+    def launch(self, rows: Sequence[Row]) -> "FakeFlight":
         if self.steps == self.fail_at:
             raise RuntimeError("the device broke")
         self.steps += 1
         self.rows = list(rows)
-        for row in rows:
-            for slot, token_id in zip(self._slots(row, row.start), row.token_ids, strict=True):
-                assert 0 <= token_id < self.vocab_size
-                self.kv[slot] = token_id
-        return [token_id for row in rows for token_id in self._compute(row)]
+        # A device does not see what becomes of a row after the launch.
+        places = [[*self._slots(row)] for row in rows]
+        token_ids = [list(row.token_ids) for row in rows]
+        starts = [row.start for row in rows]
 
-    def _compute(self, row: Row) -> Iterator[int]:
+        def read() -> None:
+            for row, known, start, of_row in zip(rows, token_ids, starts, places, strict=True):
+                for slot, token_id in zip(of_row[start:], known, strict=True):
+                    assert token_id != AWAITED or (self.runs_ahead and len(known) == 1)
+                    self.kv[slot] = self.last_token[row.slot] if token_id == AWAITED else token_id
+                    assert 0 <= self.kv[slot] < self.vocab_size
+
+        self.enqueue(read)
+        return FakeFlight(self, self.rows, places)
+
+    def enqueue(self, work: Callable[[], None]) -> None:
+        self._queue.append(work)
+        if not self.runs_ahead:
+            self.run_until(work)
+
+    def run_until(self, last: Callable[[], None]) -> None:
+        """Does what was enqueued up to there. Nothing when that is done already."""
+        while last in self._queue:
+            self._queue.popleft()()
+
+    def draw(self, row: Row, places: Sequence[int]) -> list[int]:
         """Its drawn token, if it draws one. States and scores have the right shapes, and no meaning."""
-        known = array("i", [self.kv[slot] for slot in self._slots(row, 0)])
+        known = array("i", [self.kv[slot] for slot in places])
         if row.pooling:
             row.state = array("f", [1.0, float(known[-1] % 7)])
         if row.scoring is not None:
             row.target_scores = [self._scored(row.scoring) for _ in row.targets]
-        if row.sample:
-            row.scored = None if row.scoring is None else self._scored(row.scoring)
-            token_id = next_token(known, row.sampling, self.vocab_size)
-            yield token_id if row.matcher is None else self._allowed(row.matcher, token_id)
+        if not row.sample:
+            return []
+        row.scored = None if row.scoring is None else self._scored(row.scoring)
+        token_id = next_token(known, row.sampling, self.vocab_size)
+        matcher = None if row.shaping is None else row.shaping.matcher
+        self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
+        return [self.last_token[row.slot]]
 
     def _scored(self, scoring: Scoring) -> Scored:
         likely = list(range(scoring.num_top))
@@ -108,8 +139,28 @@ class FakeRunner:
     def warm_up(self) -> None:
         pass
 
-    def _slots(self, row: Row, first: int) -> Iterator[int]:
-        """Where the KV of the positions from `first` to the row's end lies. IndexError when no page covers one."""
-        for position in range(first, row.start + len(row.token_ids)):
+    def _slots(self, row: Row) -> Iterator[int]:
+        """Where the KV of its positions lies. IndexError when no page covers one."""
+        for position in range(row.start + len(row.token_ids)):
             page, place = divmod(position, self.page_size)
             yield row.pages[page] * self.page_size + place
+
+
+class FakeFlight:
+    """A step of the fake runner. places: the slots of all known tokens of each row."""
+
+    def __init__(self, runner: FakeRunner, rows: Sequence[Row], places: Sequence[Sequence[int]]) -> None:
+        self._runner = runner
+        self._rows, self._places = rows, places
+        self._token_ids: list[int] = []
+
+    def draw(self) -> None:
+        self._runner.enqueue(self._draw)
+
+    def _draw(self) -> None:
+        for row, places in zip(self._rows, self._places, strict=True):
+            self._token_ids += self._runner.draw(row, places)
+
+    def tokens(self) -> list[int]:
+        self._runner.run_until(self._draw)
+        return self._token_ids

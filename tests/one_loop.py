@@ -11,8 +11,8 @@ import httpx
 import uvloop
 
 from services.detokenizer.service import DetokenizerService
-from services.executor.engine import StepRunner
 from services.executor.service import ExecutorService
+from services.executor.step_runner import StepRunner
 from services.gateway.service import GatewayService
 from services.router.service import RouterService
 from services.scheduler.service import SchedulerService

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kernels.layout import Layout, Span
+from kernels.reference.attention import attention as reference_attention
 
 # Rows are padded together while the longest is at most this much longer than the shortest.
 MAX_STRETCH = 1.5
@@ -48,6 +49,8 @@ def attention(
     query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
 ) -> Tensor:
     """Shapes: see kernels.ops."""
+    if layout.decoding is not None:
+        return reference_attention(query, keys, values, layout, scale=scale, window=window)
     course = layout.prepared.get((window, query.dtype))
     if course is None:
         course = layout.prepared[window, query.dtype] = _course(layout, window, query.dtype)

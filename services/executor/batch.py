@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 from services.executor.running import Running
 
-Turn = tuple[Running, int]  # a sequence and the number of its known tokens to compute
+Turn = tuple[Running, int]  # a sequence and the number of its tokens to compute
 
 
 def select(sequences: Iterable[Running], *, page_size: int, token_budget: int) -> list[Turn]:
-    """The pending tokens of every decoding sequence that has pages for them, then prompt chunks, in order.
+    """The known tokens of every decoding sequence that has pages for them, then prompt chunks, in order.
 
     Decoding counts against the budget first and is never cut. Reading gets what is left, but at least one page of
     tokens: however many decode, every prompt gets on.
@@ -20,13 +20,13 @@ def select(sequences: Iterable[Running], *, page_size: int, token_budget: int) -
         if sequence.is_reading:
             reading.append(sequence)
             continue
-        num_tokens = min(len(sequence.pending), sequence.room(page_size))
+        num_tokens = min(sequence.num_ready, sequence.room(page_size))
         if num_tokens > 0:
             turns.append((sequence, num_tokens))
             num_decoding += num_tokens
     budget = max(token_budget - num_decoding, page_size)
     for sequence in reading:
-        num_tokens = min(sequence.num_known, sequence.room(page_size), budget)
+        num_tokens = min(sequence.num_ready, sequence.room(page_size), budget)
         if num_tokens > 0:
             turns.append((sequence, num_tokens))
             budget -= num_tokens

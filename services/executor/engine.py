@@ -1,9 +1,20 @@
-"""The engine: applies plans and makes steps. Pure and synchronous: no bus, no clock, no thread of its own."""
+"""The engine: applies plans and makes steps. Pure and synchronous: no bus, no clock, no thread of its own.
+
+A step is launched (who takes part, and the forward pass), drawn and settled (its tokens are taken and told). With a
+runner that runs ahead, each step is settled after the next one was launched:
+
+    device   | forward n     |draw| forward n+1   |draw|
+    host       settle n-1, draw n   settle n, draw n+1
+
+so that what the host does with the tokens of one step hides behind the forward pass of the next, and is done before
+that draws. What came to an end meanwhile takes part once too often: its draw is not wanted, and the KV that it has
+written lies in pages which were its own when the step was launched. Whoever gets them next writes them later.
+"""
 
 import logging
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from services.executor.batch import select
 from services.executor.grammar import GrammarFailed
@@ -12,6 +23,7 @@ from services.executor.output import StepOutput
 from services.executor.row import Row
 from services.executor.running import Compile, Running, no_grammars
 from services.executor.scores import scores_message, unscored
+from services.executor.step_runner import Flight, StepRunner
 from shared.columns import INT32_MAX, count, unpack
 from shared.messages import Admit, Finish, PageCopy, Plan
 
@@ -29,23 +41,12 @@ class IntegrityError(Exception):
     """The engine's books contradict themselves; the message lists how."""
 
 
-class StepRunner(Protocol):
-    """What the engine needs of a runner: KV pages that can be copied, and steps."""
+@dataclass(slots=True)
+class _Step:
+    """A step that was launched: who takes part with which row, and the runner's side of it."""
 
-    @property
-    def num_pages(self) -> int: ...
-
-    @property
-    def page_size(self) -> int: ...
-
-    @property
-    def vocab_size(self) -> int: ...
-
-    def copy_page(self, source: int, target: int, num_tokens: int) -> None:
-        """Copies the KV of the first num_tokens of a page to another one."""
-
-    def step(self, rows: Sequence[Row]) -> list[int]:
-        """Computes the rows, and notes in them what is asked for; one drawn token per row with sample, in order."""
+    turns: list[tuple[Running, Row]]
+    flight: Flight
 
 
 class Engine:
@@ -81,36 +82,80 @@ class Engine:
 
     def reset(self, epoch: int) -> None:
         """Forgets everything and begins another life; in NO_LIFE every plan is ignored."""
-        self._running.clear()
+        self._forget_all()
+        self._under_way: _Step | None = None
         self.epoch = epoch
         self.plan_epoch = NO_PLAN
         self.plan_number = NO_PLAN
         self.num_steps = 0
 
     def has_work(self) -> bool:
-        """Whether a step would move any sequence."""
+        """Whether a step would move any sequence, or is under way."""
         page_size = self.runner.page_size
-        return any(
-            min(sequence.num_known, sequence.room(page_size)) > 0
+        return self._under_way is not None or any(
+            min(sequence.num_ready, sequence.room(page_size)) > 0
             or (sequence.compiled is not None and sequence.compiled.done())
             for sequence in self._running.values()
         )
 
     def step(self) -> StepOutput:
-        """Computes the pending tokens of who decodes and the next chunks of prompts; forgets who is finished."""
+        """Settles the step that is under way, or a new one, and forgets who is finished."""
         output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
         self.num_steps += 1
         self._take_grammars(output)
-        turns = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
-        rows = [sequence.row(num_tokens) for sequence, num_tokens in turns]
-        drawn = iter(self.runner.step(rows) if rows else ())
-        for (sequence, num_tokens), row in zip(turns, rows, strict=True):
-            sequence.length += num_tokens
-            sequence.prompt_scores.extend(row.target_scores)
+        step = self._still_wanted(self._under_way) or self._begun()
+        following = self._launch() if self.runner.runs_ahead else None
+        if step is not None:
+            self._settle(step, output)
+        self._under_way = self._gone_on(following)
+        output.num_running = len(self._running)
+        return output
+
+    def _begun(self) -> _Step | None:
+        """A step that nothing went before."""
+        step = self._launch()
+        if step is not None:
+            step.flight.draw()
+        return step
+
+    def _launch(self) -> _Step | None:
+        """Has the pending tokens of who decodes and the next chunks of prompts computed."""
+        chosen = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
+        turns = [(sequence, sequence.launch(num_tokens)) for sequence, num_tokens in chosen]
+        return _Step(turns, self.runner.launch([row for _, row in turns])) if turns else None
+
+    def _gone_on(self, step: _Step | None) -> _Step | None:
+        """Begins the draws of a step that was launched before another one was settled, those that are still wanted."""
+        step = self._still_wanted(step)
+        if step is None:
+            return None
+        for sequence, row in step.turns:
+            if row.sample and (sequence.is_forced_on or not self._runs(sequence)):
+                row.sample = False
+                sequence.num_awaited -= 1
+        step.flight.draw()
+        return step
+
+    def _still_wanted(self, step: _Step | None) -> _Step | None:
+        """None in place of a step in which nobody runs any more."""
+        return step if step is not None and any(self._runs(sequence) for sequence, _ in step.turns) else None
+
+    def _runs(self, sequence: Running) -> bool:
+        """Whether it is still the one of its name: it may have finished or been dropped, and the name be another's."""
+        return self._running.get(sequence.sequence_id) is sequence
+
+    def _settle(self, step: _Step, output: StepOutput) -> None:
+        """Takes and tells what the step has found."""
+        drawn = iter(step.flight.tokens())
+        for sequence, row in step.turns:
+            token_id = next(drawn) if row.sample else None
+            if not self._runs(sequence):
+                continue
+            sequence.settle(row)
             try:
-                if row.sample:
-                    self._tell_tokens(output, sequence, row, *sequence.accept(next(drawn)))
-                elif sequence.ahead and not sequence.is_reading:
+                if token_id is not None:
+                    self._tell_tokens(output, sequence, row, *sequence.accept(token_id))
+                elif sequence.ahead and sequence.is_read:
                     self._tell_tokens(output, sequence, row, *sequence.jump())
                 elif sequence.pooling:
                     self._tell_state(output, sequence, row)
@@ -118,8 +163,6 @@ class Engine:
                     output.add(sequence, [], Finish.NONE)
             except GrammarFailed as failed:
                 self._fail(output, sequence, failed)
-        output.num_running = len(self._running)
-        return output
 
     def _take_grammars(self, output: StepOutput) -> None:
         """Has the sequences go on whose grammar is compiled, and ends those whose can't be."""
@@ -139,7 +182,7 @@ class Engine:
         else:
             output.refused.append((sequence.opening, failed))
         output.add(sequence, [], Finish.ERROR, sequence.offset + sequence.num_told)
-        del self._running[sequence.sequence_id]
+        self._forget(sequence)
 
     def _tell_tokens(
         self, output: StepOutput, sequence: Running, row: Row, token_ids: list[int], finish: Finish
@@ -156,7 +199,7 @@ class Engine:
             output.scores[index] = scores_message([row.scored])
         output.add(sequence, token_ids, finish, sequence.offset + first)
         if finish is not Finish.NONE:
-            del self._running[sequence.sequence_id]
+            self._forget(sequence)
 
     def _tell_state(self, output: StepOutput, sequence: Running, row: Row) -> None:
         assert row.state is not None
@@ -164,12 +207,20 @@ class Engine:
             sequence.pooled = row.state
         else:
             sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
-        if sequence.is_reading:
+        if not sequence.is_read:
             output.add(sequence, [], Finish.NONE)
             return
         output.embedded.append((sequence.opening, sequence.pooled))
         output.add(sequence, [], Finish.STOP)
+        self._forget(sequence)
+
+    def _forget(self, sequence: Running) -> None:
         del self._running[sequence.sequence_id]
+        self._free_slots.append(sequence.slot)
+
+    def _forget_all(self) -> None:
+        self._running.clear()
+        self._free_slots = list(range(self.max_running, 0, -1))
 
     def apply(self, plan: Plan) -> bool:
         """Takes drops, then admits with their page copies, then grants.
@@ -180,14 +231,15 @@ class Engine:
         if plan.executor_epoch != self.epoch:
             return False
         if plan.number == 0 and plan.epoch != self.plan_epoch:
-            self._running.clear()
+            self._forget_all()
         elif plan.epoch != self.plan_epoch or plan.number != self.plan_number + 1:
             last = f"plan {self.plan_number} of epoch {self.plan_epoch}"
             raise PlanGap(f"plan {plan.number} of epoch {plan.epoch} came after {last}")
         self.plan_epoch, self.plan_number = plan.epoch, plan.number
         try:
             for sequence_id in unpack(plan.drops):
-                self._running.pop(sequence_id, None)  # it may have finished meanwhile
+                if sequence_id in self._running:  # it may have finished meanwhile
+                    self._forget(self._running[sequence_id])
             for admit in plan.admits:
                 self._admit(admit)
             self._grant(plan)
@@ -224,6 +276,7 @@ class Engine:
             if sequence.num_cached:
                 raise ValueError("cached tokens can't be scored")
             sequence.prompt_scores.append(unscored(sequence.scoring, count(sequence.scoring.token_ids)))
+        sequence.slot = self._free_slots.pop()
         self._running[sequence.sequence_id] = sequence
 
     def _copy(self, copy: PageCopy) -> None:

@@ -21,13 +21,13 @@ class Masks:
 
     def begin(self, rows: Sequence[Row]) -> "Future[Tensor] | None":
         """int32 [len(rows), V / 32], a set bit for each allowed token; None when no row has a grammar."""
-        if all(row.matcher is None for row in rows):
+        if all(row.shaping is None or row.shaping.matcher is None for row in rows):
             return None
         return self._thread.submit(self._fill, rows)
 
     def _fill(self, rows: Sequence[Row]) -> Tensor:
         mask = torch.full((len(rows), self._num_words), ALL_ALLOWED, dtype=torch.int32)
         for index, row in enumerate(rows):
-            if row.matcher is not None:
-                row.matcher.fill(mask, index)
+            if row.shaping is not None and row.shaping.matcher is not None:
+                row.shaping.matcher.fill(mask, index)
         return mask

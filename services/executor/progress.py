@@ -1,4 +1,4 @@
-"""What a person sees while weights are loading: a bar on a terminal, a line per quarter in a log."""
+"""What a person sees while an executor starts: a bar on a terminal, a line per quarter in a log."""
 
 import logging
 import sys
@@ -6,15 +6,23 @@ from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 log = logging.getLogger(__name__)
 
 
-class LoadingProgress(Protocol):
-    """Called with what is done so far and the whole, in bytes, in a `with` block."""
+class Shown(Protocol):
+    """Called with what is done so far and the whole, in a `with` block."""
 
-    def __enter__(self) -> "LoadingProgress": ...
+    def __enter__(self) -> "Shown": ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -23,15 +31,15 @@ class LoadingProgress(Protocol):
     def __call__(self, done: int, total: int) -> None: ...
 
 
-class LoadingBar:
-    """A bar on the terminal of stderr."""
+class Bar:
+    """A bar on the terminal of stderr. amount: the column that says how much is done."""
 
-    def __init__(self, name: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    def __init__(self, task: str, amount: ProgressColumn) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task(f"loading {name}", total=None)
+        self._task = self._bar.add_task(task, total=None)
 
-    def __enter__(self) -> "LoadingBar":
+    def __enter__(self) -> "Bar":
         self._bar.start()
         return self
 
@@ -44,14 +52,14 @@ class LoadingBar:
         self._bar.update(self._task, completed=done, total=total)
 
 
-class LoadingLines:
+class Lines:
     """One log line at 0, 25, 50, 75 and 100 %."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, task: str) -> None:
+        self._task = task
         self._quarters = -1
 
-    def __enter__(self) -> "LoadingLines":
+    def __enter__(self) -> "Lines":
         return self
 
     def __exit__(
@@ -63,9 +71,18 @@ class LoadingLines:
         quarters = 4 * done // total if total else 4
         if quarters > self._quarters:
             self._quarters = quarters
-            log.info("loading %s: %d %%", self._name, 25 * quarters)
+            log.info("%s: %d %%", self._task, 25 * quarters)
 
 
-def loading_progress(name: str) -> LoadingProgress:
-    """The kind that fits where stderr goes."""
-    return LoadingBar(name) if sys.stderr.isatty() else LoadingLines(name)
+def loading_progress(name: str) -> Shown:
+    """Of the weights of a model, in bytes; the kind that fits where stderr goes."""
+    return _shown(f"loading {name}", DownloadColumn())
+
+
+def capturing_progress(name: str) -> Shown:
+    """Of the CUDA graphs of a model, one by one."""
+    return _shown(f"capturing the steps of {name}", MofNCompleteColumn())
+
+
+def _shown(task: str, amount: ProgressColumn) -> Shown:
+    return Bar(task, amount) if sys.stderr.isatty() else Lines(task)

@@ -4,19 +4,21 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kernels.ops import Adjustment
-from services.executor.grammar import Matcher
 from services.executor.scores import Scored
+from services.executor.shaping import Shaping
 from shared.messages import Sampling, Scoring
+
+AWAITED = -1  # stands for the token that the step before draws, while only the device knows it
 
 
 @dataclass(slots=True)
 class Row:
     """Tokens to read at positions [start, start + len(token_ids)).
 
-    pages is its page table from position 0; sample: a token is drawn after the last one, bent by adjustment and
-    matcher. With scoring, the drawn token is scored, and so are `targets`: the tokens that follow those from
-    first_scored on. With pooling ("last" or "mean") the states of the tokens are wanted.
+    A single token may be AWAITED. pages is the page table from position 0, the same array in all steps of a sequence,
+    which only grows. sample: a token is drawn after the last one, bent by `shaping`. With scoring, the drawn token is
+    scored, and so are `targets`: the tokens that follow those from first_scored on. With pooling ("last" or "mean") the
+    states of the tokens are wanted. slot: a number that no other running sequence has, from 1 on.
     """
 
     token_ids: Sequence[int]
@@ -24,12 +26,12 @@ class Row:
     pages: "array[int]"
     sample: bool
     sampling: Sampling
-    adjustment: Adjustment | None = None
-    matcher: Matcher | None = None
+    shaping: Shaping | None = None
     scoring: Scoring | None = None
     first_scored: int = 0
     targets: Sequence[int] = ()
     pooling: str = ""
+    slot: int = 1
 
     # Found by the runner.
     scored: Scored | None = None  # of the drawn token

@@ -3,20 +3,22 @@
     tokens   [ cached | prompt_ids ............ | drawn ... pending ]
     position 0        num_cached      prompt_len
     KV       [ computed ............ length )
+    under way                               [ start )
     pages    [ granted ......................... room )
 
-A sequence is reading while length < prompt_len. From the first drawn token on, `pending` are the known tokens that are
-not computed: the last drawn one, and after it those that its grammar leaves no choice about. So `length` alone says
-where the sequence stands.
+What others hear of is `length`: the tokens of the steps that are settled. Steps that are launched and not settled have
+more of them under way, up to `start`, from where the next step goes on. From the first drawn token on, `pending` are
+the known tokens at [length, ...): the last drawn one, and after it those that its grammar leaves no choice about.
+While a token's draw is under way itself, a step may be launched with it all the same: as AWAITED.
 """
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from services.executor.grammar import Compiled, GrammarFailed
-from services.executor.row import Row
+from services.executor.row import AWAITED, Row
 from services.executor.scores import Scored
 from services.executor.shaping import Shaping, is_bent
 from shared.columns import unpack
@@ -34,7 +36,10 @@ def no_grammars(grammar: Grammar) -> "Future[Compiled]":
 
 @dataclass(slots=True)
 class Running:
-    """State of one sequence. offset: index of its first drawn token among the request's output tokens."""
+    """State of one sequence. offset: index of its first drawn token among the request's output tokens.
+
+    slot: see Row. num_launched: tokens under way. num_awaited: draws under way that will be taken.
+    """
 
     sequence_id: int
     prompt_ids: "array[int]"  # the tokens at [num_cached, prompt_len)
@@ -51,7 +56,10 @@ class Running:
     shaping: Shaping | None = None
     scoring: Scoring | None = None
     pooling: str = ""
+    slot: int = 1
     num_new: int = 0
+    num_launched: int = 0
+    num_awaited: int = 0
     pending: "array[int]" = field(default_factory=lambda: array("i"))
     ahead: list[int] = field(default_factory=list)  # its first tokens, where its grammar leaves no choice
     prompt_scores: list[Scored] = field(default_factory=list)  # of the prompt's tokens that were read so far
@@ -87,9 +95,19 @@ class Running:
         )
 
     @property
+    def start(self) -> int:
+        """Where the next step goes on."""
+        return self.length + self.num_launched
+
+    @property
     def is_reading(self) -> bool:
-        """Whether prompt tokens are left to read."""
-        return self.length < self.prompt_len
+        """Whether prompt tokens are left for a next step."""
+        return self.start < self.prompt_len
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of the prompt is computed."""
+        return self.length >= self.prompt_len
 
     @property
     def compiled(self) -> "Future[Compiled] | None":
@@ -97,11 +115,18 @@ class Running:
         return None if self.shaping is None else self.shaping.compiled
 
     @property
-    def num_known(self) -> int:
-        """Known tokens that may be computed now. The last of a prompt waits for the grammar of what comes after."""
+    def num_ready(self) -> int:
+        """Tokens that the next step may have. The last of a prompt waits for the grammar of what comes after."""
         if self.is_reading:
-            return self.prompt_len - self.length - (self.compiled is not None)
-        return len(self.pending)
+            return self.prompt_len - self.start - (self.compiled is not None)
+        known = max(self.prompt_len, self.length + len(self.pending)) - self.start
+        # Whether a draw under way ends the sequence by its number is certain, whether by its token is seen too late.
+        return known or int(self.num_awaited > 0 and self.num_new + self.num_awaited < self.max_new_tokens)
+
+    @property
+    def is_forced_on(self) -> bool:
+        """Whether what follows all that is under way is known, so that a draw there is not wanted."""
+        return self.length + len(self.pending) > self.start
 
     @property
     def num_told(self) -> int:
@@ -110,25 +135,37 @@ class Running:
 
     def room(self, page_size: int) -> int:
         """Tokens that the granted pages still take."""
-        return len(self.pages) * page_size - self.length
+        return len(self.pages) * page_size - self.start
 
-    def row(self, num_tokens: int) -> Row:
-        """The next num_tokens known tokens as a row of a step."""
+    def launch(self, num_tokens: int) -> Row:
+        """Its next num_tokens tokens as a row of a step."""
         if self.is_reading:
-            first = self.length - self.num_cached
-            token_ids = self.prompt_ids[first : first + num_tokens]
-            last = self.length + num_tokens == self.prompt_len
+            first = self.start - self.num_cached
+            token_ids: Sequence[int] = self.prompt_ids[first : first + num_tokens]
+            last = self.start + num_tokens == self.prompt_len
             sample = last and not self.pooling and not self.ahead
-            row = Row(token_ids, self.length, self.pages, sample, self.sampling, pooling=self.pooling)
+            row = Row(token_ids, self.start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
             self._score_prompt(row)
         else:
-            token_ids = self.pending[:num_tokens]
-            row = Row(token_ids, self.length, self.pages, num_tokens == len(self.pending), self.sampling)
+            first = self.start - max(self.length, self.prompt_len)
+            token_ids = self.pending[first : first + num_tokens] or (AWAITED,)
+            sample = first + num_tokens >= len(self.pending)
+            row = Row(token_ids, self.start, self.pages, sample, self.sampling, slot=self.slot)
         if row.sample:
-            row.scoring = self.scoring
-            if self.shaping is not None:
-                row.adjustment, row.matcher = self.shaping.adjustment(), self.shaping.matcher
+            row.scoring, row.shaping = self.scoring, self.shaping
+        self.num_launched += num_tokens
+        self.num_awaited += row.sample
         return row
+
+    def settle(self, row: Row) -> None:
+        """A step with this row is done, but for its drawn token."""
+        num_tokens = len(row.token_ids)
+        if row.start >= self.prompt_len:
+            del self.pending[:num_tokens]
+        self.length += num_tokens
+        self.num_launched -= num_tokens
+        self.num_awaited -= row.sample
+        self.prompt_scores.extend(row.target_scores)
 
     def _score_prompt(self, row: Row) -> None:
         """Has the prompt's tokens scored that follow the tokens of the row."""
@@ -149,7 +186,7 @@ class Running:
         """Takes the tokens that its grammar begins with, and says whether the last of them ends the sequence."""
         taken, finish = self._take(self.ahead)
         self.ahead = []
-        self.pending = array("i", taken)
+        self.pending.extend(taken)
         return taken, finish
 
     def accept(self, token_id: int) -> tuple[list[int], Finish]:
@@ -161,7 +198,7 @@ class Running:
         if not finish:
             more, finish = self._take(self._forced())
             taken += more
-        self.pending = array("i", taken)
+        self.pending.extend(taken)
         return taken, finish
 
     def _take(self, token_ids: list[int]) -> tuple[list[int], Finish]:

@@ -5,23 +5,21 @@ import gc
 import logging
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
 import msgspec
-import torch
 
-from services.executor import threads
-from services.executor.engine import NO_PLAN, Engine, StepRunner
+from services.executor.engine import NO_PLAN, Engine
 from services.executor.grammar import Compiled, Grammars
+from services.executor.loading import runner_of
 from services.executor.loop import LoopEnded, StepLoop
 from services.executor.output import StepOutput
-from services.executor.progress import loading_progress
 from services.executor.reports import answers, step_report, token_deltas
-from services.executor.runner import Runner
 from services.executor.spans import SequenceSpans
+from services.executor.step_runner import StepRunner
+from services.executor.weights import Progress
 from shared import subjects
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Capacity, Grammar, Message, Plan, Presence
@@ -60,26 +58,7 @@ class ExecutorService(Service[ExecutorSettings]):
 
     def make_runner(self, card: ModelCard) -> StepRunner:
         """The model, loaded and warm. Called in the step thread."""
-        settings = self.settings
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        with loading_progress(settings.model_name) as progress:
-            progress(0, 1)
-            runner = Runner(
-                card,
-                device=settings.device,
-                dtype=_dtype(settings),
-                page_size=settings.page_size,
-                num_pages=settings.kv_pages,
-                kv_bytes=settings.kv_bytes,
-                kernels=settings.kernels,
-                quantization=settings.quantization,
-                progress=self._stoppable(progress),
-            )
-        runner.warm_up()
-        if not settings.threads and settings.device == "cpu":
-            threads.settle(runner.decode_once)
-        return runner
+        return runner_of(card, self.settings, self._stoppable)
 
     async def start(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -170,7 +149,7 @@ class ExecutorService(Service[ExecutorSettings]):
         compiled.add_done_callback(lambda _: self._steps.wake())
         return compiled
 
-    def _stoppable(self, show: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def _stoppable(self, show: Progress) -> Progress:
         def progress(done: int, total: int) -> None:
             if self.stopping.is_set() or self._steps.stopping:
                 raise LoadingStopped("stopped while the model was loading")
@@ -223,12 +202,6 @@ class ExecutorService(Service[ExecutorSettings]):
             pass  # an outage: the new epoch after it tells everybody that steps were lost
         except PayloadTooLarge as error:
             log.error("a step's message was lost: %s", error)
-
-
-def _dtype(settings: ExecutorSettings) -> torch.dtype:
-    if settings.dtype == "auto":
-        return torch.float32 if settings.device == "cpu" else torch.bfloat16
-    return torch.float32 if settings.dtype == "float32" else torch.bfloat16
 
 
 def _checked(engine: Engine) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """The forward pass of all families."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from kernels.layout import uploaded
 from kernels.ops import Layout, Ops
 from services.executor.kv_pool import KvPool
 from services.executor.models.config import DecoderConfig
@@ -79,4 +81,4 @@ class Decoder:
 
 def token_tensor(token_ids: list[int], device: torch.device) -> Tensor:
     """[T] int64."""
-    return torch.tensor(token_ids, dtype=torch.int64, device=device)
+    return uploaded(np.array(token_ids, dtype=np.int64), device)

@@ -3,18 +3,26 @@
 import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import torch
 from msgspec.structs import replace
 
+from services.executor.cuda.runner import CudaRunner
 from services.executor.engine import Engine
+from services.executor.model import Model
 from services.executor.output import StepOutput
+from services.executor.runner import Runner
 from services.executor.running import no_grammars
 from shared.columns import pack
 from shared.messages import Finish, Opening, Sampling, Scores
+from shared.model_card import ModelCard
+from tests.services.executor.cuda.recorded import RecordingDevice
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 
 GREEDY = Sampling(temperature=0.0)
+RUNNERS = ("cpu", "cuda")
 
 
 @dataclass
@@ -30,10 +38,27 @@ class Ran:
     num_steps: int = 0
 
 
+def runner_of(kind: str, folder: Path, *, page_size: int, num_pages: int, context_length: int = 0) -> Any:
+    """A runner of a kind in RUNNERS, float32; "cuda" on a stand-in for the device, for at most 16 sequences."""
+    card = ModelCard.load(folder)
+    cpu = torch.device("cpu")
+    if kind == "cpu":
+        return Runner(card, device="cpu", dtype=torch.float32, page_size=page_size, num_pages=num_pages, kv_bytes=0)
+    return CudaRunner(
+        Model(card, device=cpu, dtype=torch.float32, kernels="reference"),
+        RecordingDevice(),
+        page_size=page_size,
+        max_running=16,
+        token_budget=512,
+        context_length=context_length or card.context_length,
+        num_pages=num_pages,
+    )
+
+
 def engine_of(runner: Any, *, token_budget: int = 512, eos: Iterable[int] = (), compile_grammar: Any = None) -> Engine:
     return Engine(
         runner,
-        max_running=64,
+        max_running=16,
         token_budget=token_budget,
         eos_token_ids=eos,
         epoch=EXECUTOR_EPOCH,

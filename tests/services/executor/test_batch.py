@@ -1,19 +1,21 @@
 from array import array
 
 from services.executor.batch import select
+from services.executor.row import AWAITED
 from services.executor.running import Running, no_grammars
 from tests.services.executor.plans import admit
 
 PAGE_SIZE = 4
 
 
-def reading(sequence_id: int, num_tokens: int, *, num_pages: int = 100) -> Running:
-    return Running.begin(admit(sequence_id, range(num_tokens), range(num_pages)), frozenset(), no_grammars)
+def reading(sequence_id: int, num_tokens: int, *, num_pages: int = 100, max_new_tokens: int = 4) -> Running:
+    admitted = admit(sequence_id, range(num_tokens), range(num_pages), max_new_tokens=max_new_tokens)
+    return Running.begin(admitted, frozenset(), no_grammars)
 
 
 def decoding(sequence_id: int, *, num_pages: int = 100) -> Running:
     sequence = reading(sequence_id, 4, num_pages=num_pages)
-    sequence.length = 4
+    sequence.settle(sequence.launch(4))
     sequence.accept(1)
     return sequence
 
@@ -60,13 +62,51 @@ def test_nobody_there() -> None:
 
 def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
     sequence = Running.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset(), no_grammars)
-    first = sequence.row(2)
+    first = sequence.launch(2)
     assert (list(first.token_ids), first.start, first.sample) == ([10, 11], 4, False)
-    sequence.length = 6
-    last = sequence.row(1)
+    last = sequence.launch(1)
     assert (list(last.token_ids), last.start, last.sample) == ([12], 6, True)
-    sequence.length = 7
+    sequence.settle(first)
+    assert (sequence.length, sequence.start, sequence.num_awaited) == (6, 7, 1)
+    sequence.settle(last)
     sequence.accept(99)
-    drawn = sequence.row(1)
+    drawn = sequence.launch(1)
     assert (list(drawn.token_ids), drawn.start, drawn.sample) == ([99], 7, True)
     assert drawn.pages == array("i", [5, 6])
+
+
+def test_a_token_that_is_being_drawn_is_launched_by_a_name() -> None:
+    sequence = reading(1, 4)
+    rows = [sequence.launch(4), sequence.launch(1)]
+    assert (list(rows[1].token_ids), rows[1].start, rows[1].sample) == ([AWAITED], 4, True)
+    sequence.settle(rows[0])
+    sequence.accept(50)
+    assert (list(sequence.pending), sequence.num_ready, sequence.is_forced_on) == ([50], 1, False)
+    rows.append(sequence.launch(1))
+    sequence.settle(rows[1])
+    assert list(sequence.pending) == []
+    sequence.accept(51)
+    assert (list(sequence.pending), sequence.length, sequence.start) == ([51], 5, 6)
+
+
+def test_what_a_draw_under_way_ends_by_its_number_is_not_launched() -> None:
+    sequence = reading(1, 4, max_new_tokens=2)
+    prompt = sequence.launch(4)
+    assert sequence.num_ready == 1
+    sequence.launch(1)
+    sequence.settle(prompt)
+    sequence.accept(50)
+    assert sequence.num_ready == 0
+
+
+def test_pending_tokens_that_find_no_room_wait_for_it() -> None:
+    sequence = reading(1, 4, num_pages=2)
+    sequence.settle(sequence.launch(4))
+    sequence.pending.extend(range(50, 56))
+    assert select([sequence], page_size=PAGE_SIZE, token_budget=99) == [(sequence, 4)]
+    part = sequence.launch(4)
+    assert (list(part.token_ids), part.sample) == ([50, 51, 52, 53], False)
+    sequence.settle(part)
+    assert sequence.num_ready == 2
+    rest = sequence.launch(2)
+    assert (list(rest.token_ids), rest.start, rest.sample) == ([54, 55], 8, True)

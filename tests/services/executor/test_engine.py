@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +15,17 @@ from tests.services.executor.plans import EXECUTOR_EPOCH, NaiveScheduler, admit,
 EOS = 3
 
 
-def make_engine(runner: FakeRunner | None = None, **options: Any) -> Engine:
+MakeEngine = Callable[..., Engine]
+
+
+def engine_of(runner: FakeRunner, **options: Any) -> Engine:
     given = {"max_running": 8, "token_budget": 16, "eos_token_ids": (), "epoch": EXECUTOR_EPOCH, **options}
-    return Engine(runner or FakeRunner(), **given)
+    return Engine(runner, **given)
+
+
+@pytest.fixture(params=[False, True], ids=["in step", "one step ahead"])
+def make_engine(request: pytest.FixtureRequest) -> MakeEngine:
+    return lambda **options: engine_of(FakeRunner(runs_ahead=request.param), **options)
 
 
 def run(engine: Engine) -> list[StepOutput]:
@@ -39,7 +48,7 @@ def tokens_of(outputs: list[StepOutput], sequence_id: int) -> list[int]:
     return found
 
 
-def test_a_sequence_runs_to_its_limit() -> None:
+def test_a_sequence_runs_to_its_limit(make_engine: MakeEngine) -> None:
     engine = make_engine()
     assert engine.apply(plan(0, admit(1, [5, 6, 7], [2, 9], max_new_tokens=4, offset=10)))
     outputs = run(engine)
@@ -52,7 +61,7 @@ def test_a_sequence_runs_to_its_limit() -> None:
     assert not engine.has_work()
 
 
-def test_the_opening_comes_with_the_first_token_only() -> None:
+def test_the_opening_comes_with_the_first_token_only(make_engine: MakeEngine) -> None:
     engine = make_engine(token_budget=4)
     request = admit(1, range(6), [0, 1, 2], max_new_tokens=2)
     engine.apply(plan(0, request))
@@ -61,7 +70,7 @@ def test_the_opening_comes_with_the_first_token_only() -> None:
     assert [output.openings for output in outputs] == [{}, {0: request.opening}, {}]
 
 
-def test_end_of_sequence_is_the_last_token() -> None:
+def test_end_of_sequence_is_the_last_token(make_engine: MakeEngine) -> None:
     eos = predict([1, 2], 3)[0][1]
     engine = make_engine(eos_token_ids=[eos])
     engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5)))
@@ -71,7 +80,7 @@ def test_end_of_sequence_is_the_last_token() -> None:
     assert outputs[-1].finishes == [Finish.STOP]
 
 
-def test_ignore_eos_reads_over_it_but_stop_ids_still_end() -> None:
+def test_ignore_eos_reads_over_it_but_stop_ids_still_end(make_engine: MakeEngine) -> None:
     expected = predict([1, 2], 5)[0]
     engine = make_engine(eos_token_ids=[expected[1]])
     engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5, ignore_eos=True, stop_token_ids=[expected[3]])))
@@ -80,7 +89,7 @@ def test_ignore_eos_reads_over_it_but_stop_ids_still_end() -> None:
     assert outputs[-1].finishes == [Finish.STOP]
 
 
-def test_prompts_are_read_in_chunks_beside_decoding() -> None:
+def test_prompts_are_read_in_chunks_beside_decoding(make_engine: MakeEngine) -> None:
     engine = make_engine(token_budget=5)
     engine.apply(plan(0, admit(1, [1, 2], range(4), max_new_tokens=8)))
     outputs = [engine.step()]
@@ -88,10 +97,11 @@ def test_prompts_are_read_in_chunks_beside_decoding() -> None:
     outputs += run(engine)
     assert tokens_of(outputs, 1) == predict([1, 2], 8)[0]
     assert tokens_of(outputs, 2) == predict(range(10), 3)[0]
-    assert outputs[1].lengths == [3, 4]
+    beside = [output for output in outputs if output.sequence_ids == [1, 2]]
+    assert [output.lengths[1] for output in beside[:3]] == [4, 8, 10]
 
 
-def test_cached_pages_and_a_partial_copy_stand_for_what_is_not_read() -> None:
+def test_cached_pages_and_a_partial_copy_stand_for_what_is_not_read(make_engine: MakeEngine) -> None:
     engine = make_engine()
     prompt = [1, 2, 3, 4, 5, 6, 7]
     engine.apply(plan(0, admit(1, prompt, [0, 1, 2], max_new_tokens=2)))
@@ -101,7 +111,7 @@ def test_cached_pages_and_a_partial_copy_stand_for_what_is_not_read() -> None:
     assert tokens_of(run(engine), 2) == predict([*prompt[:6], 50, 51], 1)[0]
 
 
-def test_a_sequence_waits_for_its_grant() -> None:
+def test_a_sequence_waits_for_its_grant(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1, 2, 3], [0], max_new_tokens=6)))
     outputs = run(engine)
@@ -112,7 +122,25 @@ def test_a_sequence_waits_for_its_grant() -> None:
     assert tokens_of(outputs, 1) == predict([1, 2, 3], 6)[0]
 
 
-def test_nothing_is_heard_of_a_dropped_sequence() -> None:
+def test_what_is_drawn_after_the_end_is_not_told(make_engine: MakeEngine) -> None:
+    expected = predict([1, 2], 5)[0]
+    engine = make_engine(eos_token_ids=[expected[2]])
+    engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5), admit(2, [7], [2, 3], max_new_tokens=6)))
+    outputs = run(engine)
+    assert tokens_of(outputs, 1) == expected[:3]
+    assert tokens_of(outputs, 2) == predict([7], 6)[0]
+    assert [output.num_running for output in outputs] == [2, 2, 1, 1, 1, 0]
+
+
+def test_a_name_and_a_slot_serve_again_while_their_last_step_is_under_way(make_engine: MakeEngine) -> None:
+    engine = make_engine(max_running=1)
+    engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5)))
+    engine.step()
+    engine.apply(plan(1, admit(1, [30], [0, 1], max_new_tokens=5), drops=[1]))
+    assert tokens_of(run(engine), 1) == predict([30], 5)[0]
+
+
+def test_nothing_is_heard_of_a_dropped_sequence(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0, 1], max_new_tokens=8), admit(2, [2], [2, 3], max_new_tokens=2)))
     engine.step()
@@ -121,7 +149,7 @@ def test_nothing_is_heard_of_a_dropped_sequence() -> None:
     assert engine.num_running == 0
 
 
-def test_dropped_pages_serve_an_admit_of_the_same_plan() -> None:
+def test_dropped_pages_serve_an_admit_of_the_same_plan(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1, 2, 3], [0, 1], max_new_tokens=8)))
     engine.step()
@@ -129,7 +157,7 @@ def test_dropped_pages_serve_an_admit_of_the_same_plan() -> None:
     assert tokens_of(run(engine), 2) == predict([4, 5], 5)[0]
 
 
-def test_drops_and_grants_of_what_has_finished_are_nothing() -> None:
+def test_drops_and_grants_of_what_has_finished_are_nothing(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0], max_new_tokens=1)))
     engine.step()
@@ -138,7 +166,7 @@ def test_drops_and_grants_of_what_has_finished_are_nothing() -> None:
     assert engine.step().sequence_ids == []
 
 
-def test_an_idle_step_acknowledges_the_plan() -> None:
+def test_an_idle_step_acknowledges_the_plan(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0], max_new_tokens=3)))
     engine.step()
@@ -147,7 +175,7 @@ def test_an_idle_step_acknowledges_the_plan() -> None:
     assert (output.plan_epoch, output.plan, output.step, output.sequence_ids) == (1, 1, 1, [])
 
 
-def test_sampling_travels_to_the_runner() -> None:
+def test_sampling_travels_to_the_runner(make_engine: MakeEngine) -> None:
     engine = make_engine()
     sampling = Sampling(temperature=0.5, seed=11)
     engine.apply(plan(0, admit(1, [1], [0, 1], max_new_tokens=3, sampling=sampling)))
@@ -155,21 +183,21 @@ def test_sampling_travels_to_the_runner() -> None:
     assert predict([1], 3, sampling=sampling) != predict([1], 3)
 
 
-def test_a_plan_for_another_life_is_ignored() -> None:
+def test_a_plan_for_another_life_is_ignored(make_engine: MakeEngine) -> None:
     engine = make_engine()
     assert not engine.apply(plan(0, admit(1, [1], [0]), executor_epoch=EXECUTOR_EPOCH - 1))
     assert engine.num_running == 0
     assert engine.apply(plan(0))
 
 
-def test_an_engine_without_a_life_takes_no_plan() -> None:
+def test_an_engine_without_a_life_takes_no_plan(make_engine: MakeEngine) -> None:
     engine = make_engine(epoch=NO_LIFE)
     assert not engine.apply(plan(0))
     engine.reset(8)
     assert engine.apply(plan(0, executor_epoch=8))
 
 
-def test_a_new_plan_epoch_forgets_what_ran() -> None:
+def test_a_new_plan_epoch_forgets_what_ran(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0, 1])))
     engine.step()
@@ -177,7 +205,7 @@ def test_a_new_plan_epoch_forgets_what_ran() -> None:
     assert engine.step().sequence_ids == [2]
 
 
-def test_a_sequence_ends_where_the_context_does() -> None:
+def test_a_sequence_ends_where_the_context_does(make_engine: MakeEngine) -> None:
     engine = make_engine(context_length=6)
     engine.apply(plan(0, admit(1, [5, 6, 7], [2, 9], max_new_tokens=100)))
     outputs = run(engine)
@@ -192,7 +220,7 @@ def test_a_sequence_ends_where_the_context_does() -> None:
     [plan(0), plan(2), plan(1, epoch=2), plan(7, epoch=2)],
     ids=["repeated", "skipped", "middle of another epoch", "far in another epoch"],
 )
-def test_a_gap_is_told(late: Plan) -> None:
+def test_a_gap_is_told(make_engine: MakeEngine, late: Plan) -> None:
     engine = make_engine()
     engine.apply(plan(0))
     with pytest.raises(PlanGap, match=f"plan {late.number} of epoch {late.epoch} came after plan 0 of epoch 1"):
@@ -219,21 +247,21 @@ def test_a_gap_is_told(late: Plan) -> None:
         (Plan(scheduler="s", epoch=1, number=1, executor_epoch=EXECUTOR_EPOCH, drops=b"abc"), "can't be applied"),
     ],
 )
-def test_an_impossible_plan_counts_as_a_gap(bad: Plan, fault: str) -> None:
+def test_an_impossible_plan_counts_as_a_gap(make_engine: MakeEngine, bad: Plan, fault: str) -> None:
     engine = make_engine(max_running=4)
     engine.apply(plan(0, admit(1, [1], [0])))
     with pytest.raises(PlanGap, match=fault):
         engine.apply(bad)
 
 
-def test_integrity_sees_a_page_with_two_writers() -> None:
+def test_integrity_sees_a_page_with_two_writers(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0]), admit(2, [2], [0])))
     with pytest.raises(IntegrityError, match="sequence 1 writes page 0, which others hold"):
         engine.check_integrity()
 
 
-def test_integrity_sees_a_page_twice_in_a_table() -> None:
+def test_integrity_sees_a_page_twice_in_a_table(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0, 0])))
     with pytest.raises(IntegrityError, match="a page twice"):
@@ -247,10 +275,12 @@ def prompts(max_size: int) -> st.SearchStrategy[list[int]]:
 class Histories(RuleBasedStateMachine):
     """Random histories of a naive scheduler, whose news of the engine may be late."""
 
+    runs_ahead = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.runner = FakeRunner(num_pages=24, page_size=3, vocab_size=20)
-        self.engine = make_engine(self.runner, max_running=5, token_budget=7, eos_token_ids=[EOS])
+        self.runner = FakeRunner(num_pages=24, page_size=3, vocab_size=20, runs_ahead=self.runs_ahead)
+        self.engine = engine_of(self.runner, max_running=5, token_budget=7, eos_token_ids=[EOS])
         self.unheard: list[StepOutput] = []
         self.begin()
 
@@ -350,5 +380,14 @@ class Histories(RuleBasedStateMachine):
         assert not +self.scheduler.references
 
 
-Histories.TestCase.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+class HistoriesAhead(Histories):
+    """The same of an engine that launches each step before it knows what the last one has drawn."""
+
+    runs_ahead = True
+
+
+Histories.TestCase.settings = HistoriesAhead.TestCase.settings = settings(
+    max_examples=60, stateful_step_count=50, deadline=None
+)
 TestHistories = Histories.TestCase
+TestHistoriesAhead = HistoriesAhead.TestCase

@@ -90,7 +90,9 @@ def drive(runner: Runner, sequences: list[Sequence], *, chunk: int = 512) -> lis
     """Steps until every sequence has NUM_NEW tokens."""
     while running := [s for s in sequences if len(s.output) < NUM_NEW]:
         rows = [s.row(chunk) for s in running]
-        drawn = iter(runner.step(rows))
+        flight = runner.launch(rows)
+        flight.draw()
+        drawn = iter(flight.tokens())
         for sequence, row in zip(running, rows, strict=True):
             sequence.length += len(row.token_ids)
             if row.sample:

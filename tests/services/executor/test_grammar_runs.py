@@ -14,11 +14,11 @@ from xgrammar.contrib.hf import LogitsProcessor
 
 from demonstration import MODEL_PATH
 from services.executor.grammar import Compiled, Grammars, Matcher
-from services.executor.runner import Runner
+from services.executor.step_runner import StepRunner
 from shared.columns import pack
 from shared.messages import Finish, Grammar, Sampling, Scoring
 from shared.model_card import ModelCard
-from tests.services.executor.model_runs import engine_of, run
+from tests.services.executor.model_runs import RUNNERS, engine_of, run, runner_of
 
 EOS = 2
 PERSON = {
@@ -64,10 +64,9 @@ def peer() -> LlamaForCausalLM:
     return AutoModelForCausalLM.from_pretrained(MODEL_PATH, dtype=torch.float32)
 
 
-@pytest.fixture(scope="module")
-def runner() -> Runner:
-    card = ModelCard.load(MODEL_PATH)
-    return Runner(card, device="cpu", dtype=torch.float32, page_size=8, num_pages=512, kv_bytes=0)
+@pytest.fixture(scope="module", params=RUNNERS)
+def runner(request: pytest.FixtureRequest) -> StepRunner:
+    return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=512, context_length=128)
 
 
 def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: Compiled) -> list[int]:
@@ -115,7 +114,7 @@ FREE: dict[str, Any] = {"prompt": [1, 77, 300], "max_new_tokens": 20}
 
 
 @pytest.mark.parametrize("token_budget", [4, 512])
-def test_greedy_tokens(runner: Runner, grammars: Grammars, expected: list[list[int]], token_budget: int) -> None:
+def test_greedy_tokens(runner: StepRunner, grammars: Grammars, expected: list[list[int]], token_budget: int) -> None:
     engine = engine_of(runner, token_budget=token_budget, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, *REQUESTS, FREE)
     assert [each.token_ids for each in ran[:-1]] == expected
@@ -124,7 +123,7 @@ def test_greedy_tokens(runner: Runner, grammars: Grammars, expected: list[list[i
     assert sum(each.num_steps for each in ran[:-1]) < 0.6 * sum(len(each.token_ids) for each in ran[:-1]), "no jumps"
 
 
-def test_scored_tokens_are_drawn_one_by_one(runner: Runner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
+def test_scored_tokens_are_drawn_one_by_one(runner: StepRunner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     for request, ran in zip(REQUESTS, run(engine, *({**r, "scoring": Scoring()} for r in REQUESTS)), strict=True):
         tokens = stepped(peer, request["prompt"], grammars.compile(request["grammar"]).result())
@@ -133,7 +132,7 @@ def test_scored_tokens_are_drawn_one_by_one(runner: Runner, grammars: Grammars, 
 
 
 @pytest.mark.parametrize("at", [1, 2, 5, 9])
-def test_another_attempt_goes_on(runner: Runner, grammars: Grammars, expected: list[list[int]], at: int) -> None:
+def test_another_attempt_goes_on(runner: StepRunner, grammars: Grammars, expected: list[list[int]], at: int) -> None:
     begun = [(r, tokens) for r, tokens in zip(REQUESTS, expected, strict=True) if len(tokens) > at]
     assert begun
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
@@ -141,7 +140,7 @@ def test_another_attempt_goes_on(runner: Runner, grammars: Grammars, expected: l
     assert [each.token_ids for each in run(engine, *requests)] == [tokens[at:] for _, tokens in begun]
 
 
-def test_the_last_token_allowed_is_within_a_jump(runner: Runner, grammars: Grammars) -> None:
+def test_the_last_token_allowed_is_within_a_jump(runner: StepRunner, grammars: Grammars) -> None:
     grammar = Grammar("regex", "only one way to say it")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     whole = run(engine, {**FREE, "grammar": grammar, "max_new_tokens": 60})[0]
@@ -156,7 +155,7 @@ def test_the_last_token_allowed_is_within_a_jump(runner: Runner, grammars: Gramm
     assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(stop_id) + 1]
 
 
-def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(runner: Runner, grammars: Grammars) -> None:
+def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(runner: StepRunner, grammars: Grammars) -> None:
     grammar = Grammar("regex", "[0-9]{4}")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     requests = [
@@ -177,7 +176,7 @@ class Compiler:
         return self.futures[-1]
 
 
-def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: Runner, grammars: Grammars) -> None:
+def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: StepRunner, grammars: Grammars) -> None:
     compiler = Compiler()
     engine = engine_of(runner, eos=[EOS], compile_grammar=compiler.compile)
     waits: list[int] = []
@@ -192,7 +191,7 @@ def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: Ru
     assert ran[0].token_ids == run(engine, REQUESTS[2])[0].token_ids
 
 
-def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: Runner, grammars: Grammars) -> None:
+def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: StepRunner, grammars: Grammars) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     bad = Grammar("regex", "(", param="regex")
     ran = run(engine, {**FREE, "grammar": bad}, FREE)
@@ -201,7 +200,7 @@ def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: Runner, gr
     assert ran[1].token_ids == run(engine_of(runner, eos=[EOS]), FREE)[0].token_ids
 
 
-def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: Runner, grammars: Grammars) -> None:
+def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: StepRunner, grammars: Grammars) -> None:
     grammar = replace(GRAMMARS[1], param="regex")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, {**FREE, "grammar": grammar, "output_ids": [700, 701]})[0]
@@ -209,14 +208,14 @@ def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: Runner,
     assert "can't be gone on from" in ran.refusal
 
 
-def test_an_engine_without_grammars_says_so(runner: Runner) -> None:
+def test_an_engine_without_grammars_says_so(runner: StepRunner) -> None:
     ran = run(engine_of(runner, eos=[EOS]), {**FREE, "grammar": GRAMMARS[0]})[0]
     assert (ran.finish, "compiles no grammars" in ran.refusal) == (Finish.ERROR, True)
 
 
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
-    runner: Runner, grammars: Grammars, at: int, monkeypatch: pytest.MonkeyPatch
+    runner: StepRunner, grammars: Grammars, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """xgrammar contradicts itself: it allows a token and does not take it."""
     accept, taken = Matcher.accept, []

@@ -42,6 +42,9 @@ class Gaps:
         self.seen.set()
 
 
+AT_EACH_DEPTH = pytest.mark.parametrize("runs_ahead", [False, True], ids=["in step", "one step ahead"])
+
+
 def engine_of(runner: FakeRunner) -> Engine:
     return Engine(runner, max_running=4, token_budget=16, eos_token_ids=(), epoch=EXECUTOR_EPOCH)
 
@@ -59,8 +62,9 @@ async def stepping(runner: FakeRunner, gaps: Gaps | None = None) -> AsyncIterato
         await loop.stop()
 
 
-async def test_steps_follow_one_another_without_further_messages() -> None:
-    async with stepping(FakeRunner()) as (loop, listener):
+@AT_EACH_DEPTH
+async def test_steps_follow_one_another_without_further_messages(runs_ahead: bool) -> None:
+    async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
         loop.offer(plan(0, admit(1, [1, 2], range(10), max_new_tokens=30)))
         await listener.until(lambda: len(listener.outputs) == 30)
         assert listener.token_ids == predict([1, 2], 30)[0]
@@ -73,8 +77,9 @@ async def test_torch_has_a_thread_of_its_own() -> None:
         assert await loop.ask(lambda _: threading.current_thread().name) == "steps"
 
 
-async def test_a_plan_of_drops_alone_is_acknowledged() -> None:
-    async with stepping(FakeRunner()) as (loop, listener):
+@AT_EACH_DEPTH
+async def test_a_plan_of_drops_alone_is_acknowledged(runs_ahead: bool) -> None:
+    async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
         loop.offer(plan(0, admit(1, [1], [0], max_new_tokens=100)))
         await listener.until(lambda: len(listener.outputs) == 4)  # its page is full
         loop.offer(plan(1, drops=[1]))
@@ -83,9 +88,10 @@ async def test_a_plan_of_drops_alone_is_acknowledged() -> None:
         assert listener.outputs[-1].num_running == 0
 
 
-async def test_a_gap_forgets_everything_and_is_told_once() -> None:
+@AT_EACH_DEPTH
+async def test_a_gap_forgets_everything_and_is_told_once(runs_ahead: bool) -> None:
     gaps = Gaps()
-    async with stepping(FakeRunner(), gaps) as (loop, listener):
+    async with stepping(FakeRunner(runs_ahead=runs_ahead), gaps) as (loop, listener):
         loop.offer(plan(0, admit(1, [1], [0], max_new_tokens=100)))
         loop.offer(plan(2))
         loop.offer(plan(3, admit(2, [1], [1])))
@@ -99,8 +105,9 @@ async def test_a_gap_forgets_everything_and_is_told_once() -> None:
         assert {output.epoch for output in listener.outputs} == {EXECUTOR_EPOCH + 1}
 
 
-async def test_an_exception_in_a_step_ends_the_loop_and_comes_out_of_watch() -> None:
-    async with stepping(FakeRunner(fail_at=3)) as (loop, _):
+@AT_EACH_DEPTH
+async def test_an_exception_in_a_step_ends_the_loop_and_comes_out_of_watch(runs_ahead: bool) -> None:
+    async with stepping(FakeRunner(fail_at=3, runs_ahead=runs_ahead)) as (loop, _):
         loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=30)))
         with pytest.raises(RuntimeError, match="the device broke"):
             await asyncio.wait_for(loop.watch(), 5)
@@ -147,8 +154,9 @@ async def test_a_loop_that_never_started_can_be_stopped() -> None:
     await StepLoop(lambda: engine_of(FakeRunner()), on_gap=Gaps()).stop()
 
 
-async def test_delivered_waits_for_what_was_not_told() -> None:
-    async with stepping(FakeRunner()) as (loop, listener):
+@AT_EACH_DEPTH
+async def test_delivered_waits_for_what_was_not_told(runs_ahead: bool) -> None:
+    async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
         loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=20)))
         while await loop.ask(lambda engine: engine.num_running):
             pass

@@ -10,11 +10,10 @@ from msgspec.structs import replace
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from demonstration import MODEL_PATH
-from services.executor.runner import Runner
+from services.executor.step_runner import StepRunner
 from shared.columns import pack, pack_floats, unpack, unpack_floats
 from shared.messages import Finish, Sampling, Scores, Scoring
-from shared.model_card import ModelCard
-from tests.services.executor.model_runs import GREEDY, engine_of, run
+from tests.services.executor.model_runs import GREEDY, RUNNERS, engine_of, run, runner_of
 
 EOS = 2
 
@@ -32,10 +31,9 @@ def peer() -> LlamaForCausalLM:
     return AutoModelForCausalLM.from_pretrained(MODEL_PATH, dtype=torch.float32)
 
 
-@pytest.fixture(scope="module")
-def runner() -> Runner:
-    card = ModelCard.load(MODEL_PATH)
-    return Runner(card, device="cpu", dtype=torch.float32, page_size=8, num_pages=256, kv_bytes=0)
+@pytest.fixture(scope="module", params=RUNNERS)
+def runner(request: pytest.FixtureRequest) -> StepRunner:
+    return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=256, context_length=128)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +49,7 @@ def generate(peer: LlamaForCausalLM, prompt: list[int], **more: Any) -> list[int
     return output[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
 
-def test_repetition_penalty(peer: LlamaForCausalLM, runner: Runner, prompts: list[list[int]]) -> None:
+def test_repetition_penalty(peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]]) -> None:
     penalties = (1.3, 1.0, 0.7)
     requests = [
         {"prompt": prompt, "sampling": replace(GREEDY, repetition_penalty=penalty)}
@@ -85,7 +83,7 @@ def penalised(
 @pytest.mark.parametrize(("frequency", "presence", "bias"), [(1.5, 0, {}), (0, -2, {}), (0.5, 1, {400: 9.0, 17: -3.0})])
 def test_frequency_and_presence_penalties_and_biases(
     peer: LlamaForCausalLM,
-    runner: Runner,
+    runner: StepRunner,
     prompts: list[list[int]],
     frequency: float,
     presence: float,
@@ -108,7 +106,7 @@ def test_frequency_and_presence_penalties_and_biases(
     assert [each.token_ids for each in run(engine_of(runner), *resumed)] == [tokens[4:] for tokens in expected]
 
 
-def test_min_tokens(peer: LlamaForCausalLM, runner: Runner) -> None:
+def test_min_tokens(peer: LlamaForCausalLM, runner: StepRunner) -> None:
     """A prompt whose answer would end after a few tokens."""
     prompt = next(
         ids for ids in ([token] for token in range(300, 2000)) if 0 < len(generate(peer, ids, eos_token_id=EOS)) < 6
@@ -141,7 +139,7 @@ def assert_scores(scores: Scores, token_ids: list[int], after: torch.Tensor, num
 
 
 def test_scores_are_those_before_penalties_and_temperature(
-    peer: LlamaForCausalLM, runner: Runner, prompts: list[list[int]]
+    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]]
 ) -> None:
     scoring = Scoring(num_top=3, token_ids=pack([5, 900]))
     samplings = (GREEDY, Sampling(temperature=0.7, seed=3, frequency_penalty=1.0))
@@ -160,7 +158,7 @@ def test_scores_are_those_before_penalties_and_temperature(
 @pytest.mark.parametrize("token_budget", [8, 16, 512])
 @pytest.mark.parametrize("prompt_from", [0, 1, 9, 29])
 def test_prompt_scores_however_it_is_read(
-    peer: LlamaForCausalLM, runner: Runner, prompts: list[list[int]], token_budget: int, prompt_from: int
+    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]], token_budget: int, prompt_from: int
 ) -> None:
     prompt = prompts[2]
     scoring = Scoring(num_top=2, token_ids=pack([7]), prompt_from=prompt_from)
@@ -181,7 +179,7 @@ def test_prompt_scores_however_it_is_read(
 @pytest.mark.parametrize("token_budget", [8, 512])
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_states(
-    peer: LlamaForCausalLM, runner: Runner, prompts: list[list[int]], pooling: str, token_budget: int
+    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]], pooling: str, token_budget: int
 ) -> None:
     requests = [{"prompt": prompt, "pooling": pooling} for prompt in prompts]
     for prompt, ran in zip(prompts, run(engine_of(runner, token_budget=token_budget), *requests), strict=True):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from services.executor.progress import LoadingBar, LoadingLines, loading_progress
+from services.executor.progress import Bar, Lines, capturing_progress, loading_progress
 
 
 class Terminal(io.StringIO):
@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
 
 def test_a_log_gets_a_line_per_quarter(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with LoadingLines("m") as progress:
+    with Lines("loading m") as progress:
         for done in range(0, 1001, 10):
             progress(done, 1000)
     assert [record.getMessage() for record in caplog.records] == [
@@ -24,7 +24,7 @@ def test_a_log_gets_a_line_per_quarter(caplog: pytest.LogCaptureFixture) -> None
 
 def test_a_model_without_weights_is_loaded_at_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    LoadingLines("m")(0, 0)
+    Lines("loading m")(0, 0)
     assert caplog.messages == ["loading m: 100 %"]
 
 
@@ -33,12 +33,15 @@ def test_a_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     progress = loading_progress("m")
-    assert isinstance(progress, LoadingBar)
+    assert isinstance(progress, Bar)
     with progress:
         progress(500, 1000)
     assert "loading m" in terminal.getvalue()
+    with capturing_progress("m") as progress:
+        progress(3, 70)
+    assert "3/70" in terminal.getvalue()
 
 
 def test_what_is_no_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert isinstance(loading_progress("m"), LoadingLines)
+    assert isinstance(loading_progress("m"), Lines)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from services.executor.engine import StepRunner
 from services.executor.service import ExecutorService
+from services.executor.step_runner import StepRunner
 from shared import subjects
 from shared.bus import Bus
 from shared.columns import unpack

@@ -1,0 +1,38 @@
+"""Kernel by kernel: how far from the reference in float64, and how near to what the machine can do."""
+
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.cases import Case, Cases
+from benchmarks.gpu.ceilings import Ceilings
+from benchmarks.gpu.clock import seconds
+from benchmarks.gpu.scale import Scale
+from kernels import ops
+
+
+def measure(scale: Scale, device: torch.device, most: Ceilings, backend: str) -> list[dict[str, Any]]:
+    kernels, reference = ops.load(backend, device), ops.load("reference", device)
+    return [_measured(case, kernels, reference, scale, device, most) for case in Cases(scale, device)]
+
+
+@torch.inference_mode()
+def _measured(
+    case: Case, kernels: ops.Ops, reference: ops.Ops, scale: Scale, device: torch.device, most: Ceilings
+) -> dict[str, Any]:
+    row: dict[str, Any] = {"kernel": case.name, "shape": case.shape, "backend": kernels.name}
+    try:
+        # Before the clock runs: adding to a sum in place changes what is added to.
+        right = case.run(reference, True)
+        off = (case.run(kernels, False).double() - right.double()).abs().max()
+        row["error"] = float(off / right.double().abs().max().clamp(min=1e-9))
+        took_s = seconds(lambda: case.run(kernels, False), device, scale.repeats)
+    except (RuntimeError, NotImplementedError) as error:
+        return {**row, "left_out": f"{type(error).__name__}: {str(error)[:200]}"}
+    floor_s = most.floor_s(case.num_bytes, case.num_flops)
+    return {
+        **row,
+        "us": round(took_s * 1e6, 2),
+        "floor_us": round(floor_s * 1e6, 2),
+        "share": round(floor_s / took_s, 3),
+    }

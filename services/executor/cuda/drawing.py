@@ -1,0 +1,34 @@
+"""Draws that the host has a say in."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from services.executor.cuda.device import Device, Download
+from services.executor.cuda.slots import Slots
+from services.executor.masks import Masks
+from services.executor.model import Model
+from services.executor.row import Row
+
+
+class Drawer:
+    """Bends logits, draws from them, and keeps the drawn tokens as the last ones."""
+
+    def __init__(self, model: Model, slots: Slots, device: Device) -> None:
+        self._model, self._slots, self._device = model, slots, device
+        self._masks = Masks(model.config.vocab_size)
+
+    def draw(self, logits: Tensor, rows: Sequence[Row]) -> Download:
+        """One token per row, all of which have sample. logits: [B, V] float32; they are changed."""
+        kernels = self._model.ops
+        masks = self._masks.begin(rows)
+        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
+        if masks is not None or any(adjustment is not None for adjustment in adjustments):
+            mask = None if masks is None else self._device.upload(masks.result().numpy())
+            kernels.adjust(logits, adjustments, mask)
+        places = np.array([(row.slot, row.start + len(row.token_ids)) for row in rows], dtype=np.int64)
+        slots, positions = self._device.upload(places).unbind(1)
+        drawn = kernels.sample_on_device(logits, self._slots.draws(slots), positions)
+        self._slots.keep(drawn, slots)
+        return self._device.download(drawn)

@@ -1,0 +1,110 @@
+"""Rows of a step in, a flight out: what the device has still to do for it."""
+
+from array import array
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.executor.cuda.decoding import DecodeGraphs
+from services.executor.cuda.device import Device
+from services.executor.cuda.drawing import Drawer
+from services.executor.cuda.flights import Drawn, Passed
+from services.executor.cuda.memory import kv_pages
+from services.executor.cuda.slots import NOBODY, Slots
+from services.executor.kv_pool import page_bytes, pages_that_fit
+from services.executor.model import Model, States
+from services.executor.models.decoder import token_tensor
+from services.executor.row import AWAITED, Row
+from services.executor.step_runner import Flight
+from shared.messages import Sampling
+from shared.model_card import ModelError
+
+
+class CudaRunner:
+    """A model with its KV pool, one step ahead of who asks for steps."""
+
+    runs_ahead = True
+
+    @torch.inference_mode()
+    def __init__(
+        self,
+        model: Model,
+        device: Device,
+        *,
+        page_size: int,
+        max_running: int,
+        token_budget: int,
+        context_length: int,
+        num_pages: int = 0,
+        kv_bytes: int = 0,
+        memory_fraction: float = 0.9,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        """num_pages 0 takes as many pages as kv_bytes holds, and kv_bytes 0 what memory_fraction of the device leaves.
+
+        progress(graphs captured, graphs in all). Raises ModelError when there is no room.
+        """
+        self._model, self._device = model, device
+        self.page_size = page_size
+        self.vocab_size = model.config.vocab_size
+        if not num_pages and kv_bytes:
+            num_pages = pages_that_fit(kv_bytes, model.config, page_size=page_size, dtype=model.dtype)
+        self.num_pages = num_pages or self._pages_left(token_budget, max_running, memory_fraction)
+        self._pool = model.new_pool(self.num_pages + 1, page_size)  # the last page is for rows that pad a batch
+        table_len = min(self.num_pages, -(-context_length // page_size))
+        self._slots = Slots(device, num_slots=max_running, table_len=table_len, dummy_page=self.num_pages)
+        self._drawer = Drawer(model, self._slots, device)
+        self._graphs = DecodeGraphs(model, self._pool, self._slots, device, max_rows=max_running, progress=progress)
+
+    @torch.inference_mode()
+    def copy_page(self, source: int, target: int, num_tokens: int) -> None:
+        """Copies the KV of the first num_tokens of a page to another one."""
+        self._pool.copy_page(source, target, num_tokens)
+
+    @torch.inference_mode()
+    def launch(self, rows: Sequence[Row]) -> Flight:
+        """Decoding goes by graphs, with their draws where nothing bends or scores them; all else kernel by kernel."""
+        self._slots.update(rows)
+        if not self._graphs.takes(rows):
+            states = self._model.read(rows, self._token_ids(rows), self._pool)
+            drawing = [row for row in rows if row.sample]
+            return self._passed(rows, drawing, self._model.logits(rows, states), states)
+        if any(row.shaping is not None or row.scoring is not None for row in rows):
+            return self._passed(rows, rows, self._graphs.logits(rows), None)
+        return Drawn(rows, self._device.download(self._graphs.draw(rows)))
+
+    def _passed(self, rows: Sequence[Row], drawing: Sequence[Row], logits: Tensor, states: States | None) -> Passed:
+        return Passed(self._model, self._device, self._drawer, rows=rows, drawing=drawing, logits=logits, states=states)
+
+    def _token_ids(self, rows: Sequence[Row]) -> Tensor:
+        """[T], with those filled in that only the device knows."""
+        token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device.device)
+        if all(row.token_ids[0] != AWAITED for row in rows):
+            return token_ids
+        slots = np.repeat([row.slot for row in rows], [len(row.token_ids) for row in rows])
+        return self._slots.known(token_ids, self._device.upload(slots))
+
+    def _pages_left(self, token_budget: int, max_running: int, memory_fraction: float) -> int:
+        """Pages for which there is room, after a try of the largest step."""
+        model, page_size = self._model, self.page_size
+        self._device.release()
+        memory = self._device.memory()
+        pages = array("i", range(-(-token_budget // page_size)))
+        try:
+            pool = model.new_pool(len(pages), page_size)
+            allocated = self._device.memory().allocated
+            row = Row([0] * token_budget, 0, pages, True, Sampling())
+            states = model.read([row], self._token_ids([row]), pool)
+            logits = model.decoder.logits(states.tensor.expand(max_running, -1))
+            slots = Slots(self._device, num_slots=0, table_len=1, dummy_page=0)
+            nobodys = torch.full((max_running,), NOBODY, device=self._device.device)
+            model.ops.sample_on_device(logits, slots.draws(nobodys), nobodys)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"a step of {token_budget} tokens (token_budget) is too large: {error}") from None
+        step_bytes = self._device.memory().peak - allocated
+        del pool, states, logits
+        self._device.release()
+        each = page_bytes(model.config, page_size=page_size, dtype=model.dtype)
+        return kv_pages(memory, step_bytes=step_bytes, fraction=memory_fraction, page_bytes=each)
