@@ -4,13 +4,14 @@ A backend is a set of functions with the shapes below. `reference` is plain torc
 backend is tested against it (tests/kernels). What a backend has no faster way for it takes from the reference.
 
 Shapes: T tokens of all rows of a step laid end to end, H query heads, K key-value heads (K divides H), D head size,
-S slots of the KV pool (pages x page size), V vocabulary.
+S slots of the KV pool (pages x page size), V vocabulary, E experts, of which each token goes through k, F their inner
+size.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,10 +29,13 @@ __all__ = [
     "Attention",
     "BackendUnavailable",
     "Draw",
+    "Experts",
     "HeadNorms",
     "Layout",
+    "MixExperts",
     "NoSuchBackend",
     "Ops",
+    "PackExperts",
     "Score",
     "Scored",
     "Span",
@@ -73,6 +77,25 @@ class RotateAndWrite(Protocol):
         norms: HeadNorms | None,
         rotation: tuple[Tensor, Tensor] | None,
     ) -> Tensor: ...
+
+
+Experts = Tensor | Sequence[Tensor]  # weights of all experts of a layer, as `mix_experts` of a backend wants them
+
+
+class PackExperts(Protocol):
+    """weight: [E, M, N], a linear layer of each expert. Made once, when a model is loaded."""
+
+    def __call__(self, weight: Tensor, /) -> Experts: ...
+
+
+class MixExperts(Protocol):
+    """Sparse mixture of experts (Shazeer et al. 2017), each of them a gated MLP.
+
+    x: [T, N]; gate_up, down: [E, 2F, N] and [E, N, F], packed; experts: [T, k] int64, for each token k different ones;
+    weights: [T, k] float32, of their results. Gives [T, N]. What a token gets depends on its own row only.
+    """
+
+    def __call__(self, x: Tensor, gate_up: Any, down: Any, experts: Tensor, weights: Tensor, /) -> Tensor: ...
 
 
 class Draw(Protocol):
@@ -128,6 +151,7 @@ class Ops:
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
     pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
     linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
+    pack_experts, mix_experts: see PackExperts and MixExperts.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
     adjust, score: see Adjust and Score.
@@ -142,6 +166,8 @@ class Ops:
     silu_and_mul: Callable[[Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    pack_experts: PackExperts
+    mix_experts: MixExperts
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
     adjust: Adjust

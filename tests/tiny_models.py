@@ -31,6 +31,8 @@ LONG_ROPE = {
     "short_factor": [1.0, 1.05, 1.1, 1.2], "long_factor": [1.0, 1.5, 2.0, 4.0],
 }  # fmt: skip
 
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
+
 # name -> (transformers' model type, changes to BASE)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
@@ -61,6 +63,18 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "original_max_position_embeddings": 256,
         },
     ),
+    "mixtral": ("mixtral", {"num_local_experts": 4, "sliding_window": None}),
+    "mixtral-window": ("mixtral", {"num_local_experts": 3, "sliding_window": 9}),
+    "qwen2-moe": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 48, "mlp_only_layers": [1]}),
+    "qwen2-moe-window": (
+        "qwen2_moe",
+        {
+            **EXPERTS, "shared_expert_intermediate_size": 48, "use_sliding_window": True, "sliding_window": 7,
+            "max_window_layers": 2,
+        },
+    ),
+    "qwen3-moe": ("qwen3_moe", {**EXPERTS, "head_dim": 32, "norm_topk_prob": True, "decoder_sparse_step": 2}),
+    "qwen3-moe-window": ("qwen3_moe", {**EXPERTS, "head_dim": 16, "use_sliding_window": True, "sliding_window": 9}),
 }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from kernels.cpu.adjusting import adjust
 from kernels.cpu.attention import attention
+from kernels.cpu.experts import mixing, packing
 from kernels.cpu.linear import linear, pack
 from kernels.cpu.norm import add_rms_norm
 from kernels.cpu.sampling import sample
@@ -21,6 +22,8 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     pack=pack,
     linear=linear,
+    pack_experts=packing(pack),
+    mix_experts=mixing(linear, REFERENCE.silu_and_mul),
     attention=attention,
     adjust=adjust,
     score=score,

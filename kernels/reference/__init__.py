@@ -5,6 +5,7 @@ from kernels.reference.activation import silu_and_mul
 from kernels.reference.adjusting import adjust
 from kernels.reference.attention import attention
 from kernels.reference.copy import copy_kv
+from kernels.reference.experts import mix_experts, pack_experts
 from kernels.reference.heads import rotate_and_write
 from kernels.reference.linear import linear, pack
 from kernels.reference.norm import add_rms_norm
@@ -18,6 +19,8 @@ OPS = Ops(
     silu_and_mul=silu_and_mul,
     pack=pack,
     linear=linear,
+    pack_experts=pack_experts,
+    mix_experts=mix_experts,
     copy_kv=copy_kv,
     attention=attention,
     adjust=adjust,

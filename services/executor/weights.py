@@ -8,7 +8,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from services.executor.models.config import DecoderConfig
-from services.executor.models.parameters import Place, places, shapes
+from services.executor.models.parameters import WIDE, other_places, places, shapes
+from services.executor.models.places import Place
 from shared.model_card import ModelError, read_json
 
 Progress = Callable[[int, int], None]
@@ -28,22 +29,28 @@ def load(
     """
     files = _files(path)
     wanted = places(config)
-    parameters = {name: torch.empty(shape, dtype=dtype, device=device) for name, shape in shapes(config).items()}
+    known = wanted | other_places(config)
+    parameters = {
+        name: torch.empty(shape, dtype=torch.float32 if name.endswith(WIDE) else dtype, device=device)
+        for name, shape in shapes(config).items()
+    }
     num_bytes = sum(file.stat().st_size for file in files)
     done = 0
+    unfilled = {name: parameter.numel() for name, parameter in parameters.items()}
     seen: set[str] = set()
     for file in files:
         for name, tensor in _tensors(file):
-            place = wanted.get(name)
+            place = known.get(name)
             if place is not None:
                 _put(tensor, place, parameters, f"{file}: {name}")
                 seen.add(name)
+                unfilled[place.parameter] -= tensor.numel()
             elif not (name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings)):
                 raise ModelError(f"{file}: there is no place for the tensor {name}")
             done += tensor.numel() * tensor.element_size()
             if progress is not None:
                 progress(min(done, num_bytes), num_bytes)
-    missing = sorted(wanted.keys() - seen)
+    missing = sorted(name for name in wanted.keys() - seen if unfilled[wanted[name].parameter] > 0)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ModelError(f"{path}: the tensor {missing[0]}{more} is in none of its safetensors files")
@@ -87,4 +94,6 @@ def _put(tensor: Tensor, place: Place, parameters: dict[str, Tensor], what: str)
         raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
     if tensor.dtype not in READ:  # float8 among them: it means nothing without its scales
         raise ModelError(f"{what} is of type {tensor.dtype}; float32, bfloat16 and float16 are read")
-    parameters[place.parameter][place.first : place.first + place.shape[0]].copy_(tensor)
+    parameter = parameters[place.parameter]
+    rows = parameter if place.expert is None else parameter[place.expert]
+    rows[place.first : place.first + place.shape[0]].copy_(tensor)

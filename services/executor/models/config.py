@@ -1,7 +1,7 @@
 """What a decoder is, told by numbers: the same code runs all families."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,30 @@ class RopeConfig:
     kind: str = "default"
     parameters: dict[str, Any] = field(default_factory=dict)
     max_positions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertsConfig:
+    """Mixtures of experts: in which layers, how large, how a token gets its own. See models.routing.
+
+    block, shared_name: what checkpoints call the MLP and the shared expert.
+    """
+
+    layers: tuple[bool, ...]  # per layer: whether it has experts, or else one MLP
+    num_experts: int
+    num_chosen: int
+    intermediate_size: int
+    scoring: Literal["softmax", "sigmoid"] = "softmax"
+    biased: bool = False
+    normalised: bool = False  # the weights of a token's experts add up to 1, before scaling
+    scaling: float = 1.0
+    num_groups: int = 1
+    num_chosen_groups: int = 1
+    num_group_best: int = 1  # how many of its experts speak for a group
+    shared_size: int = 0
+    shared_gated: bool = False
+    block: str = "mlp"
+    shared_name: str = "shared_experts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +64,7 @@ class DecoderConfig:
     embedding_multiplier: float = 1.0
     residual_multiplier: float = 1.0
     logits_divisor: float = 1.0
+    experts: ExpertsConfig | None = None
 
     @property
     def query_size(self) -> int:
@@ -48,3 +73,7 @@ class DecoderConfig:
     @property
     def kv_size(self) -> int:
         return self.num_kv_heads * self.head_dim
+
+    def has_experts(self, i: int) -> bool:
+        """Whether the MLP of layer i is a mixture of experts."""
+        return self.experts is not None and self.experts.layers[i]

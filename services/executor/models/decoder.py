@@ -6,6 +6,7 @@ from torch import Tensor
 from kernels.ops import HeadNorms, Layout, Ops
 from services.executor.kv_pool import KvPool
 from services.executor.models.config import DecoderConfig
+from services.executor.models.moe import Mixture
 from services.executor.models.rope import tables
 
 LINEARS = (".qkv", ".output", ".gate_up", ".down")
@@ -18,6 +19,9 @@ class Decoder:
         self.config = config
         self._ops = ops
         self._parameters = parameters
+        self._mixtures = [
+            Mixture(config, i, parameters, ops) if config.has_experts(i) else None for i in range(config.num_layers)
+        ]
         for name in parameters:
             if name.endswith(LINEARS):  # one at a time: no more than one weight is held in both forms
                 parameters[name] = ops.pack(parameters[name])
@@ -69,7 +73,9 @@ class Decoder:
         return ops.linear(attended.flatten(1), p[f"{i}.output"], p.get(f"{i}.output_bias"))
 
     def _mlp(self, i: int, h: Tensor) -> Tensor:
-        ops, p = self._ops, self._parameters
+        ops, p, mixture = self._ops, self._parameters, self._mixtures[i]
+        if mixture is not None:
+            return mixture(h)
         h = ops.silu_and_mul(ops.linear(h, p[f"{i}.gate_up"], p.get(f"{i}.gate_up_bias")))
         return ops.linear(h, p[f"{i}.down"], p.get(f"{i}.down_bias"))
 
