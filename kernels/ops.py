@@ -36,9 +36,11 @@ __all__ = [
     "NoSuchBackend",
     "Ops",
     "PackExperts",
+    "RotateAndWrite",
     "Score",
     "Scored",
     "Span",
+    "WriteLatent",
     "load",
 ]
 
@@ -50,7 +52,7 @@ class Attention(Protocol):
     """Causal attention of new tokens over the paged KV of their rows.
 
     query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens; window: keys that a token sees, itself
-    included, or None for all. Gives [T, H, D].
+    included, or None for all. keys and values may be the same tensor (latent attention, with K = 1). Gives [T, H, D].
     """
 
     def __call__(
@@ -96,6 +98,28 @@ class MixExperts(Protocol):
     """
 
     def __call__(self, x: Tensor, gate_up: Any, down: Any, experts: Tensor, weights: Tensor, /) -> Tensor: ...
+
+
+class WriteLatent(Protocol):
+    """What RotateAndWrite does, for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
+
+    query: [T, H, R], the part that carries positions. latent: [T, C + R], the compressed keys and values, and the key
+    that carries positions. norm: weight [C] of a root mean square norm of the former. rotation: cos, sin [T, R/2]
+    float32, as in RotateAndWrite, of the query and the key. keys: [S, 1, C + R], where both go, at slots [T]. Gives the
+    rotated query [T, H, R].
+    """
+
+    def __call__(
+        self,
+        query: Tensor,
+        latent: Tensor,
+        keys: Tensor,
+        slots: Tensor,
+        *,
+        norm: Tensor,
+        epsilon: float,
+        rotation: tuple[Tensor, Tensor],
+    ) -> Tensor: ...
 
 
 class Draw(Protocol):
@@ -147,7 +171,7 @@ class Ops:
 
     add_rms_norm(x [T, N], delta [T, N] or None, weight [N], epsilon) -> [T, N]: adds delta to x in place, and gives the
     root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
-    rotate_and_write: see RotateAndWrite.
+    rotate_and_write, write_latent: see RotateAndWrite and WriteLatent.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
     pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
     linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
@@ -163,6 +187,7 @@ class Ops:
     name: str
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_and_write: RotateAndWrite
+    write_latent: WriteLatent
     silu_and_mul: Callable[[Tensor], Tensor]
     pack: Callable[[Tensor], Tensor]
     linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]

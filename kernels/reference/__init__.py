@@ -7,6 +7,7 @@ from kernels.reference.attention import attention
 from kernels.reference.copy import copy_kv
 from kernels.reference.experts import mix_experts, pack_experts
 from kernels.reference.heads import rotate_and_write
+from kernels.reference.latent import write_latent
 from kernels.reference.linear import linear, pack
 from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
@@ -16,6 +17,7 @@ OPS = Ops(
     name="reference",
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
+    write_latent=write_latent,
     silu_and_mul=silu_and_mul,
     pack=pack,
     linear=linear,

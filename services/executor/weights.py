@@ -45,7 +45,7 @@ def load(
                 _put(tensor, place, parameters, f"{file}: {name}")
                 seen.add(name)
                 unfilled[place.parameter] -= tensor.numel()
-            elif not (name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings)):
+            elif not _is_needless(name, config):
                 raise ModelError(f"{file}: there is no place for the tensor {name}")
             done += tensor.numel() * tensor.element_size()
             if progress is not None:
@@ -78,6 +78,14 @@ def _files(path: Path) -> list[Path]:
             others = "; only safetensors are read" if list(path.glob("*.bin")) else ""
             raise ModelError(f"{file} is missing{others}")
     return files
+
+
+def _is_needless(name: str, config: DecoderConfig) -> bool:
+    """Whether a file may carry this tensor although nothing is done with it."""
+    if name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings):
+        return True
+    unused = range(config.num_layers, config.num_layers + config.num_unused_layers)
+    return name.startswith(tuple(f"model.layers.{i}." for i in unused))
 
 
 def _tensors(file: Path) -> Iterator[tuple[str, Tensor]]:

@@ -16,6 +16,30 @@ class RopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LatentConfig:
+    """Latent attention: keys and values of all heads come out of one latent per token. Sizes in elements.
+
+    Of each head's query and key, plain_dim dimensions come out of latents, rotated_dim carry the position.
+    """
+
+    query_rank: int | None  # of the latent that queries come out of, if they do
+    rank: int
+    plain_dim: int
+    rotated_dim: int
+    value_dim: int
+    interleaved: bool  # pairs that rotate together are neighbours in the checkpoint
+
+    @property
+    def query_dim(self) -> int:
+        return self.plain_dim + self.rotated_dim
+
+    @property
+    def key_dim(self) -> int:
+        """What is kept of a token."""
+        return self.rank + self.rotated_dim
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertsConfig:
     """Mixtures of experts: in which layers, how large, how a token gets its own. See models.routing.
 
@@ -41,7 +65,10 @@ class ExpertsConfig:
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """A pre-norm decoder with grouped-query attention and a gated MLP. Sizes in elements, window in tokens."""
+    """A pre-norm decoder with grouped-query attention and a gated MLP. Sizes in elements, window in tokens.
+
+    With `latent`, num_kv_heads is 1 and head_dim latent.key_dim: that is what attention reads, values included.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -65,6 +92,8 @@ class DecoderConfig:
     residual_multiplier: float = 1.0
     logits_divisor: float = 1.0
     experts: ExpertsConfig | None = None
+    latent: LatentConfig | None = None
+    num_unused_layers: int = 0  # after the last one: checkpoints carry modules there that predict further tokens
 
     @property
     def query_size(self) -> int:

@@ -6,6 +6,7 @@ from torch import Tensor
 from kernels.ops import HeadNorms, Layout, Ops
 from services.executor.kv_pool import KvPool
 from services.executor.models.config import DecoderConfig
+from services.executor.models.mla import LatentAttention
 from services.executor.models.moe import Mixture
 from services.executor.models.rope import tables
 
@@ -19,6 +20,10 @@ class Decoder:
         self.config = config
         self._ops = ops
         self._parameters = parameters
+        self._latents = [
+            LatentAttention(config, i, parameters, ops) if config.latent is not None else None
+            for i in range(config.num_layers)
+        ]
         self._mixtures = [
             Mixture(config, i, parameters, ops) if config.has_experts(i) else None for i in range(config.num_layers)
         ]
@@ -59,8 +64,10 @@ class Decoder:
         return logits if config.logits_divisor == 1.0 else logits / config.logits_divisor
 
     def _attend(self, i: int, h: Tensor, layout: Layout, pool: KvPool, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        config, ops, p = self.config, self._ops, self._parameters
+        config, ops, p, latent = self.config, self._ops, self._parameters, self._latents[i]
         keys, values = pool.keys[i], pool.values[i]
+        if latent is not None:
+            return latent(h, layout, keys, rotation)
         query = ops.rotate_and_write(
             ops.linear(h, p[f"{i}.qkv"], p.get(f"{i}.qkv_bias")),
             keys,

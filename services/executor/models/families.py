@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from services.executor.models import mixtures
-from services.executor.models.config import DecoderConfig, RopeConfig
+from services.executor.models import latents, mixtures
+from services.executor.models.config import DecoderConfig, ExpertsConfig, RopeConfig
 from services.executor.models.rope import KINDS
 from shared.model_card import ModelCard, ModelError
 
@@ -168,6 +168,32 @@ def _qwen3_moe(config: Config) -> DecoderConfig:
     return replace(_base(config), qkv_bias=bias, output_bias=bias, qk_norm=True, experts=experts)
 
 
+def _deepseek(config: Config, experts: ExpertsConfig | None) -> DecoderConfig:
+    """Latent attention, and biases nowhere."""
+    for name in ("attention_bias", "mlp_bias"):
+        if config.get(name):
+            raise ModelError(f"{name} is not supported in this architecture")
+    latent = latents.latent_config(config)
+    of_heads = {"num_key_value_heads": 1, "head_dim": latent.key_dim, "sliding_window": None}
+    rope = _rope(config, latent.rotated_dim)
+    return replace(
+        _base({**config, **of_heads}),
+        rope=rope,
+        attention_scale=latents.attention_scale(latent, rope),
+        experts=experts,
+        latent=latent,
+    )
+
+
+def _deepseek_v2(config: Config) -> DecoderConfig:
+    return _deepseek(config, mixtures.deepseek_v2(config))
+
+
+def _deepseek_v3(config: Config) -> DecoderConfig:
+    decoder = _deepseek(config, mixtures.deepseek_v3(config))
+    return replace(decoder, num_unused_layers=config.get("num_nextn_predict_layers", 1))
+
+
 FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
     "LlamaForCausalLM": _llama,
     "MistralForCausalLM": _mistral,
@@ -179,6 +205,8 @@ FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
     "MixtralForCausalLM": _mixtral,
     "Qwen2MoeForCausalLM": _qwen2_moe,
     "Qwen3MoeForCausalLM": _qwen3_moe,
+    "DeepseekV2ForCausalLM": _deepseek_v2,
+    "DeepseekV3ForCausalLM": _deepseek_v3,
 }
 
 

@@ -30,15 +30,15 @@ def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size
 
     None when there is no such layer. New files of Qwen3 say num_local_experts.
     """
+    config = {"num_experts": config.get("num_local_experts", num_experts), **config}
     step, dense = config.get("decoder_sparse_step", 1), config.get("mlp_only_layers") or ()
     layers = tuple(i not in dense and (i + 1) % step == 0 for i in range(config["num_hidden_layers"]))
-    given: int = config.get("num_experts", config.get("num_local_experts", num_experts))
-    if not any(layers) or given == 0:
+    if not any(layers) or config["num_experts"] == 0:
         return None
     return _checked(
         ExpertsConfig(
             layers=layers,
-            num_experts=given,
+            num_experts=config["num_experts"],
             num_chosen=config.get("num_experts_per_tok", num_chosen),
             intermediate_size=config.get("moe_intermediate_size", intermediate_size),
             normalised=config.get("norm_topk_prob", False),

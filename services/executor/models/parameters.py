@@ -1,6 +1,6 @@
 """The parameters of a decoder: their shapes here, their names and places in checkpoint files."""
 
-from services.executor.models import expert_parameters
+from services.executor.models import expert_parameters, latent_parameters
 from services.executor.models.config import DecoderConfig
 from services.executor.models.places import Place, Shape, stacked
 
@@ -11,25 +11,29 @@ WIDE = (".router", ".router_bias")
 def shapes(config: DecoderConfig) -> dict[str, Shape]:
     """Every parameter. q, k, v are one, and so are gate and up."""
     c = config
-    qkv = c.query_size + 2 * c.kv_size
     found: dict[str, Shape] = {"embedding": (c.vocab_size, c.hidden_size), "norm": (c.hidden_size,)}
     if not c.tied_embeddings:
         found["head"] = (c.vocab_size, c.hidden_size)
     for i in range(c.num_layers):
         found |= {
             f"{i}.attention_norm": (c.hidden_size,),
-            f"{i}.qkv": (qkv, c.hidden_size),
-            f"{i}.output": (c.hidden_size, c.query_size),
             f"{i}.mlp_norm": (c.hidden_size,),
         }
-        if c.qkv_bias:
-            found[f"{i}.qkv_bias"] = (qkv,)
-        if c.output_bias:
-            found[f"{i}.output_bias"] = (c.hidden_size,)
-        if c.qk_norm:
-            found[f"{i}.q_norm"] = (c.head_dim,)
-            found[f"{i}.k_norm"] = (c.head_dim,)
+        found |= latent_parameters.shapes(c, i) if c.latent is not None else _attention_shapes(c, i)
         found |= expert_parameters.shapes(c, i) if c.has_experts(i) else _mlp_shapes(c, i)
+    return found
+
+
+def _attention_shapes(c: DecoderConfig, i: int) -> dict[str, Shape]:
+    qkv = c.query_size + 2 * c.kv_size
+    found: dict[str, Shape] = {f"{i}.qkv": (qkv, c.hidden_size), f"{i}.output": (c.hidden_size, c.query_size)}
+    if c.qkv_bias:
+        found[f"{i}.qkv_bias"] = (qkv,)
+    if c.output_bias:
+        found[f"{i}.output_bias"] = (c.hidden_size,)
+    if c.qk_norm:
+        found[f"{i}.q_norm"] = (c.head_dim,)
+        found[f"{i}.k_norm"] = (c.head_dim,)
     return found
 
 
@@ -57,7 +61,8 @@ def places(config: DecoderConfig) -> dict[str, Place]:
         layer = f"model.layers.{i}"
         found[f"{layer}.input_layernorm.weight"] = Place(f"{i}.attention_norm", 0, (c.hidden_size,))
         found[f"{layer}.post_attention_layernorm.weight"] = Place(f"{i}.mlp_norm", 0, (c.hidden_size,))
-        found |= _attention_places(c, i, f"{layer}.self_attn")
+        attention = f"{layer}.self_attn"
+        found |= latent_parameters.places(c, i) if c.latent is not None else _attention_places(c, i, attention)
         found |= expert_parameters.places(c, i) if c.has_experts(i) else _mlp_places(c, i, f"{layer}.mlp")
     return found
 
