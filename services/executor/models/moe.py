@@ -34,7 +34,8 @@ class Shared:
         self._ops = ops
         self._gate_up = ops.pack(parameters.pop(f"{i}.shared_gate_up"))
         self._down = ops.pack(parameters.pop(f"{i}.shared_down"))
-        self._gate = parameters.pop(f"{i}.shared_gate", None)
+        gate = parameters.pop(f"{i}.shared_gate", None)
+        self._gate = None if gate is None else ops.pack(gate)
 
     def __call__(self, h: Tensor) -> Tensor:
         """[T, N] -> [T, N]."""
