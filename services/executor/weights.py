@@ -23,8 +23,9 @@ NEEDLESS = ("rotary_emb.inv_freq", "masked_bias", "attn.bias")
 def load(
     path: Path, config: DecoderConfig, *, dtype: torch.dtype, device: torch.device, progress: Progress | None = None
 ) -> dict[str, Tensor]:
-    """The parameters of `models.parameters.shapes`. progress(bytes done, bytes in all) is called after each tensor.
+    """The parameters of `models.parameters.shapes`, in `dtype` but for the WIDE ones.
 
+    progress(bytes done, bytes in all) is called after each tensor.
     Raises ModelError that names the file and tensor which is missing, too much, mis-shaped or truncated.
     """
     files = _files(path)

@@ -162,7 +162,7 @@ def _qwen2_moe(config: Config) -> DecoderConfig:
 
 def _qwen3_moe(config: Config) -> DecoderConfig:
     """With a window, every layer has it."""
-    config = {"num_key_value_heads": 4, **config, "max_window_layers": 0, "layer_types": None}
+    config = {**QWEN, "num_key_value_heads": 4, **config, "max_window_layers": 0, "layer_types": None}
     experts = mixtures.qwen(config, num_experts=128, num_chosen=8, intermediate_size=768)
     bias = bool(config.get("attention_bias", False))
     return replace(_base(config), qkv_bias=bias, output_bias=bias, qk_norm=True, experts=experts)
