@@ -60,27 +60,6 @@ class Attention(Protocol):
     ) -> Tensor: ...
 
 
-class RotateAndWrite(Protocol):
-    """What happens between the projection of a layer and its attention, in one pass.
-
-    qkv: [T, (H + 2K) x D], queries, keys and values side by side. keys, values: [S, K, D], where the new tokens go, at
-    slots [T]. norms: those of each head of the queries and keys, if the model has them, before the rotation. rotation:
-    cos, sin [T, R/2] float32, or None: rotary embedding (Su et al. 2021) of the first R dimensions, where dimension i
-    pairs with i + R/2. Gives the queries, [T, H, D].
-    """
-
-    def __call__(
-        self,
-        qkv: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        slots: Tensor,
-        *,
-        norms: HeadNorms | None,
-        rotation: tuple[Tensor, Tensor] | None,
-    ) -> Tensor: ...
-
-
 Experts = Tensor | Sequence[Tensor]  # weights of all experts of a layer, as `mix_experts` of a backend wants them
 
 
@@ -101,7 +80,7 @@ class MixExperts(Protocol):
 
 
 class WriteLatent(Protocol):
-    """What RotateAndWrite does, for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
+    """What RotateAndWrite is, for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
 
     query: [T, H, R], the part that carries positions. latent: [T, C + R], the compressed keys and values, and the key
     that carries positions. norm: weight [C] of a root mean square norm of the former. rotation: cos, sin [T, R/2]
@@ -119,6 +98,27 @@ class WriteLatent(Protocol):
         norm: Tensor,
         epsilon: float,
         rotation: tuple[Tensor, Tensor],
+    ) -> Tensor: ...
+
+
+class RotateAndWrite(Protocol):
+    """What happens between the projection of a layer and its attention, in one pass.
+
+    qkv: [T, (H + 2K) x D], queries, keys and values side by side. keys, values: [S, K, D], where the new tokens go, at
+    slots [T]. norms: those of each head of the queries and keys, if the model has them, before the rotation. rotation:
+    cos, sin [T, R/2] float32, or None: rotary embedding (Su et al. 2021) of the first R dimensions, where dimension i
+    pairs with i + R/2. Gives the queries, [T, H, D].
+    """
+
+    def __call__(
+        self,
+        qkv: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        slots: Tensor,
+        *,
+        norms: HeadNorms | None,
+        rotation: tuple[Tensor, Tensor] | None,
     ) -> Tensor: ...
 
 
