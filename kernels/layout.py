@@ -25,10 +25,27 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows in device memory, where kernels read them: what is there when they run counts, not what was there before.
+
+    firsts, nums_new, lengths: [B] int32, the first, num_new and num_kv of a Span. pages: [B, P] int32; what comes after
+    the pages of a row's tokens must be some page, whichever.
+    """
+
+    firsts: Tensor
+    nums_new: Tensor
+    lengths: Tensor
+    pages: Tensor
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
     The slot of a token: its page x page_size + its place in it.
+
+    decoding: in place of spans, the rows of a step that only decodes, for a CUDA graph that is replayed while they go
+    on. A row that pads the batch has the length 1 and a page that belongs to nobody.
 
     prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
     pays for it and the others do not.
@@ -38,6 +55,7 @@ class Layout:
     positions: Tensor
     new_slots: Tensor
     page_size: int
+    decoding: Rows | None = None
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -60,6 +78,18 @@ class Layout:
             positions=torch.from_numpy(np.concatenate(positions)).to(device),
             new_slots=torch.from_numpy(np.concatenate(new_slots)).to(device),
             page_size=page_size,
+        )
+
+    def on_host(self) -> tuple[Span, ...]:
+        """The spans; of rows on the device, as they are now."""
+        if self.decoding is None:
+            return self.spans
+        rows = self.decoding
+        columns = zip(rows.firsts.tolist(), rows.nums_new.tolist(), rows.lengths.tolist(), strict=True)
+        tables = rows.pages.cpu().numpy()
+        return tuple(
+            Span(first, num_new, length, table[: -(-length // self.page_size)])
+            for (first, num_new, length), table in zip(columns, tables, strict=True)
         )
 
     def slots(self, span: Span) -> np.ndarray:

@@ -10,7 +10,7 @@ from kernels.reference.heads import rotate_and_write
 from kernels.reference.latent import write_latent
 from kernels.reference.linear import linear, pack
 from kernels.reference.norm import add_rms_norm
-from kernels.reference.sampling import sample
+from kernels.reference.sampling import sample, sample_on_device
 from kernels.reference.scoring import score
 
 OPS = Ops(
@@ -28,4 +28,5 @@ OPS = Ops(
     adjust=adjust,
     score=score,
     sample=sample,
+    sample_on_device=sample_on_device,
 )

@@ -10,7 +10,7 @@ def attention(
     """Row by row, as the definition says: softmax(Q K^T * scale + causal mask) V. Shapes: see kernels.ops."""
     output = torch.empty_like(query)
     group = query.shape[1] // keys.shape[1]
-    for span in layout.spans:
+    for span in layout.on_host():
         rows = slice(span.first, span.first + span.num_new)
         slots = torch.from_numpy(layout.slots(span)).to(keys.device)
         key = keys[slots].repeat_interleave(group, dim=1)  # [num_kv, H, D]
