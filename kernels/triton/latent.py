@@ -54,7 +54,7 @@ def choose(num_tokens: int, num_heads: int, max_keys: int, element_bytes: int) -
     possible = triton.next_power_of_2(triton.cdiv(max_keys, LEAST_KEYS))
     return Choice(
         head_block=head_block,
-        key_block=64 if element_bytes <= 2 else 16,
+        key_block=32 if element_bytes <= 2 else 16,
         num_warps=8,
         num_stages=2,
         num_splits=min(wanted, possible, MOST_SPLITS),
