@@ -10,77 +10,30 @@ both. Figures are medians over the rounds; loss = 1 - pipeline / in-process.
 
 import argparse
 import asyncio
-import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.children import process
 from benchmarks.load import Load, run
 from benchmarks.readiness import wait_until_ready
 from benchmarks.shapes import qwen_05b
+from benchmarks.steps import whole_rate
+from benchmarks.stream import Target
+from benchmarks.systems import bare_loop, whole_system
 from shared.ports import free_port
 
 LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
 
 
 @contextmanager
-def process(*command: str, talks: bool = False, **environment: str) -> "Iterator[subprocess.Popen[str]]":
-    """A child that is ended with SIGTERM, its log in the temporary folder. talks: its stdout is read here."""
-    descriptor, _ = tempfile.mkstemp(prefix=f"{command[0]}-", suffix=".log")
-    child = subprocess.Popen(
-        [sys.executable, "-m", *command],
-        env={**os.environ, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE if talks else descriptor,
-        stderr=descriptor,
-        text=True,
-    )
-    try:
-        yield child
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.communicate()
-        os.close(descriptor)
-
-
-@contextmanager
-def bare_loop(model: str, dtype: str) -> "Iterator[subprocess.Popen[str]]":
-    with process("benchmarks.in_process", "--model", model, "--dtype", dtype, talks=True) as child:
-        assert child.stdout is not None
-        if child.stdout.readline().strip() != "ready":
-            raise RuntimeError("the in-process executor did not start")
-        yield child
-
-
-def ask_bare_loop(child: "subprocess.Popen[str]", load: Load, seed: int) -> float:
-    assert child.stdin is not None
-    assert child.stdout is not None
-    request = {
-        "num_streams": load.num_streams, "num_prompt": load.num_prompt, "num_output": load.num_output, "seed": seed,
-    }  # fmt: skip
-    child.stdin.write(json.dumps(request) + "\n")
-    child.stdin.flush()
-    return float(json.loads(child.stdout.readline())["tokens_per_s"])
-
-
-@contextmanager
-def whole_system(model: str, dtype: str) -> Iterator[int]:
-    port = free_port()
-    flags = ("--model", model, "--served-name", "bench", "--dtype", dtype, "--port", str(port))
-    with process("xylem", "serve", *flags):
-        wait_until_ready(port, timeout_s=180)
-        yield port
-
-
-@contextmanager
-def light_services(model: str) -> Iterator[int]:
+def light_services(model: str) -> Iterator[Target]:
     """The five light services and an executor that computes nothing, each a process, on a NATS server of their own."""
     port, nats_port = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -97,31 +50,27 @@ def light_services(model: str) -> Iterator[int]:
             "XYLEM_MAX_RUNNING": "256",
         }
         try:
-            with _all([f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"], environment):
-                wait_until_ready(port, timeout_s=60)
-                yield port
+            modules = [f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
+            with ExitStack() as stack:
+                started = {
+                    name: stack.enter_context(process([sys.executable, "-m", name], environment)) for name in modules
+                }
+                wait_until_ready(started["services.gateway"], port, timeout_s=60)
+                yield Target(f"http://127.0.0.1:{port}", "bench")
         finally:
             server.terminate()
             server.wait()
 
 
-@contextmanager
-def _all(modules: list[str], environment: dict[str, str]) -> Iterator[None]:
-    if not modules:
-        yield
-        return
-    with process(modules[0], **environment), _all(modules[1:], environment):
-        yield
-
-
 def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
     print(f"{'streams':>8} {'in-process':>12} {'pipeline':>12} {'loss':>7} {'first token':>12}   tokens/s, medians")
-    with bare_loop(model, dtype) as bare, whole_system(model, dtype) as port:
+    with bare_loop(model, dtype) as bare, whole_system(model, dtype) as target:
         for load in loads:
             inside, through, firsts = [], [], []
             for seed in range(rounds + 1):  # the first round warms up and is not counted
-                inside.append(ask_bare_loop(bare, load, seed))
-                outcome = asyncio.run(run(load, host="127.0.0.1", port=port, model="bench", seed=seed))
+                steps = bare.ask({"prompts": load.prompts(seed), "num_output": load.num_output})["steps"]
+                inside.append(whole_rate(steps))
+                outcome = asyncio.run(run(load, target, seed=seed))
                 through.append(outcome.tokens_per_s)
                 firsts.append(outcome.first_token_s)
             bare_rate, rate = statistics.median(inside[1:]), statistics.median(through[1:])
@@ -132,12 +81,9 @@ def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
 
 def sustain(model: str, loads: list[Load], rounds: int) -> None:
     print(f"{'streams':>8} {'tokens/s':>12} {'first token':>12}   five light services, an executor of zero time")
-    with light_services(model) as port:
+    with light_services(model) as target:
         for load in loads:
-            outcomes = [
-                asyncio.run(run(load, host="127.0.0.1", port=port, model="bench", seed=seed))
-                for seed in range(rounds + 1)
-            ][1:]
+            outcomes = [asyncio.run(run(load, target, seed=seed)) for seed in range(rounds + 1)][1:]
             rate = statistics.median(outcome.tokens_per_s for outcome in outcomes)
             first_ms = statistics.median(outcome.first_token_s for outcome in outcomes) * 1e3
             print(f"{load.num_streams:>8} {rate:>12.0f} {first_ms:>9.0f} ms", flush=True)

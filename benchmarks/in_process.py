@@ -1,17 +1,16 @@
 """The bare loop: the executor's engine driven in a process of its own, with no bus, no scheduler and no text.
 
-Reads loads as JSON lines on stdin and answers each with a line; bench_pipeline keeps it beside the system it measures.
+It is told and answers as every peer (peers/protocol.py), and stands beside whole systems in bench_pipeline too.
 """
 
 import argparse
 import itertools
-import json
-import sys
 import time
+from collections.abc import Iterator, Sequence
 
 import torch
 
-from benchmarks.load import Load
+from benchmarks.peers.protocol import Step, answer_on_stdout
 from services.executor import threads
 from services.executor.engine import Engine
 from services.executor.runner import Runner
@@ -22,26 +21,61 @@ from shared.model_card import ModelCard, locate
 EPOCH = 1
 
 
-def plan_of(load: Load, engine: Engine, number: int, ids: "itertools.count[int]", seed: int) -> Plan:
-    """Everything admitted at once, with all the pages that it will ever need."""
-    page_size = engine.runner.page_size
-    pages_each = -(-(load.num_prompt + load.num_output) // page_size)
-    admits = tuple(
-        Admit(
-            sequence_id=next(ids),
-            token_ids=pack(prompt),
-            num_cached=0,
-            pages=pack(range(i * pages_each, (i + 1) * pages_each)),
-            max_new_tokens=load.num_output,
-            offset=0,
-            detokenizer="none",
-            opening=Opening("none", 0, "none", "none", load.num_prompt, 0),
-            sampling=Sampling(temperature=0.0),
-            ignore_eos=True,
+def start(
+    model: str, *, dtype: str, kernels: str = "auto", kv_bytes: int = 512 << 20, token_budget: int = 512
+) -> Engine:
+    """An engine on this machine's CPU, warm, with as many threads as `xylem serve` would give it."""
+    card = ModelCard.load(locate(model))
+    runner = Runner(card, device="cpu", dtype=getattr(torch, dtype), page_size=16, kv_bytes=kv_bytes, kernels=kernels)
+    runner.warm_up()
+    threads.settle(runner.decode_once)
+    return Engine(runner, max_running=256, token_budget=token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH)
+
+
+def plan_of(
+    prompts: Sequence[Sequence[int]], num_output: int, engine: Engine, number: int, *, num_unread: int | None = None
+) -> Plan:
+    """Everything admitted at once, with all the pages that it will ever need.
+
+    num_unread: the last tokens of each prompt that are not cached, None: all. Those before count as read already,
+    whatever their pages hold.
+    """
+    admits: list[Admit] = []
+    first_page = 0
+    for place, prompt in enumerate(prompts):
+        num_cached = 0 if num_unread is None else len(prompt) - num_unread
+        end_page = first_page - (-(len(prompt) + num_output) // engine.runner.page_size)
+        admits.append(
+            Admit(
+                sequence_id=number * engine.max_running + place,
+                token_ids=pack(prompt[num_cached:]),
+                num_cached=num_cached,
+                pages=pack(range(first_page, end_page)),
+                max_new_tokens=num_output,
+                offset=0,
+                detokenizer="none",
+                opening=Opening("none", 0, "none", "none", len(prompt), 0),
+                sampling=Sampling(temperature=0.0),
+                ignore_eos=True,
+            )
         )
-        for i, prompt in enumerate(load.prompts(seed))
-    )
-    return Plan(scheduler="none", epoch=1, number=number, executor_epoch=EPOCH, admits=admits)
+        first_page = end_page
+    return Plan(scheduler="none", epoch=1, number=number, executor_epoch=EPOCH, admits=tuple(admits))
+
+
+class InProcess:
+    """Satisfies benchmarks.peers.protocol.Engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._numbers = itertools.count()
+
+    def round(self, prompts: list[list[int]], num_output: int) -> Iterator[Step]:
+        self._engine.apply(plan_of(prompts, num_output, self._engine, next(self._numbers)))
+        started_s = time.perf_counter()
+        while self._engine.has_work():
+            num_tokens = len(self._engine.step().token_ids)
+            yield time.perf_counter() - started_s, num_tokens
 
 
 def main() -> None:
@@ -51,32 +85,10 @@ def main() -> None:
     parser.add_argument("--kv-bytes", type=int, default=512 << 20)
     parser.add_argument("--token-budget", type=int, default=512)
     arguments = parser.parse_args()
-    card = ModelCard.load(locate(arguments.model))
-    runner = Runner(
-        card,
-        device="cpu",
-        dtype=getattr(torch, arguments.dtype),
-        page_size=16,
-        num_pages=0,
-        kv_bytes=arguments.kv_bytes,
+    engine = start(
+        arguments.model, dtype=arguments.dtype, kv_bytes=arguments.kv_bytes, token_budget=arguments.token_budget
     )
-    runner.warm_up()
-    threads.settle(runner.decode_once)
-    engine = Engine(
-        runner, max_running=256, token_budget=arguments.token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH
-    )
-    ids = itertools.count()
-    print("ready", flush=True)
-    for number, line in enumerate(sys.stdin):
-        request = json.loads(line)
-        seed = request.pop("seed")
-        load = Load(**request)
-        engine.apply(plan_of(load, engine, number, ids, seed))
-        started_s = time.perf_counter()
-        num_tokens = 0
-        while engine.has_work():
-            num_tokens += len(engine.step().token_ids)
-        print(json.dumps({"tokens_per_s": num_tokens / (time.perf_counter() - started_s)}), flush=True)
+    answer_on_stdout(InProcess(engine))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""The load: streams of /v1/completions over plain sockets, so that the client costs as little as it can."""
+"""The load of a comparison: so many streams at once, each with a prompt of its own and a fixed number of tokens."""
 
 import asyncio
-import json
 import random
-import re
+import statistics
 import time
 from dataclasses import dataclass
 
-USAGE = re.compile(rb'"completion_tokens":\s*(\d+)')
+from benchmarks.stream import Answer, Target, ask
+
+TIMEOUT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -34,39 +35,21 @@ class Outcome:
     first_token_s: float  # median over the streams
 
 
-async def _stream(host: str, port: int, model: str, prompt: list[int], num_output: int) -> tuple[int, float]:
-    body = json.dumps(
-        {
-            "model": model, "prompt": prompt, "max_tokens": num_output, "temperature": 0, "ignore_eos": True,
-            "stream": True, "stream_options": {"include_usage": True},
-        }
-    ).encode()  # fmt: skip
-    reader, writer = await asyncio.open_connection(host, port, limit=1 << 20)
-    started_s = time.perf_counter()
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-    writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
-    first_s = 0.0
-    tail = b""
-    while data := await reader.read(1 << 18):
-        if not first_s and b"data:" in data:
-            first_s = time.perf_counter() - started_s
-        tail = tail[-600:] + data
-    writer.close()
-    usage = USAGE.findall(tail)
-    if not usage:
-        raise RuntimeError(f"the stream ended without usage: {tail[-300:]!r}")
-    return int(usage[-1]), first_s
+async def _stream(target: Target, prompt: list[int], num_output: int) -> Answer:
+    body = {
+        "model": target.model, "prompt": prompt, "max_tokens": num_output, "temperature": 0, "ignore_eos": True,
+        "stream": True, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    answer = await ask(target, "/completions", body, TIMEOUT_S)
+    if answer.error or answer.num_tokens != num_output:
+        raise RuntimeError(f"{answer.num_tokens} tokens came, not {num_output}: {answer.error or 'no error'}")
+    return answer
 
 
-async def run(load: Load, *, host: str, port: int, model: str, seed: int) -> Outcome:
+async def run(load: Load, target: Target, *, seed: int) -> Outcome:
     """All streams at once. Raises RuntimeError when one has not given every token."""
     started_s = time.perf_counter()
-    results = await asyncio.gather(
-        *(_stream(host, port, model, prompt, load.num_output) for prompt in load.prompts(seed))
-    )
-    wall_s = time.perf_counter() - started_s
-    num_tokens = sum(tokens for tokens, _ in results)
-    if num_tokens != load.num_streams * load.num_output:
-        raise RuntimeError(f"{num_tokens} tokens came, not {load.num_streams * load.num_output}")
-    firsts = sorted(first for _, first in results)
-    return Outcome(num_tokens / wall_s, wall_s, firsts[len(firsts) // 2])
+    answers = await asyncio.gather(*(_stream(target, prompt, load.num_output) for prompt in load.prompts(seed)))
+    wall_s = max(answer.end_s for answer in answers) - started_s
+    first_s = statistics.median_high(answer.arrivals_s[0] - started_s for answer in answers)
+    return Outcome(load.num_streams * load.num_output / wall_s, wall_s, first_s)

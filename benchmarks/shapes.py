@@ -9,6 +9,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, Qwen2Config
 
+from benchmarks.datasets.words import WORDS
+
 QWEN_05B = {
     "vocab_size": 151_936,
     "hidden_size": 896,
@@ -25,7 +27,7 @@ QWEN_05B = {
 
 def qwen_05b(folder: Path) -> Path:
     """A Qwen2.5-0.5B-shaped model in bfloat16 (about 1 GB), made once in `folder`."""
-    path = folder / "qwen2.5-0.5b-random"
+    path = folder / "qwen2.5-0.5b-shape"
     if not (path / "tokenizer.json").exists():
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(Qwen2Config(**QWEN_05B), dtype=torch.bfloat16)
@@ -35,13 +37,18 @@ def qwen_05b(folder: Path) -> Path:
 
 
 def write_tokenizer(path: Path, vocab_size: int) -> None:
-    """A byte-level tokenizer that can decode every id: bytes first, then made-up words of two to eight letters."""
+    """A byte-level tokenizer: bytes, then the words of the data sets, then made-up ones of two to eight letters.
+
+    A word with the space in front of it is one token, so a prompt of n words has about n, and the text of an answer,
+    sent back in the next turn, becomes the tokens that it was made of: else no cache would know it again.
+    """
     draw = random.Random(0)
     vocab = {symbol: i for i, symbol in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    for word in (*WORDS, "system", "user", "assistant", ":"):
+        vocab.setdefault(f"Ġ{word}", len(vocab))
     while len(vocab) < vocab_size:
-        word = "".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 8)))
-        vocab.setdefault(("Ġ" if draw.random() < 0.5 else "") + word, len(vocab))
-    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
+        vocab.setdefault("Ġ" + "".join(draw.choices(string.ascii_lowercase, k=draw.randint(2, 8))), len(vocab))
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], ignore_merges=True))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.save(str(path / "tokenizer.json"))

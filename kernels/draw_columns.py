@@ -24,17 +24,6 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """A Draw that was read back."""
-
-    temperature: float
-    top_p: float
-    top_k: int
-    min_p: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
 class DrawColumns:
     """The fields of B draws. temperature, top_p, min_p: [B] float64; top_k, seed: [B] int64."""
 
@@ -54,11 +43,6 @@ class DrawColumns:
             min_p=_column([draw.min_p for draw in draws], torch.float64, device),
             seed=_column([draw.seed for draw in draws], torch.int64, device),
         )
-
-    def draws(self) -> list[Drawn]:
-        """Read back."""
-        columns = (self.temperature, self.top_p, self.top_k, self.min_p, self.seed)
-        return [Drawn(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -1,7 +1,9 @@
 """Which tokens of a step belong to which row, and where each row's KV lies in the pool."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,61 +40,69 @@ class Rows:
     pages: Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
     The slot of a token: its page x page_size + its place in it.
 
-    decoding: in place of spans, the rows of a step that only decodes, for a CUDA graph that is replayed while they go
-    on. A row that pads the batch has the length 1 and a page that belongs to nobody.
+    rows: int32 [R, 4]: first, num_new and num_kv as in Span, and where its page table begins in `pages` (int32, the
+    tables of all rows one after the other). decoding: in place of these, the rows of a step that only decodes, for a
+    CUDA graph that is replayed while they go on. A row that pads the batch has the length 1 and a page that belongs to
+    nobody.
 
-    prepared: what a backend has worked out from the spans, under a key of its own, so that the first layer of a step
-    pays for it and the others do not.
+    prepared: what a backend has worked out from them, under a key of its own, so that the first layer of a step pays
+    for it and the others do not.
     """
 
-    spans: tuple[Span, ...]
     positions: Tensor
     new_slots: Tensor
     page_size: int
+    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 4), dtype=np.int32))
+    pages: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     decoding: Rows | None = None
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def build(cls, rows: Sequence[tuple[int, int, Sequence[int]]], *, page_size: int, device: torch.device) -> "Layout":
         """From (start, num_new, page table) of each row; the page table covers start + num_new tokens."""
-        spans: list[Span] = []
-        positions: list[np.ndarray] = []
-        new_slots: list[np.ndarray] = []
+        table = array("i")
+        pages = array("i")
         first = 0
-        for start, num_new, pages in rows:
+        for start, num_new, of_row in rows:
             num_kv = start + num_new
-            table = np.asarray(pages, dtype=np.int32)[: -(-num_kv // page_size)]
-            spans.append(Span(first, num_new, num_kv, table))
-            new = np.arange(start, num_kv, dtype=np.int64)
-            positions.append(new)
-            new_slots.append(table[new // page_size].astype(np.int64) * page_size + new % page_size)
+            table.extend((first, num_new, num_kv, len(pages)))
+            pages.extend(of_row[: -(-num_kv // page_size)])
             first += num_new
+        row_table = np.frombuffer(table, dtype=np.int32).reshape(-1, 4)
+        page_table = np.frombuffer(pages, dtype=np.int32)
+        firsts, nums_new, nums_kv, first_pages = row_table.T
+        positions = np.arange(first) + np.repeat(nums_kv - nums_new - firsts, nums_new)
+        in_table, in_page = np.divmod(positions, page_size)
+        new_slots = page_table[np.repeat(first_pages, nums_new) + in_table].astype(np.int64) * page_size + in_page
         return cls(
-            spans=tuple(spans),
-            positions=torch.from_numpy(np.concatenate(positions)).to(device),
-            new_slots=torch.from_numpy(np.concatenate(new_slots)).to(device),
+            rows=row_table,
+            pages=page_table,
+            positions=uploaded(positions, device),
+            new_slots=uploaded(new_slots, device),
             page_size=page_size,
         )
 
-    def on_host(self) -> tuple[Span, ...]:
-        """The spans; of rows on the device, as they are now."""
-        if self.decoding is None:
-            return self.spans
-        rows = self.decoding
-        columns = zip(rows.firsts.tolist(), rows.nums_new.tolist(), rows.lengths.tolist(), strict=True)
-        tables = rows.pages.cpu().numpy()
+    @cached_property
+    def spans(self) -> tuple[Span, ...]:
+        """The rows one by one, for backends that go through them."""
         return tuple(
-            Span(first, num_new, length, table[: -(-length // self.page_size)])
-            for (first, num_new, length), table in zip(columns, tables, strict=True)
+            Span(first, num_new, num_kv, self.pages[page : page + -(-num_kv // self.page_size)])
+            for first, num_new, num_kv, page in self.rows.tolist()
         )
 
     def slots(self, span: Span) -> np.ndarray:
         """[num_kv] int64: where the KV of each token of a row lies."""
         within = np.arange(self.page_size, dtype=np.int64)
         return (span.pages[:, None].astype(np.int64) * self.page_size + within).reshape(-1)[: span.num_kv]
+
+
+def uploaded(column: np.ndarray, device: torch.device) -> Tensor:
+    """The same on a device. The host does not wait for the copy, and may change the array at once."""
+    tensor = torch.from_numpy(column)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)

@@ -9,7 +9,7 @@ size.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,10 +34,13 @@ __all__ = [
     "Experts",
     "HeadNorms",
     "Layout",
+    "Linear",
     "MixExperts",
     "NoSuchBackend",
+    "NoSuchQuantization",
     "Ops",
     "PackExperts",
+    "PackLinear",
     "RotateAndWrite",
     "Rows",
     "Score",
@@ -49,6 +52,19 @@ __all__ = [
 
 
 log = logging.getLogger(__name__)
+
+
+class Linear(Protocol):
+    """x W^T + b of a weight and a bias that the backend has laid out as it wants them.
+
+    x: [T, N]. Gives [T, M], of x's type, or of the one asked for without rounding to x's on the way if it can.
+    """
+
+    def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor: ...
+
+
+# From a weight [M, N] and a bias [M] or None, when a model is loaded. The weight is not kept, unless as it is.
+PackLinear = Callable[[Tensor, Tensor | None], Linear]
 
 
 class Attention(Protocol):
@@ -63,13 +79,13 @@ class Attention(Protocol):
     ) -> Tensor: ...
 
 
-Experts = Tensor | Sequence[Tensor]  # weights of all experts of a layer, as `mix_experts` of a backend wants them
+Experts = Tensor | Sequence[Linear]  # weights of all experts of a layer, as `mix_experts` of a backend wants them
 
 
 class PackExperts(Protocol):
-    """weight: [E, M, N], a linear layer of each expert. Made once, when a model is loaded."""
+    """weight: [E, M, N], a linear layer of each expert; pack: how one is made. Once, when a model is loaded."""
 
-    def __call__(self, weight: Tensor, /) -> Experts: ...
+    def __call__(self, weight: Tensor, pack: PackLinear, /) -> Experts: ...
 
 
 class MixExperts(Protocol):
@@ -161,8 +177,7 @@ class Ops:
     root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
     rotate_and_write, write_latent: see RotateAndWrite and WriteLatent.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
-    pack(weight [M, N]) -> the same weight as `linear` of this backend wants it; made once, when a model is loaded.
-    linear(x [T, N], packed weight, bias [M] or None) -> [T, M].
+    linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
     pack_experts, mix_experts: see PackExperts and MixExperts.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
@@ -179,8 +194,7 @@ class Ops:
     rotate_and_write: RotateAndWrite
     write_latent: WriteLatent
     silu_and_mul: Callable[[Tensor], Tensor]
-    pack: Callable[[Tensor], Tensor]
-    linear: Callable[[Tensor, Tensor, Tensor | None], Tensor]
+    linears: Mapping[str, PackLinear]
     pack_experts: PackExperts
     mix_experts: MixExperts
     copy_kv: Callable[[Tensor, int, int, int], None]
@@ -189,6 +203,15 @@ class Ops:
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
     sample_on_device: Callable[[Tensor, DrawColumns, Tensor], Tensor]
+
+    def packing(self, quantization: str) -> PackLinear:
+        """Raises NoSuchQuantization."""
+        if quantization not in self.linears:
+            has = ", ".join(self.linears)
+            raise NoSuchQuantization(
+                f"the kernel backend {self.name} has no quantization {quantization!r}; it has: {has}"
+            )
+        return self.linears[quantization]
 
 
 def _reference(device: torch.device) -> Ops:
@@ -230,6 +253,10 @@ PREFERRED = {"cpu": ("native", "cpu"), "cuda": ("triton",)}
 
 class NoSuchBackend(ValueError):
     """A backend that was asked for by name does not exist."""
+
+
+class NoSuchQuantization(ValueError):
+    """A backend can't hold weights in the form that was asked for."""
 
 
 def load(name: str, device: torch.device) -> Ops:

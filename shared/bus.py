@@ -1,4 +1,4 @@
-"""The bus: the only module that knows NATS, and the one place where its rules live.
+"""The bus: the one place that knows core NATS and its rules (what is stored in it: bucket.py).
 
 - One connection per process; callbacks only decode and hand over; publishes of one loop turn leave in one write.
 - A barrier is two flushes: nats-py 2.16 writes PING to the socket past what is still pending, so that one flush orders
@@ -20,6 +20,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.js import JetStreamContext
 
 from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Ack, Message, decode, encode
@@ -238,6 +239,10 @@ class Bus:
     async def _two_flushes(self) -> None:
         await self._client.flush()
         await self._client.flush()
+
+    def jetstream(self, timeout_s: float) -> JetStreamContext:
+        """What the server stores, over this connection: for shared.bucket alone."""
+        return self._client.jetstream(timeout=timeout_s)
 
     async def drain(self) -> None:
         """Ends all subscriptions, lets callbacks in hand finish, sends what is pending and closes."""

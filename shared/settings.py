@@ -68,8 +68,11 @@ class GatewaySettings(Settings):
     max_open_requests_per_key: int = Field(
         0, ge=0, description="The same of each API key whose entry sets no limit of its own; 0 is none."
     )
-    max_kept_responses: int = Field(1024, ge=0, description="Answers of /v1/responses that are kept, to go on from.")
+    max_kept_responses: int = Field(1024, ge=0, description="Answers of /v1/responses that stay in a gateway's memory.")
     max_kept_response_bytes: int = Field(64 << 20, ge=0, description="The memory they may take, in bytes.")
+    response_ttl_s: float = Field(30 * 86400.0, ge=1, description="How long JetStream keeps them, to go on from.")
+    response_store_bytes: int = Field(1 << 30, gt=0, description="The disk they may take there; the oldest go first.")
+    response_replicas: int = Field(1, ge=1, le=5, description="On how many servers of a NATS cluster they are kept.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
@@ -94,7 +97,8 @@ class SchedulerSettings(Settings):
     )
     max_waiting: int = Field(2048, ge=1, description="Requests that may wait; more get 429.")
     queue_policy: Literal["prefix", "fifo"] = Field("prefix", description="Longest prefix first, or arrival.")
-    ageing_s: float = Field(2.0, gt=0, description="A request that waited this long goes before any younger one.")
+    ageing_s: float = Field(30.0, gt=0, description="A request that waited this long goes before any younger one.")
+    prefix_cache: Literal["on", "off"] = Field("on", description="Whether prefixes that were read are used again.")
     grant_ahead_tokens: int = Field(64, ge=1, description="How far ahead of need pages are granted.")
     gateway_grace_s: float = Field(10.0, ge=0, description="How long a request lives on when its gateway has died.")
 
@@ -110,6 +114,7 @@ class ExecutorSettings(Settings):
     token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")
     kernels: str = Field("auto", description="Backend of the kernels.")
+    quantization: Literal["none", "int8", "int4"] = Field("none", description="Bits of the weights of linear layers.")
     grammar_timeout_s: float = Field(
         15.0, gt=0, description="For compiling a grammar; one that takes longer is refused."
     )

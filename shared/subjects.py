@@ -67,6 +67,11 @@ def gateway(gateway: str) -> str:
     return f"xy.gw.{gateway}"
 
 
+def responses(gateway: str) -> str:
+    """Questions of other gateways about the responses that this one makes."""
+    return f"xy.gw.{gateway}.responses"
+
+
 def cache(model: str, scheduler: str) -> str:
     return f"xy.{model}.cache.{scheduler}"
 
@@ -81,3 +86,22 @@ WHO_IS_THERE = "xy.who"
 
 def control(kind: str, instance: str) -> str:
     return f"xy.ctl.{kind}.{instance}"
+
+
+# JetStream key-value buckets: a stream each, and a subject for every key.
+
+RESPONSES = "responses"  # the bucket of what /v1/responses has made
+
+
+def bucket_stream(bucket: str) -> str:
+    return f"KV_{bucket}"
+
+
+def bucket_key(bucket: str, key: str) -> str:
+    return f"$KV.{bucket}.{key}"
+
+
+def bucket_calls(bucket: str) -> tuple[str, ...]:
+    """What is asked of JetStream by who has a bucket, and nobody else."""
+    calls = ("CREATE", "UPDATE", "INFO", "PURGE", "MSG.GET")
+    return tuple(f"$JS.API.STREAM.{call}.{bucket_stream(bucket)}" for call in calls)

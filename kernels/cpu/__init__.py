@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from kernels.cpu.adjusting import adjust
 from kernels.cpu.attention import attention
-from kernels.cpu.experts import mixing, packing
-from kernels.cpu.linear import linear, pack
+from kernels.cpu.experts import mixing
+from kernels.cpu.linear import linear
 from kernels.cpu.norm import add_rms_norm
 from kernels.cpu.sampling import sample
 from kernels.cpu.scoring import score
@@ -20,10 +20,8 @@ OPS: Ops = replace(
     REFERENCE,
     name="cpu",
     add_rms_norm=add_rms_norm,
-    pack=pack,
-    linear=linear,
-    pack_experts=packing(pack),
-    mix_experts=mixing(linear, REFERENCE.silu_and_mul),
+    linears={"none": linear},
+    mix_experts=mixing(REFERENCE.silu_and_mul),
     attention=attention,
     adjust=adjust,
     score=score,

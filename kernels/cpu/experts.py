@@ -5,25 +5,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kernels.ops import MixExperts, PackExperts
+from kernels.ops import Linear, MixExperts
 
 
-def packing(pack: Callable[[Tensor], Tensor]) -> PackExperts:
-    """From the packing of one weight that of a stack of them, [E, M, N]: each on its own."""
-
-    def pack_experts(weight: Tensor) -> tuple[Tensor, ...]:
-        return tuple(pack(one) for one in weight)
-
-    return pack_experts
-
-
-def mixing(
-    linear: Callable[[Tensor, Tensor, Tensor | None], Tensor], silu_and_mul: Callable[[Tensor], Tensor]
-) -> MixExperts:
-    """The operation on top of a backend's linear layer: where that gives each row the same in any batch, so does it."""
+def mixing(silu_and_mul: Callable[[Tensor], Tensor]) -> MixExperts:
+    """The operation with a backend's activation. Where linear layers give a row the same in any batch, so does it."""
 
     def mix_experts(
-        x: Tensor, gate_up: Sequence[Tensor], down: Sequence[Tensor], experts: Tensor, weights: Tensor
+        x: Tensor, gate_up: Sequence[Linear], down: Sequence[Linear], experts: Tensor, weights: Tensor
     ) -> Tensor:
         num_chosen = experts.shape[1]
         chosen = experts.flatten()
@@ -34,8 +23,7 @@ def mixing(
         for expert, count in enumerate(chosen.bincount().tolist()):
             if count:
                 end = first + count
-                inner = silu_and_mul(linear(sent[first:end], gate_up[expert], None))
-                results[first:end] = linear(inner, down[expert], None)
+                results[first:end] = down[expert](silu_and_mul(gate_up[expert](sent[first:end])))
                 first = end
         by_token = torch.empty_like(results).index_copy_(0, order, results).view(*experts.shape, -1)  # [T, k, N]
         return (by_token.float() * weights.unsqueeze(-1)).sum(1).to(x.dtype)

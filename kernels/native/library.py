@@ -102,6 +102,8 @@ def _features() -> set[str]:
     return set(flags.partition(":")[2].split())
 
 
+ELEMENTS = {torch.float32: 0, torch.bfloat16: 1}  # the types that kernels know, and how they are told: is_bf16
+
 _KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_int64, "i": ctypes.c_int32, "f": ctypes.c_float}
 
 
@@ -111,6 +113,13 @@ def kernel(name: str, parameters: str) -> Callable[..., None]:
     found.argtypes = [_KINDS[letter] for letter in parameters]
     found.restype = None
     return found  # type: ignore[no-any-return]
+
+
+def count(name: str, parameters: str) -> Callable[..., int]:
+    """A function of the library that gives an int64."""
+    found = kernel(name, parameters)
+    found.restype = ctypes.c_int64  # type: ignore[attr-defined]
+    return found  # type: ignore[return-value]
 
 
 def address(tensor: torch.Tensor | None) -> int | None:

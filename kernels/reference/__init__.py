@@ -8,9 +8,10 @@ from kernels.reference.copy import copy_kv
 from kernels.reference.experts import mix_experts, pack_experts
 from kernels.reference.heads import rotate_and_write
 from kernels.reference.latent import write_latent
-from kernels.reference.linear import linear, pack
+from kernels.reference.linear import PlainLinear, int4, int8
 from kernels.reference.norm import add_rms_norm
-from kernels.reference.sampling import sample, sample_on_device
+from kernels.reference.sampling import sample
+from kernels.reference.sampling_on_device import sample_on_device
 from kernels.reference.scoring import score
 
 OPS = Ops(
@@ -19,8 +20,7 @@ OPS = Ops(
     rotate_and_write=rotate_and_write,
     write_latent=write_latent,
     silu_and_mul=silu_and_mul,
-    pack=pack,
-    linear=linear,
+    linears={"none": PlainLinear, "int8": int8, "int4": int4},
     pack_experts=pack_experts,
     mix_experts=mix_experts,
     copy_kv=copy_kv,

@@ -1,16 +1,18 @@
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout
+from kernels.layout import Layout, Rows
 
 
 def attention(
     query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
 ) -> Tensor:
     """Row by row, as the definition says: softmax(Q K^T * scale + causal mask) V. Shapes: see kernels.ops."""
+    if layout.decoding is not None:
+        return _decode(query, keys, values, layout.decoding, page_size=layout.page_size, scale=scale, window=window)
     output = torch.empty_like(query)
     group = query.shape[1] // keys.shape[1]
-    for span in layout.on_host():
+    for span in layout.spans:
         rows = slice(span.first, span.first + span.num_new)
         slots = torch.from_numpy(layout.slots(span)).to(keys.device)
         key = keys[slots].repeat_interleave(group, dim=1)  # [num_kv, H, D]
@@ -24,3 +26,22 @@ def attention(
         weights = scores.float().masked_fill(hidden, float("-inf")).softmax(-1).to(value.dtype)
         output[rows] = torch.einsum("hqk,khd->qhd", weights, value)
     return output
+
+
+def _decode(
+    query: Tensor, keys: Tensor, values: Tensor, rows: Rows, *, page_size: int, scale: float, window: int | None
+) -> Tensor:
+    """All rows at once, over as many keys as their page tables have room for."""
+    within = torch.arange(page_size, device=keys.device)
+    slots = (rows.pages.long().unsqueeze(-1) * page_size + within).flatten(1)  # [B, L]
+    key, value = keys[slots], values[slots]  # [B, L, K, D]
+    place = torch.arange(slots.shape[1], device=keys.device).expand_as(slots)
+    visible = place < rows.lengths.unsqueeze(1)
+    if window is not None:
+        visible = visible & (place >= rows.lengths.unsqueeze(1) - window)
+    grouped = query.view(len(query), keys.shape[1], -1, query.shape[-1])  # [B, K, H/K, D]
+    scores = torch.einsum("bkgd,blkd->bkgl", grouped, key) * scale
+    weights = scores.float().masked_fill(~visible[:, None, None], float("-inf")).softmax(-1).to(value.dtype)
+    # What is hidden may hold anything, and no weight is as small as to hide what is not a number.
+    value = value.masked_fill(~visible[..., None, None], 0.0)
+    return torch.einsum("bkgl,blkd->bkgd", weights, value).flatten(1, 2)

@@ -1,12 +1,28 @@
+from dataclasses import dataclass
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-def pack(weight: Tensor) -> Tensor:
-    """As it is."""
-    return weight
+from kernels.quantization import through_int4, through_int8
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """[T, N] -> [T, M]."""
-    return F.linear(x, weight, bias)
+@dataclass(frozen=True, slots=True)
+class PlainLinear:
+    """weight: [M, N]; bias: [M]."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        return F.linear(x, self.weight, self.bias).to(dtype or x.dtype)
+
+
+def int8(weight: Tensor, bias: Tensor | None) -> PlainLinear:
+    """What the weight is after int8: the definition, which spares no memory."""
+    return PlainLinear(through_int8(weight), bias)
+
+
+def int4(weight: Tensor, bias: Tensor | None) -> PlainLinear:
+    """What the weight is after int4: the definition, which spares no memory."""
+    return PlainLinear(through_int4(weight), bias)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.draw_columns import Draw, DrawColumns
+from kernels.draw_columns import Draw
 from kernels.reference.philox import uniform
 
 # Below this temperature only logits that differ in their last bits still compete, and 1 / temperature overflows.
@@ -30,12 +30,6 @@ def sample(logits: Tensor, draws: Sequence[Draw], positions: Sequence[int]) -> l
     ]
     drawn: list[int] = torch.stack(tokens).tolist()
     return drawn
-
-
-def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) -> Tensor:
-    """The same with parameters and tokens [B] int64 on the device."""
-    drawn = sample(logits, columns.draws(), positions.tolist())
-    return torch.tensor(drawn, dtype=torch.int64, device=logits.device)
 
 
 def _draw(logits: Tensor, draw: Draw, number: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ def attention(
     if values is keys and window is None and keys.shape[1] == 1 and keys.shape[2] > 16:
         return attend(query, keys, layout, scale=scale)
     assert keys.shape == values.shape
-    choice = choose(keys.shape[2] * keys.element_size())
+    choice = choose(keys.shape[2], keys.element_size())
     step = course(layout, choice.query_block, query.device)
     output = torch.empty_like(query)
     if step.decoding is not None:

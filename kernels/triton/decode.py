@@ -34,7 +34,10 @@ class Choice:
 
 
 def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> Choice:
-    """By what is known before the lengths are: so a captured graph fits any. head_bytes: of one key of one head."""
+    """By what is known before the lengths are, so that a captured graph fits any. head_bytes: of one key of one head.
+
+    A pair of blocks in flight stays within a third of the shared memory, so that a multiprocessor runs two programs.
+    """
     wanted = triton.next_power_of_2(triton.cdiv(PROGRAMS, max(num_rows * num_kv_heads, 1)))
     possible = triton.next_power_of_2(triton.cdiv(max_keys, LEAST_KEYS))
     return Choice(

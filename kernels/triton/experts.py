@@ -3,6 +3,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.ops import PackLinear
+from kernels.reference.linear import PlainLinear
 from kernels.triton.grouped import Groups, choose, multiply
 
 BLOCK = 1024  # elements of a program
@@ -29,6 +31,12 @@ def _add_up(
         result = tl.load(results + (row * num_chosen + j) * width + columns, mask=inside, other=0.0)
         total += tl.load(weights + row * num_chosen + j) * result.to(tl.float32)
     tl.store(out + row * width + columns, total.to(out.dtype.element_ty), mask=inside)
+
+
+def pack_experts(weight: Tensor, pack: PackLinear) -> Tensor:
+    """[E, M, N] again: the grouped products read one tensor."""
+    layers = [pack(one, None) for one in weight]
+    return torch.stack([layer.weight for layer in layers if isinstance(layer, PlainLinear)])
 
 
 def mix_experts(x: Tensor, gate_up: Tensor, down: Tensor, experts: Tensor, weights: Tensor) -> Tensor:

@@ -28,13 +28,13 @@ class Choice:
     num_stages: int
 
 
-def choose(head_bytes: int) -> Choice:
-    """By the bytes of one key of one head, so that the blocks stay within the shared memory of an sm_90."""
-    if head_bytes <= 256:
-        return Choice(query_block=128, key_block=64, num_warps=8, num_stages=3)
-    if head_bytes <= 512:
+def choose(head_dim: int, element_size: int) -> Choice:
+    """By the size of a head and the bytes of its elements: what keeps queries, weights and sums in registers."""
+    if element_size == 2:
+        if head_dim <= 128:
+            return Choice(query_block=128, key_block=64, num_warps=8, num_stages=3)
         return Choice(query_block=64, key_block=32, num_warps=8, num_stages=2)
-    return Choice(query_block=32, key_block=32, num_warps=8, num_stages=2)
+    return Choice(query_block=16, key_block=32, num_warps=4 if head_dim <= 128 else 8, num_stages=2)
 
 
 @triton.jit(do_not_specialize=["max_pages", "window"])

@@ -18,6 +18,7 @@ class Extras:
     scored: ScoredTokens | None = None
     prompt_scored: ScoredTokens | None = None
     matched: str | None = None
+    parts: bytes = b""  # column: characters that came with each of several tokens
 
 
 class Outbox:
@@ -91,4 +92,5 @@ def _message(detokenizer: str, rows: list[_Row], extras: dict[int, Extras]) -> T
         scored=tuple((row, extra.scored) for row, extra in extras.items() if extra.scored is not None),
         prompt_scored=tuple((row, extra.prompt_scored) for row, extra in extras.items() if extra.prompt_scored),
         matched=tuple((row, extra.matched) for row, extra in extras.items() if extra.matched is not None),
+        parts=tuple((row, extra.parts) for row, extra in extras.items() if extra.parts),
     )

@@ -84,11 +84,11 @@ class Sequence:
         self.num_chars += len(text)
         return text
 
-    def push_each(self, token_ids: "array[int]", finish: int) -> tuple[str, list[int]]:
-        """Like push, with the characters decoded by the end of each token."""
-        text, ends = "", []
+    def push_each(self, token_ids: "array[int]", finish: int) -> tuple[list[str], list[int]]:
+        """Like push, with the text that came with each token, and the characters decoded by its end."""
+        texts, ends = [], []
         last = len(token_ids) - 1
         for index in range(len(token_ids)):
-            text += self.push(token_ids[index : index + 1], finish if index == last else Finish.NONE)
+            texts.append(self.push(token_ids[index : index + 1], finish if index == last else Finish.NONE))
             ends.append(self.num_decoded)
-        return text, ends
+        return texts, ends

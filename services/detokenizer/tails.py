@@ -7,7 +7,7 @@ KEPT_S seconds, or beyond MAX_RESTING of them.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from shared.columns import ITEM_BYTES
+from shared.columns import ITEM_BYTES, pack
 from shared.messages import Finish, Opening
 
 MAX_CHARS = 1 << 16
@@ -17,17 +17,22 @@ KEPT_S = 60.0
 
 @dataclass(slots=True)
 class Tail:
-    """One request. Its text begins at character `start`; its token ids are complete."""
+    """One request. Its text begins at character `start`; its token ids are complete.
+
+    parts: a column of the characters that came with each token, right as far as its text is there from the beginning.
+    """
 
     opening: Opening
     start: int
     token_ids: bytearray
+    parts: bytearray
     text: str = ""
     finish: Finish = Finish.NONE
     rests_s: float = 0.0
 
-    def add(self, token_ids: bytes, text: str) -> None:
+    def add(self, token_ids: bytes, text: str, parts: bytes) -> None:
         self.token_ids += token_ids
+        self.parts += parts or pack([len(text)])
         self.text += text
         if len(self.text) > 2 * MAX_CHARS:  # cut now and then, not at every token
             self.start += len(self.text) - MAX_CHARS
@@ -50,18 +55,20 @@ class Tails:
         """A sequence begins, whose replayed output has num_chars characters. It may have been here before."""
         request_id = opening.request_id
         known = self._running.pop(request_id, None) or self._resting.pop(request_id, None)
-        self._running[request_id] = Tail(opening, num_chars, bytearray(opening.output_ids))
+        tail = Tail(opening, num_chars, bytearray(opening.output_ids), bytearray(len(opening.output_ids)))
+        self._running[request_id] = tail
         if known is not None and bytes(known.token_ids).startswith(opening.output_ids):
             # The gateway may have got less than we have said; the rest will be said again.
             text = known.text[: max(0, num_chars - known.start)]
             if known.start + len(text) == num_chars:
-                self._running[request_id].start, self._running[request_id].text = known.start, text
+                tail.start, tail.text = known.start, text
+                tail.parts = known.parts[: len(opening.output_ids)]
 
-    def add(self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int) -> None:
-        """A row of the outbox, which follows what is there."""
+    def add(self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int, parts: bytes = b"") -> None:
+        """A row of the outbox, which follows what is there. parts: of more tokens than one."""
         tail = self._running[opening.request_id]
         assert len(tail.token_ids) == offset * ITEM_BYTES
-        tail.add(token_ids, text)
+        tail.add(token_ids, text, parts)
         tail.finish = Finish(finish)
 
     def rest(self, request_id: str, now_s: float) -> None:

@@ -126,6 +126,7 @@ class Transcriber:
             num_prompt_tokens=opening.num_prompt_tokens,
             num_cached_tokens=opening.num_cached_tokens,
             running=sequence is not None,
+            parts=b"" if num_chars else bytes(tail.parts),
         )
 
     def on_executor(self, presence: Presence, *, alive: bool) -> None:
@@ -208,15 +209,18 @@ class Transcriber:
         prompt_scores: Scores | None = None,
     ) -> None:
         opening = sequence.opening
-        extras = None
+        extras, parts = None, b""
         try:
-            if scores is None:
+            if scores is None and (len(token_ids) < 2 or not opening.resumable):
                 text = sequence.push(token_ids, finish)
             else:
                 start = sequence.num_decoded
-                text, ends = sequence.push_each(token_ids, finish)
-                scored = scored_tokens(scores, token_ids, ends, start, opening.asked_ids, self._spell)
-                extras = Extras(scored, self._scored_prompt(opening, prompt_scores))
+                texts, ends = sequence.push_each(token_ids, finish)
+                text, parts = "".join(texts), pack(map(len, texts))
+                scored = None
+                if scores is not None:
+                    scored = scored_tokens(scores, token_ids, ends, start, opening.asked_ids, self._spell)
+                extras = Extras(scored, self._scored_prompt(opening, prompt_scores), parts=parts)
         except TooSlow as error:
             self._give_up(opening, str(error))
             self._close(sequence)
@@ -229,7 +233,7 @@ class Transcriber:
             extras = replace(extras or Extras(), matched=sequence.matched)
         self.outbox.add(opening, offset, column, text, finish, extras)
         if opening.resumable:
-            self.tails.add(opening, offset, column, text, finish)
+            self.tails.add(opening, offset, column, text, finish, parts)
         if finish:
             self._close(sequence)
 

@@ -35,6 +35,7 @@ class Runner:
         num_pages: int = 0,
         kv_bytes: int,
         kernels: str = "auto",
+        quantization: str = "none",
         progress: Progress | None = None,
     ) -> None:
         """Loads the weights. Raises ModelError."""
@@ -42,13 +43,14 @@ class Runner:
         config = decoder_config(card)
         try:
             self._ops = ops.load(kernels, self._device)
-        except (ops.NoSuchBackend, ops.BackendUnavailable) as error:
+            self._ops.packing(quantization)  # before all is read
+        except (ops.NoSuchBackend, ops.BackendUnavailable, ops.NoSuchQuantization) as error:
             raise ModelError(str(error)) from None
         self.page_size = page_size
         self.num_pages = num_pages or pages_that_fit(kv_bytes, config, page_size=page_size, dtype=dtype)
         self.vocab_size = config.vocab_size
         parameters = weights.load(card.path, config, dtype=dtype, device=self._device, progress=progress)
-        self._decoder = Decoder(config, parameters, self._ops)
+        self._decoder = Decoder(config, parameters, self._ops, quantization=quantization)
         self._masks = Masks(config.vocab_size)
         self._pool = KvPool(
             config, self._ops, num_pages=self.num_pages, page_size=page_size, dtype=dtype, device=self._device
@@ -95,15 +97,16 @@ class Runner:
         token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device)
         wanted: list[int] = []
         ends: list[int] = []
-        for span, row in zip(layout.spans, rows, strict=True):
-            first = span.num_new - 1
+        end = 0
+        for row in rows:
+            end += len(row.token_ids)
             if row.targets:
-                first = row.first_scored
+                num_wanted = len(row.token_ids) - row.first_scored
             elif row.pooling == "mean":
-                first = 0
-            elif not row.sample and not row.pooling:
-                first = span.num_new
-            wanted.extend(range(span.first + first, span.first + span.num_new))
+                num_wanted = len(row.token_ids)
+            else:
+                num_wanted = 1 if row.sample or row.pooling else 0
+            wanted.extend(range(end - num_wanted, end))
             ends.append(len(wanted))
         states = self._decoder.forward(token_ids, layout, self._pool, token_tensor(wanted, self._device))
         return states, ends

@@ -73,6 +73,7 @@ class ExecutorService(Service[ExecutorSettings]):
                 num_pages=settings.kv_pages,
                 kv_bytes=settings.kv_bytes,
                 kernels=settings.kernels,
+                quantization=settings.quantization,
                 progress=self._stoppable(progress),
             )
         runner.warm_up()

@@ -7,11 +7,11 @@ from services.gateway import problems
 from services.gateway.context import Context
 from services.gateway.edge import BodyLimit, Counted
 from services.gateway.guard import Guard
-from services.gateway.responses.kept import KeptResponses
+from services.gateway.responses.archive import Archive
 from services.gateway.routes import ROUTERS, admin
 
 
-def build(context: Context) -> ASGIApp:
+def build(context: Context, responses: Archive) -> ASGIApp:
     """The application of one gateway."""
     app = FastAPI(
         title="Xylem",
@@ -20,7 +20,7 @@ def build(context: Context) -> ASGIApp:
         redoc_url=None,
     )
     app.state.context = context
-    app.state.responses = KeptResponses(context.settings.max_kept_responses, context.settings.max_kept_response_bytes)
+    app.state.responses = responses
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)

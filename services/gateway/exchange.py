@@ -84,6 +84,8 @@ class Exchange:
     async def take(self) -> list[Piece]:
         """The next pieces. Raises ClientGone, or the XylemError that ended a life."""
         pieces = await self._mailbox.take()
+        if self.order.by_token:
+            pieces = [each for piece in pieces for each in piece.by_token()]
         now_s = time.perf_counter()
         for piece in pieces:
             self._read(piece)

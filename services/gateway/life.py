@@ -211,7 +211,9 @@ class Life:
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
-        self._mailbox.put(self.index, Row(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish))
+        self._mailbox.put(
+            self.index, Row(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
+        )
         if resumed.running:
             self._begin_attempt(resumed.attempt, detokenizer, epoch)
             self.on_accepted(resumed.attempt, resumed.scheduler)

@@ -1,12 +1,13 @@
 """Where what a request's choices have got waits for its reader, in one place of bounded size."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from services.gateway.deltas import Delta
 from services.gateway.rows import Row
 from services.gateway.scored import ScoredToken, scored_of
-from shared.columns import count
+from shared.columns import ITEM_BYTES, count, unpack
 from shared.messages import Finish
 
 MAX_UNREAD_TOKENS = 4096  # of one choice
@@ -22,6 +23,7 @@ class Piece:
 
     index: int
     text: str = ""
+    parts: list[int] = field(default_factory=list)  # the text's characters, by the tokens that they came with
     num_tokens: int = 0
     token_ids: bytes = b""  # column
     finish: Finish = Finish.NONE
@@ -36,6 +38,23 @@ class Piece:
     num_prompt_tokens: int = 0  # of its choice, as far as they are known
     num_cached_tokens: int = 0
 
+    def by_token(self) -> Iterator["Piece"]:
+        """The same, as if its tokens had come one by one: that depends on the tokens alone, not on when they came.
+
+        To be called before the text is taken apart.
+        """
+        start, last = 0, len(self.parts) - 1
+        for i, num_chars in enumerate(self.parts):
+            ids = self.token_ids[i * ITEM_BYTES : (i + 1) * ITEM_BYTES]
+            text = self.text[start : start + num_chars]
+            piece = Piece(self.index, text, [num_chars], count(ids), ids)
+            if i == 0:
+                piece.scored, piece.prompt_scored = self.scored, self.prompt_scored
+            if i == last:
+                piece.finish, piece.matched = self.finish, self.matched
+            yield piece
+            start += num_chars
+
 
 class Mailbox:
     """Lives put rows in, the HTTP response takes pieces out. An error comes after everything that was put before."""
@@ -48,6 +67,7 @@ class Mailbox:
     def put(self, index: int, row: Row) -> bool:
         """Adds to a choice. False: so much is unread that its reader must be given up."""
         piece = self._piece(index)
+        piece.parts += unpack(row.parts) if row.parts else [len(row.text)]
         piece.text += row.text
         piece.num_tokens += count(row.token_ids)
         piece.token_ids += row.token_ids

@@ -54,6 +54,7 @@ class Order:
     include_usage: bool = False
     continuous_usage: bool = False
     event_ids: bool = False
+    by_token: bool = False  # the reader is told of each token by itself
     seed_is_drawn: bool = False  # here, since the client gave none
     echo: bool = False
     salt: str = ""

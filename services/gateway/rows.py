@@ -21,11 +21,13 @@ class Row:
     scored: ScoredTokens | None = None
     prompt_scored: ScoredTokens | None = None
     matched: str | None = None
+    parts: bytes = b""  # column: characters that came with each of its tokens, if those are several
 
 
 def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, Row]]:
     """(request id, row) each, in order."""
-    scored, prompt_scored, matched = dict(deltas.scored), dict(deltas.prompt_scored), dict(deltas.matched)
+    scored, prompt_scored = dict(deltas.scored), dict(deltas.prompt_scored)
+    matched, parts = dict(deltas.matched), dict(deltas.parts)
     start = 0
     for i, (request_id, attempt, offset, count, text, finish, num_prompt, num_cached) in enumerate(
         zip(
@@ -54,6 +56,7 @@ def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, Row]]:
                 scored.get(i),
                 prompt_scored.get(i),
                 matched.get(i),
+                parts.get(i, b""),
             ),
         )
         start = end

@@ -16,6 +16,8 @@ from services.gateway.lives import Lives
 from services.gateway.metrics import Metrics
 from services.gateway.order import Offer
 from services.gateway.parsers import Family, choose
+from services.gateway.responses.archive import Archive
+from services.gateway.responses.orphans import Orphans
 from services.gateway.server import HttpServer, bind
 from services.gateway.tls import server_context
 from shared.chat_templates import template_sources
@@ -35,6 +37,8 @@ class GatewayService(Service[GatewaySettings]):
     settings_type = GatewaySettings
 
     context: Context
+    responses: Archive
+    orphans: Orphans
     server: HttpServer | None = None
 
     async def start(self) -> None:
@@ -69,14 +73,23 @@ class GatewayService(Service[GatewaySettings]):
             spawn=self.spawn,
             keys=keys,
         )
+        self.responses = Archive(self.context)
+        self.orphans = Orphans(self.context, self.responses)
+        self.directory.on_change(self.orphans.on_peer)
         await lives.open()
+        await self.responses.open()
         await self.bus.barrier()
         self.server = HttpServer(
-            build(self.context), bound, tls, shutdown_s=SHUT_S, client_timeout_s=self.settings.client_timeout_s
+            build(self.context, self.responses),
+            bound,
+            tls,
+            shutdown_s=SHUT_S,
+            client_timeout_s=self.settings.client_timeout_s,
         )
         self.spawn(self.server.run_until_shut(), name="http server")
         await self.server.listening.wait()
         self.context.accepting = True
+        self.spawn(self.orphans.run(), name="orphans")
         log.info("listening on %s", self.server.url)
         if keys is None and not _is_loopback(self.settings.host):
             log.warning("everybody who reaches this address is let in: no --api-keys-file is given")
@@ -91,14 +104,17 @@ class GatewayService(Service[GatewaySettings]):
         """What was not finished in time ends with an error."""
         if self.server is not None:
             self.context.accepting = False
+            self.responses.drop_all()
             self.context.lives.fail_all(Unavailable("the gateway is stopping", retry_after_s=1.0))
             await self._shut()
 
     def renew_epoch(self) -> None:
         """Schedulers drop what an earlier epoch of ours asked for."""
         super().renew_epoch()
-        if hasattr(self, "context"):
+        if hasattr(self, "orphans"):
             self.context.lives.lose_all("this gateway was away")
+            self.responses.recheck()
+            self.orphans.look()
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """`abort`: another gateway was asked to end what a tenant calls so (name null: all that he runs)."""

@@ -64,6 +64,15 @@ class Stages:
         peer = self._directory.find(kind, instance)
         return peer.epoch if peer is not None else None
 
+    async def gone(self, kind: str, instance: str, timeout_s: float) -> bool:
+        """Whether a peer that does not answer is dead, for which it waits so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self.epoch_of(kind, instance) is not None:
+                    self._change.clear()
+                    await self._change.wait()
+        return self.epoch_of(kind, instance) is None
+
     def known(self, kind: str | None = None) -> list[Presence]:
         """Everybody of a kind, or all, in whatever state."""
         return self._directory.known(kind)

@@ -22,7 +22,7 @@ class RouterService(Service[RouterSettings]):
     settings_type = RouterSettings
 
     async def start(self) -> None:
-        self._policy = POLICIES["load"]()
+        self._policy = POLICIES["prefix"]()
         self._in_hand: set[asyncio.Task[None]] = set()
         await self.bus.answer(subjects.route(self.model), Tokenized, self._on_tokenized, queue=subjects.QUEUE)
 

@@ -68,6 +68,7 @@ class SchedulerService(Service[SchedulerSettings]):
             grant_ahead_tokens=settings.grant_ahead_tokens,
             max_plan_bytes=max(self.bus.max_payload - PLAN_MARGIN_BYTES, self.bus.max_payload // 2),
             gateway_grace_s=settings.gateway_grace_s,
+            prefix_cache=settings.prefix_cache == "on",
         )
         self.spawn(self._run(), name="core")
         await self.bus.listen(subjects.steps(self.model, "*"), StepReport, self._on_report)

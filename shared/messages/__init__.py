@@ -23,6 +23,7 @@ from shared.messages.request import (
     Scoring,
     Tokenized,
 )
+from shared.messages.response import ResponseCall, ResponseReply
 from shared.messages.standing import Adopt, Inquire, Standing, Started, State
 from shared.messages.steps import Finish, Opening, Scores, StepReport, TokenDeltas
 from shared.messages.text import Resume, Resumed, ScoredTokens, TextDeltas
@@ -51,6 +52,8 @@ __all__ = [
     "Plan",
     "Presence",
     "Refused",
+    "ResponseCall",
+    "ResponseReply",
     "Resume",
     "Resumed",
     "Sampling",

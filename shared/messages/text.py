@@ -39,6 +39,7 @@ class TextDeltas(Message, frozen=True):
     scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, all its tokens)
     prompt_scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, the prompt), with a request's first row
     matched: tuple[tuple[Count, str], ...] = ()  # (row, the stop string that ended it)
+    parts: tuple[tuple[Count, bytes], ...] = ()  # (row, column: characters that came with each of its tokens)
 
 
 class Resume(Message, frozen=True):
@@ -61,3 +62,4 @@ class Resumed(Message, frozen=True):
     num_prompt_tokens: Count = 0
     num_cached_tokens: Count = 0
     running: bool = False  # otherwise it has ended, or another attempt has to go on from here
+    parts: bytes = b""  # column: characters that came with each token, when all of the text was asked for

@@ -19,6 +19,7 @@ PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, Any] = PROJECT["services"]
 ONCE = "secrets"  # runs to its end before the others start
 OURS = sorted(set(SERVICES) - {"nats", ONCE})
+STORE = "nats-store"
 LASTING = sorted(set(SERVICES) - {ONCE})
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 
@@ -71,13 +72,13 @@ def test_each_service_sees_its_own_secrets_only(name: str) -> None:
 
 def test_secrets_are_made_once_where_everybody_finds_theirs() -> None:
     service = SERVICES[ONCE]
-    assert volumes(ONCE) == {f"{holder}-secrets": f"/secrets/{holder}" for holder in HOLDERS}
+    assert volumes(ONCE) == {f"{holder}-secrets": f"/secrets/{holder}" for holder in HOLDERS} | {STORE: "/store"}
     assert {f"{holder}-secrets" for holder in HOLDERS} < set(PROJECT["volumes"])
     assert service["entrypoint"] == ["python", "-m", "shared.provision"]
     assert (service["restart"], service["network_mode"], service["environment"]) == ("no", "none", {})
     assert service["image"].startswith("xylem-light:")
     assert "env_file" not in service
-    [made] = re.findall(r"mkdir -p (/cache /models /secrets[\s\S]+?)\n +&& chown", DOCKERFILE)
+    [made] = re.findall(r"mkdir -p (/cache /models /store /secrets[\s\S]+?)\n +&& chown", DOCKERFILE)
     assert {f"/secrets/{holder}" for holder in HOLDERS} == set(re.findall(r"/secrets/\w+", made))
 
 
@@ -89,6 +90,14 @@ def test_nats_lets_in_nobody_without_a_password_and_tls() -> None:
     configuration = (COMPOSE.parent / "nats.conf").read_text()
     for name in all_files("nats")["nats"]:
         assert f"secrets/{name}" in configuration
+
+
+def test_nats_keeps_what_it_stores_in_a_volume_of_its_own() -> None:
+    assert volumes("nats")[STORE] == "/store"
+    assert STORE in PROJECT["volumes"]
+    assert "jetstream { store_dir: /store }" in (COMPOSE.parent / "nats.conf").read_text()
+    assert re.search(r"mkdir -p .*\s/store\s", DOCKERFILE)  # and so it belongs to the user that NATS runs as
+    assert not any(STORE in volumes(name) for name in OURS)
 
 
 def test_the_gateway_asks_for_keys_unless_told_otherwise() -> None:

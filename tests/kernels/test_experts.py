@@ -26,7 +26,7 @@ def chosen(num_tokens: int, num_chosen: int, num_experts: int) -> tuple[Tensor, 
 
 
 def mix(backend: ops.Ops, x: Tensor, weights: tuple[Tensor, Tensor], experts: Tensor, shares: Tensor) -> Tensor:
-    gate_up, down = (backend.pack_experts(weight.clone()) for weight in weights)
+    gate_up, down = (backend.pack_experts(weight.clone(), backend.packing("none")) for weight in weights)
     return backend.mix_experts(x, gate_up, down, experts, shares)
 
 

@@ -1,11 +1,13 @@
 """Every backend against the plain torch reference, over a grid of shapes."""
 
 import random
+import sys
 from importlib import import_module
 
 import pytest
 import torch
 
+import kernels
 from kernels import ops
 from kernels.ops import Layout
 from kernels.reference.heads import rotate
@@ -103,26 +105,28 @@ def test_queries_and_keys_are_normed_and_rotated_and_kv_is_written(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(5, 32), (1024, 512), (777, 1031)])
+@pytest.mark.parametrize("shape", [(5, 32), (1024, 512), (777, 1031), (33, 2100)])
 @pytest.mark.parametrize("biased", [False, True])
 def test_linear(backend: ops.Ops, shape: tuple[int, int], dtype: torch.dtype, *, biased: bool) -> None:
     torch.manual_seed(0)
     weight = torch.randn(shape, dtype=dtype) * 0.05
     bias = torch.randn(shape[0], dtype=dtype) if biased else None
-    packed = backend.pack(weight.clone())
+    linear, reference = backend.packing("none")(weight.clone(), bias), REFERENCE.packing("none")(weight, bias)
     tolerance = 1e-4 if dtype is torch.float32 else 3e-2
     for num_tokens in (0, 1, 2, 33, 130):  # 0: a step of prompt chunks alone wants no logits
         x = torch.randn(num_tokens, shape[1], dtype=dtype)
-        expected = REFERENCE.linear(x, REFERENCE.pack(weight), bias)
-        torch.testing.assert_close(backend.linear(x, packed, bias), expected, atol=tolerance, rtol=tolerance)
+        torch.testing.assert_close(linear(x), reference(x), atol=tolerance, rtol=tolerance)
+        in_float = linear(x, torch.float32)
+        assert in_float.dtype is torch.float32
+        torch.testing.assert_close(in_float, reference(x, torch.float32), atol=tolerance, rtol=tolerance)
 
 
 def test_the_cpu_packs_what_is_large() -> None:
-    backend = ops.load("cpu", CPU)
-    large = torch.zeros(import_module("kernels.cpu.linear").SMALL // 512, 512)
-    assert backend.pack(large).is_mkldnn
-    assert not backend.pack(large[:-1]).is_mkldnn
-    assert not backend.pack(large.double()).is_mkldnn
+    cpu = import_module("kernels.cpu.linear")
+    large = torch.zeros(cpu.SMALL // 512, 512)
+    assert cpu.linear(large, None).weight.is_mkldnn
+    assert not cpu.linear(large[:-1], None).weight.is_mkldnn
+    assert not cpu.linear(large.double(), None).weight.is_mkldnn
 
 
 def test_kv_is_copied(backend: ops.Ops) -> None:
@@ -164,8 +168,22 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton"):
         ops.load("gpu", CPU)
+
+
+def test_a_gpus_kernels_say_that_they_need_one() -> None:
+    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
+        ops.load("triton", CPU)
+
+
+def test_a_backend_names_the_package_that_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("kernels.triton")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(kernels, "triton", raising=False)
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.raises(ops.BackendUnavailable, match="the package triton is not installed"):
+        ops.load("triton", CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:

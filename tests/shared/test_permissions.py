@@ -42,6 +42,8 @@ SAYS: list[tuple[str, str, Message]] = [
     ("router", subjects.presence("executor", "x"), Presence("executor", "x", 1, MODEL, "bye")),
     ("detokenizer", subjects.control("scheduler", "s"), Control("flush")),
     ("scheduler", f"{permissions.inbox('gateway')}.stolen.1", Ack()),
+    ("tokenizer", subjects.bucket_key(subjects.RESPONSES, "m.r"), Ack()),
+    ("executor", subjects.bucket_calls(subjects.RESPONSES)[-1], Ack()),
 ]
 
 

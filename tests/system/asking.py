@@ -1,11 +1,15 @@
 """Requests as a client makes them, many at a time."""
 
 import asyncio
+import contextlib
 import json
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+
+from tests.serving import Served
 
 MODEL = "demonstration"
 TIMEOUT_S = 120
@@ -31,6 +35,22 @@ class Answer:
 def chat_body(prompt: str, **fields: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": prompt}]
     return {"model": MODEL, "messages": messages, "temperature": 0, "max_tokens": 40, **fields}
+
+
+def urls(pair: Served) -> tuple[str, str]:
+    """Of both gateways."""
+    host, port = pair.url.rsplit(":", 1)
+    return pair.url, f"{host}:{int(port) + 1}"
+
+
+def until_ready(url: str) -> None:
+    """Returns when the supervisor has started it again."""
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/ready").status_code == 200:
+                return
+    raise AssertionError(f"{url} does not come back")
 
 
 async def whole(client: httpx.AsyncClient, prompt: str, **fields: Any) -> Answer:

@@ -22,7 +22,10 @@ def system(nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def of_gateway(_: OneLoop) -> list[Target]:
-    return [Target(subjects.gateway("gw"), (m.TextDeltas, m.Accepted, m.Started, m.Refused), NAMES)]
+    return [
+        Target(subjects.gateway("gw"), (m.TextDeltas, m.Accepted, m.Started, m.Refused), NAMES),
+        Target(subjects.responses("gw"), (m.ResponseCall,), NAMES),
+    ]
 
 
 def of_tokenizer(_: OneLoop) -> list[Target]:

@@ -41,11 +41,12 @@ def environment(root: Path, kind: str, port: int) -> dict[str, str]:
 def nats_with(root: Path) -> Iterator[NatsServer]:
     """A server with compose's configuration of users and TLS. The files of all holders then name its port."""
     text = (ROOT / "compose" / "nats.conf").read_text().replace("/etc/nats/secrets/", f"{root}/nats/")
+    text = text.replace("store_dir: /store", f'store_dir: "{root}/store"')
     own = [line for line in text.splitlines() if not line.startswith(("listen:", "http:", "max_payload:"))]
     folder = root / "conf"
     folder.mkdir()
     (folder / "secrets").symlink_to(root / "nats")
-    server = NatsServer(folder, "\n".join(own) + "\n")
+    server = NatsServer(folder, "\n".join(own) + "\n", stores=False)
     for path in root.glob("*/nats-url"):
         path.write_text(path.read_text().replace(":4222", f":{server.port}"))
     server.start()

@@ -33,9 +33,9 @@ def test_a_block_runs(language: str, code: str, served: Served) -> None:
 
 def test_ci_runs_what_the_readme_says() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
-    assert ".venv/bin/pip install -e '.[test]' && .venv/bin/pytest" in README
+    assert ".venv/bin/pip install -e '.[test]' && .venv/bin/pytest -n 2 --dist loadgroup\n" in README
     assert "pip\" install -q -e '.[test]'" in ci
-    assert "\npytest\n" in ci
+    assert "\npytest -n 2 --dist loadgroup\n" in ci
 
 
 def test_links_lead_somewhere_and_settings_exist() -> None:

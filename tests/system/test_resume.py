@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving import Served, serving
-from tests.system.asking import chat_body
+from tests.serving import Served
+from tests.system.asking import chat_body, until_ready, urls
 
 SEEDED = {"temperature": 0.9, "seed": 11, "n": 2, "max_tokens": 120, "ignore_eos": True}
 OPTIONS = {"event_ids": True, "include_usage": True}
@@ -65,31 +64,10 @@ def ask(url: str, reading: Reading, stop_after: int = 1 << 30, **fields: Any) ->
         return reading.take(response.iter_lines(), stop_after)
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("pair"), "--replicas", "gateway=2,detokenizer=2") as served:
-        yield served
-
-
-def urls(pair: Served) -> tuple[str, str]:
-    host, port = pair.url.rsplit(":", 1)
-    return pair.url, f"{host}:{int(port) + 1}"
-
-
 def undisturbed(url: str) -> Reading:
     reading = Reading()
     assert ask(url, reading, **SEEDED)
     return reading
-
-
-def until_ready(url: str) -> None:
-    """Returns when the supervisor has started it again."""
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/ready").status_code == 200:
-                return
-    raise AssertionError(f"{url} does not come back")
 
 
 def agree(reading: Reading, expected: Reading) -> None:
@@ -110,7 +88,7 @@ def test_the_gateway_is_killed(pair: Served, victims: list[str]) -> None:
     body = chat_body("Tell me a long story.", stream=True, stream_options=OPTIONS, **SEEDED)
     with httpx.stream("POST", f"{second}/v1/chat/completions", json=body, timeout=60) as response:
         lines = response.iter_lines()
-        assert not reading.take(lines, stop_after=40)
+        assert not reading.take(lines, stop_after=10)  # events: on a busy machine each has many tokens
         for victim in victims:
             os.kill(pair.state["pids"][victim], signal.SIGKILL)
         with contextlib.suppress(httpx.RemoteProtocolError):  # what is in the socket's buffer still counts
@@ -124,7 +102,7 @@ def test_the_connection_breaks_again_and_again(pair: Served) -> None:
     url, _ = urls(pair)
     expected = undisturbed(url)
     reading = Reading()
-    for stop_after in (1, 2, 7, 50, 51, 120):
+    for stop_after in (1, 2, 7, 10, 11, 16):
         assert not ask(url, reading, stop_after, **SEEDED)
     assert ask(url, reading, **SEEDED)
     agree(reading, expected)

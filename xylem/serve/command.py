@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,37 @@ BAD_ARGUMENTS = 2
 
 
 def serve(
-    settings: Mapping[str, Any], *, replicas: str, groups: int, nats_url: str | None, state_file: Path | None
+    settings: Mapping[str, Any],
+    *,
+    replicas: str,
+    groups: int,
+    nats_url: str | None,
+    state_file: Path | None,
+    store_folder: Path | None,
 ) -> int:
     """Serves until a signal; returns the exit code."""
+    with _store(store_folder) as store:
+        return _serve_with(store, settings, replicas, groups, nats_url, state_file)
+
+
+@contextmanager
+def _store(folder: Path | None) -> Iterator[Path]:
+    """Where a NATS server of our own keeps what it stores: there, or for as long as it runs."""
+    if folder is not None:
+        yield folder.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="xylem-", ignore_cleanup_errors=True) as temporary:
+        yield Path(temporary)
+
+
+def _serve_with(
+    store: Path,
+    settings: Mapping[str, Any],
+    replicas: str,
+    groups: int,
+    nats_url: str | None,
+    state_file: Path | None,
+) -> int:
     given = {name: str(value) for name, value in settings.items() if value is not None}
     nats: OwnServer | None = None
     try:
@@ -41,7 +71,7 @@ def serve(
         if not nats_url:
             binary = nats_server.find()
             nats_server.version(binary)
-            nats = OwnServer(binary, free_port())
+            nats = OwnServer(binary, free_port(), store)
             given["nats_ca_file"] = ""  # one in the environment is for another server
         elif not given.get("id") and not os.environ.get("XYLEM_ID"):
             given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too

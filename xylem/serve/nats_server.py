@@ -53,10 +53,14 @@ def version(binary: Path) -> str:
 
 @dataclass(frozen=True)
 class OwnServer:
-    """A server of our own on a port of the loopback interface, which lets in nobody but us."""
+    """A server of our own on a port of the loopback interface, which lets in nobody but us.
+
+    store: the folder of what it keeps on disk.
+    """
 
     binary: Path
     port: int
+    store: Path
     passwords: Mapping[str, str] = field(default_factory=permissions.passwords, repr=False)
 
     def url(self, user: str) -> str:
@@ -68,7 +72,7 @@ class OwnServer:
         """Its process. It reads its configuration from standard input, so that there is no file to leave behind."""
         configuration = (
             f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD}\nlogtime: false\n"
-            + permissions.configuration(self.passwords)
+            f"jetstream {{ store_dir: {json.dumps(str(self.store))} }}\n" + permissions.configuration(self.passwords)
         )
         command = [str(self.binary), "-c", "/dev/stdin"]
         return Member("nats-0", "nats", command, dict(os.environ), configuration.encode())

@@ -53,3 +53,18 @@ static inline __m512 exp_ps(__m512 x) {
     p = _mm512_fmadd_ps(_mm512_mul_ps(p, x), x, _mm512_add_ps(x, _mm512_set1_ps(1.0f)));
     return _mm512_mask_mov_ps(_mm512_scalef_ps(p, n), tiny, _mm512_setzero_ps());
 }
+
+/* Elements [i, i + 16) of either type as floats, and back; the type is known where these are compiled into. */
+static inline __attribute__((always_inline)) __m512 load(const void *from, int64_t i, __mmask16 mask, int is_bf16) {
+    return is_bf16 ? load_bf16_masked(mask, (const bf16 *)from + i) : _mm512_maskz_loadu_ps(mask, (const float *)from + i);
+}
+
+static inline __attribute__((always_inline)) void store(void *to, int64_t i, __mmask16 mask, __m512 value, int is_bf16) {
+    if (is_bf16)
+        store_bf16_masked((bf16 *)to + i, mask, value);
+    else
+        _mm512_mask_storeu_ps((float *)to + i, mask, value);
+}
+
+/* Of the vector at i in a row of n: all lanes, or those that are left. */
+static inline __mmask16 lanes_at(int64_t i, int64_t n) { return i + 16 <= n ? 0xffff : tail_mask(n); }

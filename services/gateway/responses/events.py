@@ -1,5 +1,7 @@
 """The events of a response's stream. Many types share a shape; `sequence_number` counts all of a stream from 0."""
 
+from typing import Any
+
 import msgspec
 
 from services.gateway.forms.chat_logprobs import TokenLogprob
@@ -14,7 +16,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class ResponseEvent(Event, frozen=True, kw_only=True, gc=False):
     """created, queued, in_progress, completed, incomplete, failed."""
 
-    response: Response
+    response: Response | dict[str, Any]  # the latter as it was stored
 
 
 class ItemEvent(Event, frozen=True, kw_only=True, gc=False):

@@ -1,16 +1,18 @@
-"""A request for a response, understood: what goes to the pipeline, and what the response repeats of it."""
+"""A request for a response, understood: what is stored of it, what goes to the pipeline, what the response repeats."""
 
 import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from services.gateway.fields import wrong
 from services.gateway.order import Offer, Order, chat_order
 from services.gateway.parts import mapping, only_keys
 from services.gateway.responses.fields import RESPONSES
 from services.gateway.responses.items import Item, read_items
-from services.gateway.responses.kept import KeptResponses
+from services.gateway.responses.record import Record
 from services.gateway.responses.shapes import Response
 from services.gateway.responses.translation import NAMES, chat_body, read_tools, reasoning_effort, text_format
 from shared.errors import InvalidRequest
@@ -18,42 +20,58 @@ from shared.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """items: the whole conversation. response: as it is before anything is known of it."""
+    """response: as it is before anything is known of it."""
 
     order: Order
-    items: list[Item]
+    record: Record
     response: Response
-    stream: bool
 
     @property
-    def store(self) -> bool:
-        return self.response.store
-
-    @property
-    def background(self) -> bool:
-        return self.response.background
+    def accepted(self) -> Record:
+        """What is stored of it, once the order is for somebody."""
+        order = self.order
+        return msgspec.structs.replace(self.record, seed=order.base_seed, tenant=order.tenant, salt=order.salt)
 
 
-def read_request(body: dict[str, Any], offer: Offer, kept: KeptResponses, owner: str) -> Asked:
-    """Raises InvalidRequest and NotFound in the words of this API."""
+def previous_of(body: dict[str, Any]) -> str | None:
+    """The response that a request goes on from. Raises InvalidRequest for a field that is wrong by itself."""
     values = RESPONSES.read(body)
     # Padding against an eavesdropper who measures sizes: it changes no answer. Usage comes in any case.
     only_keys("stream_options", mapping("stream_options", values["stream_options"] or {}), ("include_obfuscation",))
-    items = read_items(values["input"])
-    previous = values["previous_response_id"]
-    if previous is not None:
-        items = kept.gone_on_from(previous, owner).conversation + items
     if values["background"] and not values["store"]:
         raise InvalidRequest("background needs store to be true", param="background")
-    with NAMES.spoken():
-        order = chat_order(chat_body(body, values, items), offer)
-    return Asked(order, items, _response(values, offer), values["stream"])
+    previous: str | None = values["previous_response_id"]
+    return previous
 
 
-def _response(values: dict[str, Any], offer: Offer) -> Response:
-    return Response(
+def new_record(body: dict[str, Any], before: list[Item], owner: str) -> Record:
+    """Of a request that comes in now; before: the conversation so far. Raises InvalidRequest."""
+    items = before + read_items(body["input"])
+    return Record(
         id=f"resp_{uuid.uuid4().hex}",
         created_at=int(time.time()),
+        owner=owner,
+        body=body | {"input": ""},  # which is among the items
+        items=items,
+    )
+
+
+def understand(record: Record, offer: Offer) -> Asked:
+    """The same order each time that it has been accepted. Raises InvalidRequest and NotFound in this API's words."""
+    values = RESPONSES.read(record.body)
+    with NAMES.spoken():
+        order = chat_order(chat_body(record.body, values, record.items), offer)
+    order.by_token, order.event_ids = True, values["store"]
+    if record.seed is not None:
+        order.use_seed(record.seed)
+        order.tenant, order.salt = record.tenant, record.salt
+    return Asked(order, record, _response(record, values, offer))
+
+
+def _response(record: Record, values: dict[str, Any], offer: Offer) -> Response:
+    return Response(
+        id=record.id,
+        created_at=record.created_at,
         status="queued" if values["background"] else "in_progress",
         model=offer.model,
         instructions=values["instructions"],

@@ -10,12 +10,13 @@ from starlette.types import Receive
 from services.gateway.bookmark import Bookmark, Place
 from services.gateway.context import Context
 from services.gateway.exchange import Exchange
-from services.gateway.order import Order
 from services.gateway.problems import ClientGone
 from services.gateway.responses.event_log import EventLog
+from services.gateway.responses.request import Asked
 from services.gateway.responses.shapes import Response
 from services.gateway.responses.telling import Telling
 from services.gateway.responses.translation import NAMES
+from services.gateway.resumption import Found
 from shared.errors import Internal, XylemError
 
 log = logging.getLogger(__name__)
@@ -27,18 +28,28 @@ async def nobody() -> Any:
 
 
 class Run:
-    """One response in the making. `start` must be called once; its task closes everything."""
+    """One response in the making. `start` or `go_on` must be called once; its task closes everything.
 
-    def __init__(self, context: Context, order: Order, response: Response, traceparent: str, *, logs: bool) -> None:
-        self.log = EventLog(records=logs)
+    on_change: called when its generation is another one, and when it has ended.
+    """
+
+    def __init__(self, context: Context, asked: Asked, on_change: Callable[[], None], traceparent: str = "") -> None:
+        record = asked.accepted
+        self.log = EventLog(records=record.tells_events)
         self.error: Exception | None = None  # that ended it: a XylemError, or ClientGone
+        self.is_dropped = False  # another gateway goes on with it
         self._context = context
-        self._telling = Telling(self.log, response)
-        bookmark = Bookmark(response.id, response.created_at, order.base_seed, [Place()], tenant=order.tenant)
-        self._exchange = Exchange(context, order, bookmark, traceparent)
+        self._order = asked.order
+        self._on_change = on_change
+        self._traceparent = traceparent
+        self._telling = Telling(self.log, asked.response, record.final)
+        self._bookmark = Bookmark(
+            record.id, record.created_at, asked.order.base_seed, [Place()], record.generation, record.tenant
+        )
+        self._exchange: Exchange | None = None
+        self._is_unwanted = False
         self._begun = asyncio.Event()
         self._ended = asyncio.Event()
-        self._on_end: Callable[[], None] = lambda: None
 
     @property
     def response(self) -> Response:
@@ -46,20 +57,23 @@ class Run:
         return self._telling.response
 
     @property
+    def generation(self) -> int:
+        return self._bookmark.generation
+
+    @property
     def has_ended(self) -> bool:
         return self._ended.is_set()
 
-    def start(self, receive: Receive, on_end: Callable[[], None]) -> None:
+    def start(self, receive: Receive) -> None:
         """Begins; it ends early when that client leaves. Raises XylemError with nothing begun."""
-        self._on_end = on_end
-        try:
-            self._exchange.open(receive, [])
-        except BaseException:
-            self._exchange.close()
-            raise
+        exchange = self._open(receive, [])
         if self.response.background:  # its first event is for a client who waits for no token
             self._telling.create()
-        self._context.spawn(self._run(), name=f"response {self.response.id}")
+        self._context.spawn(self._run(exchange), name=f"response {self.response.id}")
+
+    def go_on(self) -> None:
+        """Tells again what another gateway has told, from what detokenizers have of it or else from its order."""
+        self._context.spawn(self._run(None), name=f"response {self.response.id}")
 
     async def begun(self) -> None:
         """Returns when there are first tokens, or it has ended without any: then `error` says why."""
@@ -71,11 +85,40 @@ class Run:
 
     def cancel(self) -> None:
         """Nobody wants more of it. What it has said so far stays."""
-        self._exchange.leave()
+        self._is_unwanted = True
+        if self._exchange is not None:
+            self._exchange.leave()
 
-    async def _run(self) -> None:
-        exchange, telling = self._exchange, self._telling
+    def drop(self) -> None:
+        """Another gateway goes on with it: it ends here, and nothing is said of that."""
+        self.is_dropped = True
+        self.cancel()
+
+    def _open(self, receive: Receive, found: list[Found]) -> Exchange:
+        self._exchange = exchange = Exchange(self._context, self._order, self._bookmark, self._traceparent)
         try:
+            exchange.open(receive, found)
+        except BaseException:
+            exchange.close()
+            raise
+        if self._is_unwanted:
+            exchange.leave()
+        return exchange
+
+    async def _find(self) -> Exchange:
+        """Where detokenizers have left it."""
+        if self.response.background:
+            self._telling.create()
+        generation = self._bookmark.generation
+        found = await self._context.lives.find(self._bookmark, from_start=True)
+        if generation != self._bookmark.generation:
+            self._on_change()
+        return self._open(nobody, found)
+
+    async def _run(self, opened: Exchange | None) -> None:
+        telling = self._telling
+        try:
+            exchange = opened or await self._find()
             pieces = await exchange.take()
             if not self.response.background:
                 telling.create()
@@ -90,20 +133,23 @@ class Run:
             telling.end(exchange.totals())
         except ClientGone as gone:
             self.error = gone
-            telling.cancel()
+            if not self.is_dropped:
+                telling.cancel()
         except XylemError as error:
             self._fail(NAMES.translated(error))
         except Exception:
             log.exception("response %s failed", self.response.id)
             self._fail(Internal("internal error; the gateway's log says more"))
         finally:
-            exchange.close()
+            if self._exchange is not None:
+                self._exchange.close()
             self.log.close()
             self._begun.set()
             self._ended.set()
-            self._on_end()
+            self._on_change()
 
     def _fail(self, error: XylemError) -> None:
         self.error = error
-        self._exchange.fail(error)
+        if self._exchange is not None:
+            self._exchange.fail(error)
         self._telling.fail(error)

@@ -19,11 +19,15 @@ from shared.messages import Finish
 
 
 class Telling:
-    """One item is open at a time: text, a thought, or a call; what is of another kind closes it."""
+    """One item is open at a time: text, a thought, or a call; what is of another kind closes it.
 
-    def __init__(self, log: EventLog, response: Response) -> None:
+    final: what it came to when it was told before: that is its end this time, too.
+    """
+
+    def __init__(self, log: EventLog, response: Response, final: dict[str, Any] | None = None) -> None:
         self._log = log
         self._response = response
+        self._final = final
         self._output: list[OutputItem] = []
         self._open: OpenItem | None = None
         self._thinking = ThinkingTokens()
@@ -65,7 +69,7 @@ class Telling:
             self._change(status="incomplete", incomplete_details=IncompleteDetails("max_output_tokens"), usage=usage)
         else:
             self._change(status="completed", completed_at=int(time.time()), usage=usage)
-        self._say(self._response.status)
+        self._say(self._response.status, self._final)
 
     def cancel(self) -> None:
         """Somebody wants no more. Clients know no event of that name; an incomplete response says that it was so."""
@@ -120,5 +124,5 @@ class Telling:
     def _change(self, **fields: Any) -> None:
         self._response = msgspec.structs.replace(self._response, **fields)
 
-    def _say(self, name: str) -> None:
-        self._log.say(ResponseEvent, f"response.{name}", response=self.response)
+    def _say(self, name: str, final: dict[str, Any] | None = None) -> None:
+        self._log.say(ResponseEvent, f"response.{name}", response=final or self.response)

@@ -6,22 +6,24 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from services.gateway.body import read_object
-from services.gateway.context import Context, context_of, key_of
+from services.gateway.context import context_of, key_of
 from services.gateway.openapi import answers, describe
 from services.gateway.respond import SEND_GRACE_S, admit
+from services.gateway.responses.archive import Archive
 from services.gateway.responses.event_stream import ResponseStream
 from services.gateway.responses.fields import RESPONSES
-from services.gateway.responses.kept import Kept, KeptResponses
 from services.gateway.responses.listing import MAX_LISTED, listed
-from services.gateway.responses.request import read_request
+from services.gateway.responses.places import Here, Place
+from services.gateway.responses.request import new_record, previous_of, understand
 from services.gateway.responses.run import Run, nobody
+from shared.columns import INT32_MAX
 from shared.errors import InvalidRequest
 
 router = APIRouter()
 
 _encoder = msgspec.json.Encoder()
 
-Identity = Annotated[str, Path(description="The id of a response of this gateway.")]
+Identity = Annotated[str, Path(description="The id of a response.")]
 
 
 @router.post(
@@ -31,26 +33,28 @@ Identity = Annotated[str, Path(description="The id of a response of this gateway
     **describe(RESPONSES, "A response object, or with stream=true its named events as server-sent events."),
 )
 async def create(request: Request) -> Response:
-    context, responses, owner = context_of(request), _responses(request), _owner(request)
-    asked = read_request(await read_object(request), context.offer, responses, owner)
+    context, archive = context_of(request), _archive(request)
+    body = await read_object(request)
+    previous = previous_of(body)
+    before = [] if previous is None else await archive.conversation(previous, _tenant(request))
+    asked = understand(new_record(body, before, context.settings.instance), context.offer)
     admit(request, context, asked.order)
-    logs = asked.stream or asked.background
-    run = Run(context, asked.order, asked.response, request.headers.get("traceparent", ""), logs=logs)
-    kept = Kept(owner, asked.items, run)
-    run.start(nobody if asked.background else request.receive, on_end=lambda: responses.settle(kept))
-    if asked.store:
-        responses.add(kept)
-    if asked.background:
-        return _stream(context, run, attends=False) if asked.stream else _json(run.response)
+    background, streams = asked.response.background, asked.record.body.get("stream", False)
+    receive = nobody if background else request.receive
+    kept = archive.begin(asked, receive, request.headers.get("traceparent", ""))
+    place, run = Here(archive, kept), kept.run
+    if background:
+        await archive.until_stored(kept)
+        return await _stream(request, place) if streams else _json(asked.response)
     try:
-        await (run.begun() if asked.stream else run.ended())
+        await (run.begun() if streams else run.ended())
     except BaseException:
         run.cancel()
         raise
     if run.error is not None:
-        responses.remove(kept)  # its id was never told
+        archive.discard(kept)  # its id was never told
         raise run.error
-    return _stream(context, run, attends=True) if asked.stream else _json(run.response)
+    return await _stream(request, place, attended=run) if streams else _json(run.response)
 
 
 @router.get(
@@ -63,15 +67,16 @@ async def retrieve(
     request: Request,
     response_id: Identity,
     stream: bool = False,
-    starting_after: Annotated[int, Query(ge=-1, description="The last sequence number that is not told.")] = -1,
+    starting_after: Annotated[
+        int, Query(ge=-1, le=INT32_MAX, description="The last sequence number that is not told.")
+    ] = -1,
 ) -> Response:
-    context = context_of(request)
-    run = _find(request, response_id).run
+    place = await _find(request, response_id)
     if not stream:
-        return _json(run.response)
-    if not run.log.records:
+        return _json(await place.body())
+    if not place.record.tells_events:
         raise InvalidRequest("only a response with stream or background true can be streamed again", param="stream")
-    return _stream(context, run, starting_after, attends=False)
+    return await _stream(request, place, starting_after)
 
 
 @router.delete(
@@ -81,8 +86,7 @@ async def retrieve(
     responses=answers('{"id": "...", "object": "response", "deleted": true}'),
 )
 async def delete(request: Request, response_id: Identity) -> Response:
-    kept = _find(request, response_id)
-    _responses(request).remove(kept)
+    await (await _find(request, response_id)).remove()
     return _json({"id": response_id, "object": "response", "deleted": True})
 
 
@@ -93,10 +97,7 @@ async def delete(request: Request, response_id: Identity) -> Response:
     responses=answers("The response with what it has come to; one that had ended before is unchanged."),
 )
 async def cancel(request: Request, response_id: Identity) -> Response:
-    run = _find(request, response_id).run
-    run.cancel()
-    await run.ended()
-    return _json(run.response)
+    return _json(await (await _find(request, response_id)).cancel())
 
 
 @router.get(
@@ -112,26 +113,28 @@ async def input_items(
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
     after: Annotated[str, Query(description="The id of the last item that is not listed.")] = "",
 ) -> Response:
-    return _json(listed(_find(request, response_id).items, limit, order, after))
+    place = await _find(request, response_id)
+    return _json(listed(place.record.items, limit, order, after))
 
 
-def _responses(request: Request) -> KeptResponses:
-    responses = request.app.state.responses
-    assert isinstance(responses, KeptResponses)
-    return responses
+def _archive(request: Request) -> Archive:
+    archive = request.app.state.responses
+    assert isinstance(archive, Archive)
+    return archive
 
 
-def _owner(request: Request) -> str:
+def _tenant(request: Request) -> str:
     key = key_of(request)
     return key.name if key is not None else ""
 
 
-def _find(request: Request, response_id: str) -> Kept:
-    return _responses(request).find(response_id, _owner(request))
+async def _find(request: Request, response_id: str) -> Place:
+    return await _archive(request).find(response_id, _tenant(request))
 
 
-def _stream(context: Context, run: Run, after: int = -1, *, attends: bool) -> Response:
-    return ResponseStream(run, after, context.settings.request_timeout_s + SEND_GRACE_S, attends=attends)
+async def _stream(request: Request, place: Place, after: int = -1, attended: Run | None = None) -> Response:
+    timeout_s = context_of(request).settings.request_timeout_s + SEND_GRACE_S
+    return ResponseStream(await place.events(after, key_of(request)), timeout_s, attended)
 
 
 def _json(body: Any) -> Response:

@@ -3,7 +3,6 @@
 from collections import Counter
 
 from services.scheduler.core.books import Books
-from services.scheduler.core.forecast import Forecast
 from services.scheduler.core.node import Match, common_prefix
 from services.scheduler.core.request import Request, Sequence
 from shared.columns import ITEM_BYTES, pack
@@ -66,7 +65,6 @@ class Round:
         self.rooms = [books for books in executors if has_room(books, max_plan_bytes)]
         self._failed: Counter[str] = Counter()
         self._matches: dict[tuple[str, str], Match] = {}
-        self._forecasts: dict[str, Forecast] = {}
 
     def num_cached(self, request: Request) -> int:
         """The longest cached prefix of the request on any executor that has room."""
@@ -119,15 +117,11 @@ class Round:
         return match
 
     def _begin(self, request: Request, books: Books, sequence_id: int, size: int) -> Sequence | None:
-        forecast = self._forecasts.get(books.executor)
-        if forecast is None:
-            forecast = self._forecasts[books.executor] = Forecast(books)
-        taken = _take_pages(request, books, forecast, sequence_id, self._now)
+        taken = _take_pages(request, books, sequence_id, self._now)
         if taken is None:
             return None
         sequence, copy = taken
         request.sequence = sequence
-        forecast.add(sequence)
         books.begin(sequence)
         books.draft.admit(_admit(sequence, books, copy), size)
         return sequence
@@ -155,7 +149,7 @@ def _reader(request: Request, books: Books, match: Match) -> tuple[Sequence, int
 
 
 def _take_pages(
-    request: Request, books: Books, forecast: Forecast, sequence_id: int, now: float
+    request: Request, books: Books, sequence_id: int, now: float
 ) -> tuple[Sequence, PageCopy | None] | None:
     """Locks what is cached, and allocates the rest of the prompt and the first grant, if there is memory for it."""
     num_tokens, new_tokens = request.num_tokens, max_new_tokens(request, books)
@@ -164,9 +158,9 @@ def _take_pages(
     node = books.tree.lock(match, now)
     total = books.pages_for(min(num_tokens + books.ahead_tokens, limit))
     need = total - match.num_pages
-    final = books.pages_for(min(num_tokens + forecast.expected_tokens(new_tokens, 0), limit))
+    final = books.pages_for(min(num_tokens + books.forecast.expected_tokens(new_tokens, 0), limit))
     copied = match.partial_node
-    if not forecast.fits(need, max(0, final - total)):
+    if not books.fits(need, max(0, final - total)):
         books.tree.unlock(node, now)
         return None
     if copied is not None:  # must not be evicted before it is copied

@@ -1,7 +1,10 @@
 """The books of one executor: its pages, its prefixes, its sequences, and the plan that is being written for it."""
 
+from collections import Counter
+
 from services.scheduler.core.draft import CacheNews, PlanDraft
 from services.scheduler.core.events import Heard
+from services.scheduler.core.forecast import Forecast
 from services.scheduler.core.pages import Pages
 from services.scheduler.core.radix import RadixTree
 from services.scheduler.core.request import NEVER, Sequence
@@ -13,8 +16,6 @@ from shared.messages import Capacity, Finish, StepReport
 NEAR_TOKENS = 8
 # An eviction takes at least this part of the pool, so that a full cache is not cut page by page.
 EVICTION_PART = 64
-# Weight of one ended sequence in the learned share of max_tokens that is really used.
-LEARNING = 0.05
 
 
 class LostReport(Exception):
@@ -25,7 +26,15 @@ class Books:
     """What the scheduler knows of one executor, from one plan epoch's beginning to its end."""
 
     def __init__(
-        self, scheduler: str, executor: str, executor_epoch: int, capacity: Capacity, plan_epoch: int, ahead_tokens: int
+        self,
+        scheduler: str,
+        executor: str,
+        executor_epoch: int,
+        capacity: Capacity,
+        plan_epoch: int,
+        ahead_tokens: int,
+        *,
+        prefix_cache: bool = True,
     ) -> None:
         self.scheduler = scheduler
         self.executor = executor
@@ -40,10 +49,12 @@ class Books:
         self.leaving: dict[int, Sequence] = {}  # retracted; the executor may not know it yet
         self.reading: dict[tuple[str, int, bytes], Sequence] = {}  # by (salt, pages before it, the page read next)
         self.num_unread = 0  # prompt tokens admitted and not yet read
-        self.share = 0.5  # of max_new_tokens, what sequences really use; learned
+        self.forecast = Forecast(ahead_tokens)
+        self.tenants: Counter[str] = Counter()  # running sequences of each
         self.ahead_tokens = ahead_tokens
         self.draft = PlanDraft(scheduler, plan_epoch, executor_epoch)
         self.news = CacheNews(scheduler, executor, plan_epoch, capacity.page_size)
+        self._prefix_cache = prefix_cache
         self._short: dict[int, Sequence] = {}  # running ones that need a grant
         self._last_step: int | None = None
         self._watch_over = Watch(plan_epoch)
@@ -55,6 +66,17 @@ class Books:
 
     def pages_for(self, num_tokens: int) -> int:
         return -(-num_tokens // self.page_size)
+
+    def fits(self, num_pages: int, growth: int) -> bool:
+        """Whether one more sequence fits that takes `num_pages` now and then grows by `growth` pages.
+
+        The pages that it shares with the tree are locked already.
+        """
+        if not self.running:
+            return True  # alone it fits, or it would not be in the queue
+        # Locked by running sequences, but counted with none of them: prefixes that they share.
+        shared = self.pages.num_pages - self.num_available - self.forecast.num_held
+        return shared + self.forecast.peak(num_pages, growth) <= self.pages.num_pages
 
     def secure(self, num_pages: int) -> bool:
         """Evicts until `num_pages` are free. False, with nothing done, when that can't be."""
@@ -134,6 +156,8 @@ class Books:
     def begin(self, sequence: Sequence) -> None:
         """Puts an admitted sequence into the books."""
         self.running[sequence.id] = sequence
+        self.tenants[sequence.request.message.tenant] += 1
+        self._foresee(sequence)
         self.num_unread += sequence.to_read - sequence.length
         self._watch(sequence)
         self._set_refill(sequence)
@@ -147,7 +171,7 @@ class Books:
 
     def retract(self, sequence: Sequence, now: float) -> None:
         """Takes the memory of a running sequence. Its tokens count until the executor confirms the drop."""
-        self.share = min(1.0, self.share + 2 * LEARNING)  # more grows than was expected
+        self.forecast.learn_of_shortage()
         self.release(sequence, now)
         self.draft.drop(sequence.id)
         sequence.dropped_by = self.draft.number
@@ -167,6 +191,8 @@ class Books:
         sequence.table, sequence.duplicates, sequence.num_inserted = [], [], 0
         sequence.refill_at = NEVER
         del self.running[sequence.id]
+        self.forecast.forget(sequence.id)
+        self._leave(sequence.request.message.tenant)
         self._short.pop(sequence.id, None)
 
     def abandon(self) -> list[Sequence]:
@@ -189,7 +215,7 @@ class Books:
             self._tell(sequence)
 
     def _insert(self, sequence: Sequence, num_pages: int, now: float) -> None:
-        if num_pages > sequence.num_inserted:
+        if self._prefix_cache and num_pages > sequence.num_inserted:
             pages = sequence.table[sequence.num_inserted : num_pages]
             sequence.node, duplicates = self.tree.advance(sequence.node, sequence.tokens, pages, now)
             sequence.duplicates += duplicates
@@ -213,6 +239,7 @@ class Books:
             pages = self.pages.allocate(want)
             sequence.table += pages
             self.draft.grant(sequence.id, pages)
+            self._foresee(sequence)
         self._set_refill(sequence)
         if sequence.length < sequence.refill_at:
             del self._short[sequence.id]
@@ -227,7 +254,7 @@ class Books:
         """Notes which page the sequence reads next, for others that would read the same."""
         width = self.page_size * ITEM_BYTES
         at = sequence.num_inserted
-        if (at + 1) * self.page_size <= sequence.to_read:
+        if self._prefix_cache and (at + 1) * self.page_size <= sequence.to_read:
             salt = sequence.request.message.salt
             sequence.reading_key = (salt, at, bytes(sequence.tokens[at * width : (at + 1) * width]))
             self.reading[sequence.reading_key] = sequence
@@ -247,4 +274,16 @@ class Books:
     def _learn(self, sequence: Sequence) -> None:
         allowed = sequence.limit + 1 - sequence.to_read
         used = len(sequence.tokens) // ITEM_BYTES - sequence.to_read
-        self.share += LEARNING * (used / allowed - self.share)
+        self.forecast.learn(allowed, used)
+
+    def _foresee(self, sequence: Sequence) -> None:
+        allowed = sequence.limit + 1 - sequence.to_read
+        drawn = len(sequence.tokens) // ITEM_BYTES - sequence.to_read
+        length = max(sequence.length, sequence.to_read) + self.forecast.expected_tokens(allowed, drawn)
+        growth = max(0, self.pages_for(min(length, sequence.limit)) - len(sequence.table))
+        self.forecast.note(sequence.id, len(sequence.table) - sequence.num_matched, growth)
+
+    def _leave(self, tenant: str) -> None:
+        self.tenants[tenant] -= 1
+        if not self.tenants[tenant]:
+            del self.tenants[tenant]

@@ -27,9 +27,10 @@ class Core:
         plan_epoch: int,
         policy: str = "prefix",
         max_waiting: int = 2048,
-        ageing_s: float = 2.0,
+        ageing_s: float = 30.0,
         grant_ahead_tokens: int = 64,
         gateway_grace_s: float = 10.0,
+        prefix_cache: bool = True,
         max_plan_bytes: int = 1 << 20,
     ) -> None:
         self.executors: dict[str, Books] = {}
@@ -45,6 +46,7 @@ class Core:
         self._scheduler = scheduler
         self._policy = POLICIES[policy]
         self._ahead_tokens = grant_ahead_tokens
+        self._prefix_cache = prefix_cache
         self._max_plan_bytes = max_plan_bytes
         self._plan_epochs = itertools.count(plan_epoch)
         self._last_id = 0
@@ -160,9 +162,7 @@ class Core:
             self._try(request, candidates)
 
     def _running_of_tenants(self) -> Counter[str]:
-        return Counter(
-            sequence.request.message.tenant for books in self.executors.values() for sequence in books.running.values()
-        )
+        return sum((books.tenants for books in self.executors.values()), Counter())
 
     def _try(self, request: Request, candidates: Round) -> bool:
         sequence = candidates.admit(request, self._last_id + 1)
@@ -194,7 +194,13 @@ class Core:
 
     def _open(self, executor: str, epoch: int, capacity: Capacity) -> None:
         self.executors[executor] = Books(
-            self._scheduler, executor, epoch, capacity, next(self._plan_epochs), self._ahead_tokens
+            self._scheduler,
+            executor,
+            epoch,
+            capacity,
+            next(self._plan_epochs),
+            self._ahead_tokens,
+            prefix_cache=self._prefix_cache,
         )
 
     def _close(self, executor: str, reason: str) -> None:

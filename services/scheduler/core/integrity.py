@@ -60,6 +60,10 @@ def _check_books(books: Books) -> dict[str, int]:
     readers = [sequence for sequence in books.running.values() if sequence.reading]
     _must(books.num_unread == sum(s.to_read - s.length for s in readers), "unread tokens are miscounted")
     _must(all(s.reading for s in books.reading.values()), "somebody is said to read who does not")
+    running = list(books.running.values())
+    noted = sum(len(sequence.table) - sequence.num_matched for sequence in running)
+    _must(books.forecast.num_held == noted, "the forecast counts other pages than sequences have")
+    _must(books.tenants == Counter(s.request.message.tenant for s in running), "a tenant's sequences are miscounted")
     counts = {"running": len(books.running), "leaving": len(books.leaving), "total": books.pages.num_pages}
     return counts | {"free": len(free), "cached": len(cached), "evictable": evictable, "held": len(held)}
 

@@ -11,6 +11,8 @@ from services.scheduler.core.request import Request
 # whoever is not looked at ages to the front.
 LOOKED_AT = 64
 SCANNED = 512
+# With several tenants waiting a request ages in this time at most: tenants take turns among the aged ones.
+TURNS_S = 2.0
 
 
 def _arrival(entry: tuple[int, Request]) -> int:
@@ -65,12 +67,16 @@ class Queue:
         fair = merge(*(self._aged_of(each, counts.get(each[0][1].message.tenant, 0), now) for each in tenants))
         return [request for _, _, request in islice(fair, LOOKED_AT)]
 
+    def _has_aged(self, request: Request, now: float) -> bool:
+        ageing_s = self._ageing_s if len(self._by_tenant) == 1 else min(self._ageing_s, TURNS_S)
+        return now - request.queued_s >= ageing_s
+
     def _aged_of(
         self, waiting: list[tuple[int, Request]], num_running: int, now: float
     ) -> Iterator[tuple[int, int, Request]]:
         """(sequences of the tenant that go before it, arrival, request)"""
         for arrival, request in islice(waiting, SCANNED):
-            if now - request.queued_s < self._ageing_s:
+            if not self._has_aged(request, now):
                 return
             if not request.held:
                 yield num_running, arrival, request
@@ -82,6 +88,6 @@ class Queue:
         for _, _, request in islice(self._by_rank, SCANNED):
             if len(found) == LOOKED_AT:
                 break
-            if now - request.queued_s < self._ageing_s and not request.held:
+            if not self._has_aged(request, now) and not request.held:
                 found.append(request)
         return found

@@ -368,3 +368,35 @@ def test_a_hostile_stop_pattern_is_the_requests_own_error(transcriber: Transcrib
     assert (gateway, refused.code, refused.param) == ("g", "invalid_request", "stop_regex")
     assert [abort.request_id for _, abort in transcriber.aborts] == ["r"]
     assert transcriber.num_open == 0
+
+
+@given(st.lists(st.integers(1, 4), min_size=1), st.sampled_from([(), ("END",)]))
+def test_what_came_with_each_token_is_the_same_however_they_came(
+    codec: TextCodec, sizes: list[int], stop: tuple[str, ...]
+) -> None:
+    """So that what a client was told token by token can be told again by another gateway."""
+    ids = codec.encode(TEXT, add_special_tokens=False)
+    begun = opening(stop=stop, resumable=True)
+
+    def parts(cuts: list[int]) -> tuple[list[int], list[int]]:
+        """Characters by token: as sent, and as the tail has them."""
+        transcriber, seen, start = made(codec), [], 0
+        for size in cuts:
+            batch = ids[start : start + size]
+            finish = Finish.LENGTH if start + size >= len(ids) else Finish.NONE
+            transcriber.take(deltas([(1, start, batch, finish)], *([(1, begun)] if start == 0 else [])), 0)
+            start += len(batch)
+            for message in messages(transcriber):
+                seen += unpack(message.parts[0][1]) if message.parts else [len(message.texts[0])]
+            if start >= len(ids):
+                break
+        resumed = transcriber.resume("r", "other", 0, 1.0)
+        assert sum(unpack(resumed.parts)) == len(resumed.text)
+        return seen, list(unpack(resumed.parts))
+
+    cuts = [*sizes, *[1] * len(ids)]
+    one_by_one, kept = parts([1] * len(ids))
+    assert one_by_one == kept
+    in_batches, kept = parts(cuts)
+    assert in_batches == kept
+    assert in_batches[: len(one_by_one)] == one_by_one

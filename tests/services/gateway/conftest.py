@@ -86,10 +86,10 @@ class FakePipeline:
         await self.bus.publish(subjects.gateway(gateway), message)
 
     async def accept(self, g: Generate) -> None:
-        await self.say(Accepted(g.request_id, g.attempt, "scheduler-0", NUM_PROMPT_TOKENS))
+        await self.say(Accepted(g.request_id, g.attempt, "scheduler-0", NUM_PROMPT_TOKENS), g.gateway)
 
     async def refuse(self, g: Generate, code: str, message: str = "refused by the test", **more: Any) -> None:
-        await self.say(Refused(g.request_id, g.attempt, code, message, **more))
+        await self.say(Refused(g.request_id, g.attempt, code, message, **more), g.gateway)
 
     async def text(
         self, g: Generate, offset: int, ids: list[int], text: str, finish: Finish = Finish.NONE, cached: int = 0
@@ -106,7 +106,8 @@ class FakePipeline:
                 finishes=pack([finish]),
                 num_prompt_tokens=pack([NUM_PROMPT_TOKENS]),
                 num_cached_tokens=pack([cached]),
-            )
+            ),
+            g.gateway,
         )
 
     async def words(self, g: Generate, start: int, stop: int, finish: Finish = Finish.NONE) -> None:

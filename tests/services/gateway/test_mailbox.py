@@ -6,6 +6,7 @@ import pytest
 
 from services.gateway.mailbox import MAX_UNREAD_TOKENS, Mailbox
 from services.gateway.rows import Row
+from shared.columns import pack
 from shared.messages import Finish
 
 
@@ -47,3 +48,13 @@ async def test_too_much_unread() -> None:
     assert mailbox.put(0, row("", MAX_UNREAD_TOKENS, Finish.NONE))
     assert mailbox.put(1, row("", 1, Finish.NONE))
     assert not mailbox.put(0, row("", 1, Finish.NONE))
+
+
+async def test_joined_tokens_come_apart_again() -> None:
+    mailbox = Mailbox()
+    mailbox.put(0, row("ab", 1, Finish.NONE))
+    mailbox.put(0, Row(0, 1, pack([7, 8, 9]), "cde", Finish.NONE, parts=pack([1, 0, 2])))
+    mailbox.put(0, row("f", 1, Finish.STOP))
+    [piece] = await mailbox.take()
+    apart = [(each.text, each.num_tokens, each.finish) for each in piece.by_token()]
+    assert apart == [*((text, 1, Finish.NONE) for text in ("ab", "c", "", "de")), ("f", 1, Finish.STOP)]

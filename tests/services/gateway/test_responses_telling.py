@@ -15,8 +15,7 @@ from services.gateway.exchange import Totals
 from services.gateway.mailbox import Piece
 from services.gateway.order import Offer
 from services.gateway.responses.event_log import EventLog
-from services.gateway.responses.kept import KeptResponses
-from services.gateway.responses.request import read_request
+from services.gateway.responses.request import new_record, understand
 from services.gateway.responses.telling import Telling
 from services.gateway.responses.thinking_tokens import ThinkingTokens
 from services.gateway.scored import Alternative, ScoredToken
@@ -35,7 +34,7 @@ PIECES = [
 
 async def told(pieces: list[Piece]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The response and its events, as a client reads them."""
-    asked = read_request({"input": "Hi"}, Offer("tiny", 256, 512, 8), KeptResponses(1, 1), "")
+    asked = understand(new_record({"input": "Hi"}, [], "gw"), Offer("tiny", 256, 512, 8))
     log = EventLog(records=True)
     telling = Telling(log, asked.response)
     telling.create()
@@ -44,7 +43,7 @@ async def told(pieces: list[Piece]) -> tuple[dict[str, Any], list[dict[str, Any]
         telling.add(piece)
     telling.end(TOTALS)
     log.close()
-    data = b"".join([part async for part in log.follow()])
+    data = b"".join([part.data async for part in log.follow()])
     events = [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: ")]
     names = [line[7:].decode() for line in data.splitlines() if line.startswith(b"event: ")]
     assert names == [event["type"] for event in events]
@@ -132,13 +131,13 @@ def test_thinking_tokens() -> None:
 async def test_readers_of_a_log_have_all_of_it() -> None:
     """Each reader begins at another time and place; none misses what comes while it waits."""
     log = EventLog(records=True)
-    asked = read_request({"input": "Hi"}, Offer("tiny", 256, 512, 8), KeptResponses(1, 1), "")
+    asked = understand(new_record({"input": "Hi"}, [], "gw"), Offer("tiny", 256, 512, 8))
     telling = Telling(log, asked.response)
     telling.create()
     telling.begin()
 
     async def read(after: int) -> bytes:
-        return b"".join([part async for part in log.follow(after)])
+        return b"".join([part.data async for part in log.follow(after)])
 
     readers = []
     for number in range(20):
@@ -156,4 +155,4 @@ async def test_readers_of_a_log_have_all_of_it() -> None:
 async def test_nothing_is_after_the_end(after: int) -> None:
     log = EventLog(records=True)
     log.close()
-    assert [part async for part in log.follow(after)] == []
+    assert [part.data async for part in log.follow(after)] == []

@@ -17,14 +17,15 @@ def program(folder: Path, says: str) -> Path:
     return path
 
 
-def test_the_real_server_takes_its_configuration_from_standard_input() -> None:
-    server = OwnServer(nats_server.find(), free_port())
+def test_the_real_server_takes_its_configuration_from_standard_input(tmp_path: Path) -> None:
+    server = OwnServer(nats_server.find(), free_port(), tmp_path)
 
     async def story() -> None:
         child = await Child.start(server.member)
         running = asyncio.create_task(child.run(lambda line: None, lambda line: None))
         said = await nats_server.greeting(server.port)
         assert said["max_payload"] == 8 * 1000 * 1000 or said["max_payload"] == 8 << 20
+        assert said["jetstream"] is True
         assert said["version"] == nats_server.version(server.binary)
         child.terminate()
         await running

@@ -2,9 +2,16 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from kernels.ops import Ops
 from kernels.triton.grouped import Groups, choose
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
+
+
+def mixed(ops: Ops, x: Tensor, gate_up: Tensor, down: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
+    packed = [ops.pack_experts(weight, ops.packing("none")) for weight in (gate_up, down)]
+    return ops.mix_experts(x, *packed, experts, weights)
 
 
 @pytest.mark.parametrize("dtype", EACH_TYPE)
@@ -19,17 +26,17 @@ def test_mixtures(
     gate_up = random(num_experts, 2 * inner, width, dtype=dtype, seed=1) * 0.1
     down = random(num_experts, width, inner, dtype=dtype, seed=2) * 0.1
     weights, experts = random(num_tokens, num_experts, seed=3).softmax(-1).topk(num_chosen)
-    given = TRITON.mix_experts(x, gate_up, down, experts, weights)
-    close(given, REFERENCE.mix_experts(x, gate_up, down, experts, weights), dtype)
-    alone = TRITON.mix_experts(x[:1], gate_up, down, experts[:1], weights[:1])
+    given = mixed(TRITON, x, gate_up, down, experts, weights)
+    close(given, mixed(REFERENCE, x, gate_up, down, experts, weights), dtype)
+    alone = mixed(TRITON, x[:1], gate_up, down, experts[:1], weights[:1])
     close(given[:1], alone, dtype)
 
 
 def test_all_tokens_may_want_the_same_expert() -> None:
     x, gate_up, down = random(40, 16), random(4, 16, 16, seed=1), random(4, 16, 8, seed=2)
     experts, weights = torch.full((40, 1), 2, device=DEVICE), torch.ones(40, 1, device=DEVICE)
-    given = TRITON.mix_experts(x, gate_up, down, experts, weights)
-    close(given, REFERENCE.mix_experts(x, gate_up, down, experts, weights), torch.float32)
+    given = mixed(TRITON, x, gate_up, down, experts, weights)
+    close(given, mixed(REFERENCE, x, gate_up, down, experts, weights), torch.float32)
 
 
 def test_experts_that_nobody_wants_take_no_block() -> None:

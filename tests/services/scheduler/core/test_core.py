@@ -144,6 +144,20 @@ def test_requests_with_the_same_prefix_compute_it_once(page_size: int) -> None:
     world.check_end()
 
 
+def test_with_the_cache_off_every_prompt_is_read_whole_and_nobody_waits_for_a_prefix() -> None:
+    world = World(Core("s", plan_epoch=7, prefix_cache=False))
+    executor = world.add_executor(num_pages=100, token_budget=64)
+    for i in range(3):
+        world.submit(Client(f"r{i}", [*STEM[:15], 10 + i], "", 6))
+    assert len(world.started) == 3
+    world.run()
+    world.submit(Client("again", [*STEM[:15], 10], "", 6))
+    world.run()
+    assert sum(count for _, count in executor.computed) == 4 * 16
+    assert world.core.executors["e"].pages.num_free == 100
+    world.check_end()
+
+
 def test_when_the_one_that_computes_a_prefix_is_aborted_the_next_one_does_it() -> None:
     world = World()
     executor = world.add_executor(num_pages=60, token_budget=8)
@@ -168,7 +182,7 @@ def test_different_salts_share_nothing() -> None:
 
 
 def test_the_longest_prefix_goes_first_until_somebody_has_aged() -> None:
-    core = core_with(num_pages=100, max_running=1)
+    core = core_with(num_pages=100, max_running=1, ageing_s=2.0)
     warm = request("warm", STEM[:16], max_tokens=1)
     core.step([e.Submit(warm)], 0.0)
     events = [e.Submit(request("cold", [9] * 12)), e.Submit(request("hot", STEM[:20]))]
@@ -179,7 +193,7 @@ def test_the_longest_prefix_goes_first_until_somebody_has_aged() -> None:
 
 
 def test_an_aged_request_that_needs_memory_is_not_overtaken() -> None:
-    core = core_with(num_pages=16, grant_ahead_tokens=4)
+    core = core_with(num_pages=16, grant_ahead_tokens=4, ageing_s=2.0)
     core.step([e.Submit(request("running", [1] * 32, max_tokens=20))], 0.0)
     core.step([e.Submit(request("big", [2] * 50, max_tokens=5))], 0.1)
     assert started(core.step([e.Submit(request("small", [3] * 4, max_tokens=2))], 1.0)) == ["small"]
@@ -385,7 +399,7 @@ def test_the_executor_is_chosen_by_cache_against_load() -> None:
 
 def test_memory_that_runs_short_retracts_the_youngest_which_goes_on_after_the_acknowledgement() -> None:
     core = core_with(num_pages=4, page_size=4, grant_ahead_tokens=1)
-    core.executors["e"].share = 0.0  # expects nothing to grow
+    core.executors["e"].forecast.share = 0.0  # expects nothing to grow
     events = [e.Submit(request("old", [1] * 6, max_tokens=9)), e.Submit(request("young", [2] * 6, max_tokens=9))]
     assert started(core.step(events, 0.0)) == ["old", "young"]
     core.step([report(0, [(1, 6, [5], 0), (2, 6, [6], 0)])], 0.1)

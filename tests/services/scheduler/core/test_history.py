@@ -59,6 +59,8 @@ def worlds(draw: st.DrawFn) -> World:
             "s",
             plan_epoch=7,
             policy=draw(st.sampled_from(["prefix", "fifo"])),
+            ageing_s=2.0,
+            prefix_cache=draw(st.sampled_from([True, True, True, False])),
             grant_ahead_tokens=draw(st.sampled_from([1, 8, 64])),
         )
     )
@@ -123,7 +125,16 @@ def long_history(seed: int) -> World:
     """Hundreds of events with much traffic, so that memory is short nearly all the time."""
     chance = random.Random(seed)
     page_size = chance.choice(sorted(NUM_PAGES))
-    world = World(Core("s", plan_epoch=7, policy=chance.choice(["prefix", "fifo"]), grant_ahead_tokens=8))
+    world = World(
+        Core(
+            "s",
+            plan_epoch=7,
+            policy=chance.choice(["prefix", "fifo"]),
+            ageing_s=chance.choice([0.1, 2.0]),
+            prefix_cache=seed % 10 != 9,
+            grant_ahead_tokens=8,
+        )
+    )
     for name in chance.choice(["a", "ab"]):
         world.add_executor(name, num_pages=chance.choice(NUM_PAGES[page_size]), page_size=page_size, max_running=16)
     executors = list(world.executors.values())

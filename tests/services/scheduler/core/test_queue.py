@@ -24,6 +24,17 @@ def test_aged_requests_come_by_arrival_and_young_ones_by_priority() -> None:
     assert queue.young(3.5) == [requests[4], requests[3], requests[2]]
 
 
+def test_several_tenants_take_turns_before_anybody_has_aged() -> None:
+    queue = Queue(ageing_s=30.0)
+    requests = [request(i, queued_s=float(i), tenant="a") for i in range(2)]
+    for item in requests:
+        queue.add(item)
+    assert (queue.aged(9.0, Counter), queue.young(9.0)) == ([], requests)
+    other = request(2, queued_s=8.0, tenant="b")
+    queue.add(other)
+    assert (queue.aged(9.0, Counter), queue.young(9.0)) == (requests, [other])
+
+
 def test_a_request_that_comes_back_has_its_old_place() -> None:
     queue = Queue(ageing_s=2.0)
     requests = [request(i) for i in range(3)]

@@ -1,0 +1,158 @@
+#include "tiles.h"
+
+#include <omp.h>
+
+/* y = x W^T + b. W lies in panels of 32 columns, as the tiles want them: for each 32 of K two tiles, in each of which
+ * row r holds the weights of K 2r and 2r + 1 of column 0, of column 1, ... So a step reads memory once and in order.
+ *
+ * A row of y depends on its row of x alone: each of its sums is made by the same tile instructions in the same order,
+ * however many rows there are beside it. Sums that leave the tiles on the way do so in float32, which loses nothing.
+ */
+
+#define STEP 32                       /* of K, in one tile */
+#define STEP_ELEMENTS (STEP * PANEL)  /* of a panel */
+#define STEP_LINES (STEP_ELEMENTS / 32)
+#define AHEAD 6                       /* steps from the fetching of weights to their use, where they are used once */
+#define MOST_STEPS 64                 /* at once, where they are used again: the panel has to stay in the second cache */
+#define BLOCK_BYTES (1 << 20)         /* of x, for the same reason */
+
+static inline int64_t steps_of(int64_t width) { return rounded_up(width, STEP) / STEP; }
+
+/* weight [num_columns, width] into packed [panels, steps, 2, 16, 16, 2]; zero where there is no weight. */
+EXPORT void pack_linear_bf16(const bf16 *weight, bf16 *packed, int64_t num_columns, int64_t width) {
+    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL, num_steps = steps_of(width);
+#pragma omp parallel for schedule(static)
+    for (int64_t panel = 0; panel < num_panels; panel++)
+        for (int64_t step = 0; step < num_steps; step++) {
+            bf16 *to = packed + (panel * num_steps + step) * STEP_ELEMENTS;
+            const int64_t present = least(STEP, width - step * STEP);
+            for (int64_t column = 0; column < PANEL; column++) {
+                const int64_t from = panel * PANEL + column;
+                uint32_t pairs[STEP / 2] = {0};
+                if (from < num_columns) memcpy(pairs, weight + from * width + step * STEP, 2 * present);
+                uint32_t *of_column = (uint32_t *)to + column / 16 * 256 + column % 16;
+                for (int pair = 0; pair < STEP / 2; pair++) of_column[16 * pair] = pairs[pair];
+            }
+        }
+}
+
+typedef struct {
+    const bf16 *x, *packed;
+    const float *bias;
+    void *out;
+    float *partial;
+    int64_t num_rows, width, num_columns;
+    int out_is_float;
+} Linear;
+
+/* Sums of up to 32 rows of x and one panel over some steps. Beside it num_lines lines for each step are fetched. */
+static inline __attribute__((always_inline)) void multiply(
+    const bf16 *x, int64_t width, const bf16 *panel, int64_t num_steps, int both, const char *fetch, int num_lines) {
+    for (int64_t step = 0; step < num_steps; step++, x += STEP, panel += STEP_ELEMENTS, fetch += 64 * STEP_LINES) {
+        for (int line = 0; line < num_lines; line++) _mm_prefetch(fetch + 64 * line, _MM_HINT_T0);
+        _tile_loadd(6, panel, 64);
+        _tile_loadd(7, panel + 512, 64);
+        _tile_loadd(4, x, 2 * width);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if (both) {
+            _tile_loadd(5, x + 16 * width, 2 * width);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+}
+
+static inline void begin_sums(float *sums, int64_t stride, int both, int fresh) {
+    if (fresh) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+        return;
+    }
+    _tile_loadd(0, sums, 4 * stride);
+    _tile_loadd(1, sums + 16, 4 * stride);
+    if (both) {
+        _tile_loadd(2, sums + 16 * stride, 4 * stride);
+        _tile_loadd(3, sums + 16 * stride + 16, 4 * stride);
+    }
+}
+
+static inline void end_sums(float *sums, int64_t stride, int both) {
+    _tile_stored(0, sums, 4 * stride);
+    _tile_stored(1, sums + 16, 4 * stride);
+    if (both) {
+        _tile_stored(2, sums + 16 * stride, 4 * stride);
+        _tile_stored(3, sums + 16 * stride + 16, 4 * stride);
+    }
+}
+
+/* Rows [row, row + num_rows) of x, panels [first, last). */
+static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64_t first, int64_t last) {
+    const int64_t num_steps = steps_of(l->width), once = num_rows <= ROWS;
+    const int64_t num_chunks = once ? 1 : rounded_up(num_steps, MOST_STEPS) / MOST_STEPS;
+    const int64_t row_stride = rounded_up(l->num_columns, PANEL), num_passes = rounded_up(num_rows, ROWS) / ROWS;
+    const int lines = rounded_up(STEP_LINES, num_passes) / num_passes;
+    _Alignas(64) float here[ROWS * PANEL];
+    int shape = 0;
+    for (int64_t chunk = 0; chunk < num_chunks; chunk++) {
+        const int64_t begin = num_steps * chunk / num_chunks, end = num_steps * (chunk + 1) / num_chunks;
+        for (int64_t panel = first; panel < last; panel++) {
+            const bf16 *weights = l->packed + (panel * num_steps + begin) * STEP_ELEMENTS;
+            for (int64_t pass = 0; pass < num_passes; pass++) {
+                const int64_t at = row + pass * ROWS, count = least(ROWS, num_rows - pass * ROWS);
+                const bf16 *x = l->x + at * l->width + begin * STEP;
+                float *sums = num_chunks == 1 ? here : l->partial + at * row_stride + panel * PANEL;
+                const int64_t stride = num_chunks == 1 ? PANEL : row_stride;
+                const int both = count > 16;
+                if (shape != count) shape_tiles(shape = count);
+                begin_sums(sums, stride, both, chunk == 0);
+                if (once) {
+                    const char *fetch = (const char *)(weights + AHEAD * STEP_ELEMENTS);
+                    if (both)
+                        multiply(x, l->width, weights, num_steps, 1, fetch, STEP_LINES);
+                    else
+                        multiply(x, l->width, weights, num_steps, 0, fetch, STEP_LINES);
+                } else {
+                    const char *fetch = (const char *)(weights + num_steps * STEP_ELEMENTS) + 64 * pass * lines;
+                    if (both)
+                        multiply(x, l->width, weights, end - begin, 1, fetch, lines);
+                    else
+                        multiply(x, l->width, weights, end - begin, 0, fetch, lines);
+                }
+                end_sums(sums, stride, both);
+                if (chunk + 1 == num_chunks)
+                    write_sums(
+                        sums, stride, count, 0, l->bias, l->out, at, panel * PANEL, l->num_columns, l->out_is_float);
+            }
+        }
+    }
+}
+
+/* How many floats of room `linear_bf16` wants for sums that are not finished in one go. */
+EXPORT int64_t linear_bf16_room(int64_t num_rows, int64_t width, int64_t num_columns) {
+    return num_rows > ROWS && steps_of(width) > MOST_STEPS ? num_rows * rounded_up(num_columns, PANEL) : 0;
+}
+
+/* x [num_rows, width], width a multiple of 32; bias [num_columns] or null; out [num_rows, num_columns], float or bf16.
+ */
+EXPORT void linear_bf16(
+    const bf16 *x, const bf16 *packed, const float *bias, void *out, float *room, int64_t num_rows, int64_t width,
+    int64_t num_columns, int32_t out_is_float) {
+    const Linear l = {x, packed, bias, out, room, num_rows, width, num_columns, out_is_float};
+    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL;
+    const int64_t most = least(num_rows, rounded_up(BLOCK_BYTES / 2 / STEP / least(steps_of(width), MOST_STEPS), ROWS));
+    const int64_t num_blocks = (num_rows + most - 1) / most;
+#pragma omp parallel
+    {
+        const int64_t num_shares = least(omp_get_num_threads(), num_panels);
+#pragma omp for collapse(2) schedule(static, 1)
+        for (int64_t block = 0; block < num_blocks; block++)
+            for (int64_t share = 0; share < num_shares; share++)
+                multiply_block(
+                    &l, block * most, least(most, num_rows - block * most), num_panels * share / num_shares,
+                    num_panels * (share + 1) / num_shares);
+        _tile_release();
+    }
+}

@@ -1,0 +1,36 @@
+"""What one layer of a decoder computes with."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from kernels.ops import Ops, PackLinear
+from services.executor.models.attention import GroupedAttention
+from services.executor.models.config import DecoderConfig
+from services.executor.models.mla import LatentAttention
+from services.executor.models.mlp import Mlp
+from services.executor.models.moe import Mixture
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Found once by name, because every step goes through all layers."""
+
+    attention_norm: Tensor
+    attention: GroupedAttention | LatentAttention
+    mlp_norm: Tensor
+    mlp: Mlp | Mixture
+
+    @classmethod
+    def of(cls, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> "Layer":
+        """Layer i. parameters: see models.parameters.shapes; those of the layer are taken out."""
+        attention = GroupedAttention if config.latent is None else LatentAttention
+        mlp = (
+            Mixture(config, i, parameters, ops, pack) if config.has_experts(i) else Mlp(f"{i}.", parameters, ops, pack)
+        )
+        return cls(
+            attention_norm=parameters.pop(f"{i}.attention_norm"),
+            attention=attention(config, i, parameters, ops, pack),
+            mlp_norm=parameters.pop(f"{i}.mlp_norm"),
+            mlp=mlp,
+        )
