@@ -4,13 +4,14 @@ A backend is a set of functions with the shapes below. `reference` is plain torc
 backend is tested against it (tests/kernels). What a backend has no faster way for it takes from the reference.
 
 Shapes: T tokens of all rows of a step laid end to end, H query heads, K key-value heads (K divides H), D head size,
-S slots of the KV pool (pages x page size), V vocabulary.
+S slots of the KV pool (pages x page size), V vocabulary, E experts, of which each token goes through k, F their inner
+size.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,17 +31,22 @@ __all__ = [
     "BackendUnavailable",
     "Draw",
     "DrawColumns",
+    "Experts",
     "HeadNorms",
     "Layout",
     "Linear",
+    "MixExperts",
     "NoSuchBackend",
     "NoSuchQuantization",
     "Ops",
+    "PackExperts",
     "PackLinear",
+    "RotateAndWrite",
     "Rows",
     "Score",
     "Scored",
     "Span",
+    "WriteLatent",
     "load",
 ]
 
@@ -65,11 +71,52 @@ class Attention(Protocol):
     """Causal attention of new tokens over the paged KV of their rows.
 
     query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens; window: keys that a token sees, itself
-    included, or None for all. Gives [T, H, D].
+    included, or None for all. keys and values may be the same tensor (latent attention, with K = 1). Gives [T, H, D].
     """
 
     def __call__(
         self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    ) -> Tensor: ...
+
+
+Experts = Tensor | Sequence[Linear]  # weights of all experts of a layer, as `mix_experts` of a backend wants them
+
+
+class PackExperts(Protocol):
+    """weight: [E, M, N], a linear layer of each expert; pack: how one is made. Once, when a model is loaded."""
+
+    def __call__(self, weight: Tensor, pack: PackLinear, /) -> Experts: ...
+
+
+class MixExperts(Protocol):
+    """Sparse mixture of experts (Shazeer et al. 2017), each of them a gated MLP.
+
+    x: [T, N]; gate_up, down: [E, 2F, N] and [E, N, F], packed; experts: [T, k] int64, for each token k different ones;
+    weights: [T, k] float32, of their results. Gives [T, N]. What a token gets depends on its own row only.
+    """
+
+    def __call__(self, x: Tensor, gate_up: Any, down: Any, experts: Tensor, weights: Tensor, /) -> Tensor: ...
+
+
+class WriteLatent(Protocol):
+    """What RotateAndWrite is, for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
+
+    query: [T, H, R], the part that carries positions. latent: [T, C + R], the compressed keys and values, and the key
+    that carries positions. norm: weight [C] of a root mean square norm of the former. rotation: cos, sin [T, R/2]
+    float32, as in RotateAndWrite, of the query and the key. keys: [S, 1, C + R], where both go, at slots [T]. Gives the
+    rotated query [T, H, R].
+    """
+
+    def __call__(
+        self,
+        query: Tensor,
+        latent: Tensor,
+        keys: Tensor,
+        slots: Tensor,
+        *,
+        norm: Tensor,
+        epsilon: float,
+        rotation: tuple[Tensor, Tensor],
     ) -> Tensor: ...
 
 
@@ -128,9 +175,10 @@ class Ops:
 
     add_rms_norm(x [T, N], delta [T, N] or None, weight [N], epsilon) -> [T, N]: adds delta to x in place, and gives the
     root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
-    rotate_and_write: see RotateAndWrite.
+    rotate_and_write, write_latent: see RotateAndWrite and WriteLatent.
     silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
     linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
+    pack_experts, mix_experts: see PackExperts and MixExperts.
     new_kv((S, K, D), dtype, device) -> a pool of zeros, where this backend reads fastest.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
@@ -145,8 +193,11 @@ class Ops:
     name: str
     add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
     rotate_and_write: RotateAndWrite
+    write_latent: WriteLatent
     silu_and_mul: Callable[[Tensor], Tensor]
     linears: Mapping[str, PackLinear]
+    pack_experts: PackExperts
+    mix_experts: MixExperts
     new_kv: Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention

@@ -31,6 +31,14 @@ LONG_ROPE = {
     "short_factor": [1.0, 1.05, 1.1, 1.2], "long_factor": [1.0, 1.5, 2.0, 4.0],
 }  # fmt: skip
 
+MSCALE_ROPE = {**YARN_ROPE, "factor": 40.0, "mscale": 1.0, "mscale_all_dim": 0.7}
+LATENT: dict[str, Any] = {
+    "num_key_value_heads": 4, "kv_lora_rank": 24, "q_lora_rank": None, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16,
+    "v_head_dim": 12, "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+    "first_k_dense_replace": 1,
+}  # fmt: skip
+EXPERTS = {"num_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 40}
+
 # name -> (transformers' model type, changes to BASE)
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
@@ -61,6 +69,32 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "original_max_position_embeddings": 256,
         },
     ),
+    "mixtral": ("mixtral", {"num_local_experts": 4, "sliding_window": None}),
+    "mixtral-window": ("mixtral", {"num_local_experts": 3, "sliding_window": 9}),
+    "qwen2-moe": ("qwen2_moe", {**EXPERTS, "shared_expert_intermediate_size": 48, "mlp_only_layers": [1]}),
+    "qwen2-moe-window": (
+        "qwen2_moe",
+        {
+            **EXPERTS, "shared_expert_intermediate_size": 48, "use_sliding_window": True, "sliding_window": 7,
+            "max_window_layers": 2,
+        },
+    ),
+    "qwen3-moe": ("qwen3_moe", {**EXPERTS, "head_dim": 32, "norm_topk_prob": True, "decoder_sparse_step": 2}),
+    "qwen3-moe-window": ("qwen3_moe", {**EXPERTS, "head_dim": 16, "use_sliding_window": True, "sliding_window": 9}),
+    "deepseek-v2": ("deepseek_v2", {**LATENT, "routed_scaling_factor": 1.5}),
+    "deepseek-v2-groups": (
+        "deepseek_v2",
+        {
+            **LATENT, "q_lora_rank": 40, "rope_parameters": MSCALE_ROPE, "topk_method": "group_limited_greedy",
+            "n_group": 4, "topk_group": 2,
+        },
+    ),
+    "deepseek-v3": (
+        "deepseek_v3", {**LATENT, "q_lora_rank": 40, "rope_parameters": MSCALE_ROPE, "n_group": 4, "topk_group": 2}
+    ),
+    "deepseek-v3-no-groups": ("deepseek_v3", 
+        {**LATENT, "n_group": 1, "topk_group": 1, "rope_interleave": False, "routed_scaling_factor": 1.0},
+    ),
 }  # fmt: skip
 
 
@@ -73,6 +107,9 @@ def build(variant: str, folder: Path, *, dtype: torch.dtype = torch.float32, **o
     for name, parameter in model.named_parameters():
         if parameter.dim() == 1:  # norms and biases begin as ones and zeros, where a mix-up would not show
             torch.nn.init.normal_(parameter, mean=1.0 if "norm" in name else 0.0, std=0.2)
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            torch.nn.init.normal_(buffer, std=0.2)
     path = folder / variant
     model.save_pretrained(path)
     return path

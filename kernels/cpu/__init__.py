@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from kernels.cpu.adjusting import adjust
 from kernels.cpu.attention import attention
+from kernels.cpu.experts import mixing
 from kernels.cpu.linear import linear
 from kernels.cpu.norm import add_rms_norm
 from kernels.cpu.sampling import sample
@@ -20,6 +21,7 @@ OPS: Ops = replace(
     name="cpu",
     add_rms_norm=add_rms_norm,
     linears={"none": linear},
+    mix_experts=mixing(REFERENCE.silu_and_mul),
     attention=attention,
     adjust=adjust,
     score=score,

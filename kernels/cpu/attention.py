@@ -71,7 +71,7 @@ def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket:
     num_rows, num_kv_heads = len(bucket.rows), keys.shape[1]
     padded = (num_rows, -1, *keys.shape[1:])
     key = _gather(keys, bucket.slots).view(padded).transpose(1, 2)  # [B, K, longest, D]
-    value = _gather(values, bucket.slots).view(padded).transpose(1, 2)
+    value = key if values is keys else _gather(values, bucket.slots).view(padded).transpose(1, 2)
     grouped = query.index_select(0, bucket.rows).view(num_rows, num_kv_heads, -1, query.shape[-1])  # [B, K, H/K, D]
     attended = F.scaled_dot_product_attention(grouped, key, value, attn_mask=bucket.mask, scale=scale)
     output.index_copy_(0, bucket.rows, attended.flatten(1, 2))
@@ -79,7 +79,7 @@ def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket:
 
 def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: Chunk, *, scale: float) -> None:
     key = _gather(keys, chunk.slots).transpose(0, 1).unsqueeze(0)  # [1, K, seen, D]
-    value = _gather(values, chunk.slots).transpose(0, 1).unsqueeze(0)
+    value = key if values is keys else _gather(values, chunk.slots).transpose(0, 1).unsqueeze(0)
     asked = query[chunk.rows].transpose(0, 1).unsqueeze(0)  # [1, H, new, D]
     attended = F.scaled_dot_product_attention(
         asked, key, value, attn_mask=chunk.mask, is_causal=chunk.mask is None, scale=scale, enable_gqa=True

@@ -7,6 +7,7 @@ see library.py.
 from dataclasses import replace
 
 from kernels.cpu import OPS as CPU
+from kernels.cpu.experts import mixing
 from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
@@ -23,6 +24,7 @@ OPS: Ops = replace(
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
     linears={"none": linear, "int8": LinearInt8, "int4": LinearInt4},
+    mix_experts=mixing(silu_and_mul),
     new_kv=new_kv,
     attention=attention,
 )

@@ -17,6 +17,7 @@ from kernels.reference import OPS as REFERENCE
 from kernels.triton.activation import silu_and_mul
 from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
+from kernels.triton.experts import mix_experts, pack_experts
 from kernels.triton.heads import rotate_and_write
 from kernels.triton.norm import add_rms_norm
 from kernels.triton.sampling import sample, sample_on_device
@@ -31,6 +32,8 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
+    pack_experts=pack_experts,
+    mix_experts=mix_experts,
     attention=attention,
     adjust=adjust,
     score=score,

@@ -8,7 +8,10 @@ from shared.model_card import ModelError
 
 
 class KvPool:
-    """keys[i], values[i]: [num_pages x page_size, K, D] of layer i. The slot of a token: page x page_size + offset."""
+    """keys[i], values[i]: [num_pages x page_size, K, D] of layer i. The slot of a token: page x page_size + offset.
+
+    Of models with latent attention they are one tensor.
+    """
 
     def __init__(
         self, config: DecoderConfig, ops: Ops, *, num_pages: int, page_size: int, dtype: torch.dtype,
@@ -19,17 +22,20 @@ class KvPool:
         self.page_size = page_size
         shape = (num_pages * page_size, config.num_kv_heads, config.head_dim)
         self.keys = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
-        self.values = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
+        self.values = self.keys
+        if config.latent is None:
+            self.values = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
 
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """The first num_tokens of a page into another one, in all layers."""
-        for pool in (*self.keys, *self.values):
+        for pool in self.keys if self.values is self.keys else (*self.keys, *self.values):
             self._ops.copy_kv(pool, source * self.page_size, target * self.page_size, num_tokens)
 
 
 def page_bytes(config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:
     """Bytes of one page over all layers."""
-    return 2 * config.num_layers * page_size * config.kv_size * dtype.itemsize
+    num_tensors = config.num_layers * (2 if config.latent is None else 1)
+    return num_tensors * page_size * config.kv_size * dtype.itemsize
 
 
 def pages_that_fit(kv_bytes: int, config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from services.executor.models.config import DecoderConfig, RopeConfig
+from services.executor.models import latents, mixtures
+from services.executor.models.config import DecoderConfig, ExpertsConfig, RopeConfig
 from services.executor.models.rope import KINDS
 from shared.model_card import ModelCard, ModelError
 
@@ -46,7 +47,7 @@ def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
     """Per layer. by_default: a sliding_window counts without use_sliding_window saying so."""
     num_layers: int = config["num_hidden_layers"]
     window: int | None = config.get("sliding_window")
-    if window is None or not config.get("use_sliding_window", by_default):
+    if not window or not config.get("use_sliding_window", by_default):
         return (None,) * num_layers
     kinds = config.get("layer_types")
     if kinds is not None:
@@ -141,6 +142,58 @@ def _phi3(config: Config) -> DecoderConfig:
     return replace(decoder, fused_checkpoint=True, rope=replace(decoder.rope, kind=kind))
 
 
+def _mixtral(config: Config) -> DecoderConfig:
+    decoder = _mistral({"sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5, **config})
+    return replace(decoder, experts=mixtures.mixtral(config))
+
+
+def _qwen2_moe(config: Config) -> DecoderConfig:
+    """With windows, every other layer up to max_window_layers has one, unless layer_types says otherwise."""
+    config = {**QWEN, "num_key_value_heads": 16, **config}
+    if config.get("layer_types") is None:
+        windowed = [i % 2 == 0 and i < config["max_window_layers"] for i in range(config["num_hidden_layers"])]
+        config["layer_types"] = ["sliding_attention" if each else "full_attention" for each in windowed]
+    experts = mixtures.qwen(config, num_experts=60, num_chosen=4, intermediate_size=1408)
+    if experts is not None:
+        shared_size = config.get("shared_expert_intermediate_size", 5632)
+        experts = replace(experts, shared_size=shared_size, shared_gated=True, shared_name="shared_expert")
+    return replace(_base(config), qkv_bias=config.get("qkv_bias", True), experts=experts)
+
+
+def _qwen3_moe(config: Config) -> DecoderConfig:
+    """With a window, every layer has it."""
+    config = {**QWEN, "num_key_value_heads": 4, **config, "max_window_layers": 0, "layer_types": None}
+    experts = mixtures.qwen(config, num_experts=128, num_chosen=8, intermediate_size=768)
+    bias = bool(config.get("attention_bias", False))
+    return replace(_base(config), qkv_bias=bias, output_bias=bias, qk_norm=True, experts=experts)
+
+
+def _deepseek(config: Config, experts: ExpertsConfig | None) -> DecoderConfig:
+    """Latent attention, and biases nowhere."""
+    for name in ("attention_bias", "mlp_bias"):
+        if config.get(name):
+            raise ModelError(f"{name} is not supported in this architecture")
+    latent = latents.latent_config(config)
+    of_heads = {"num_key_value_heads": 1, "head_dim": latent.key_dim, "sliding_window": None}
+    rope = _rope(config, latent.rotated_dim)
+    return replace(
+        _base({**config, **of_heads}),
+        rope=rope,
+        attention_scale=latents.attention_scale(latent, rope),
+        experts=experts,
+        latent=latent,
+    )
+
+
+def _deepseek_v2(config: Config) -> DecoderConfig:
+    return _deepseek(config, mixtures.deepseek_v2(config))
+
+
+def _deepseek_v3(config: Config) -> DecoderConfig:
+    decoder = _deepseek(config, mixtures.deepseek_v3(config))
+    return replace(decoder, num_unused_layers=config.get("num_nextn_predict_layers", 1))
+
+
 FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
     "LlamaForCausalLM": _llama,
     "MistralForCausalLM": _mistral,
@@ -149,6 +202,11 @@ FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
     "SmolLM3ForCausalLM": _smollm3,
     "GraniteForCausalLM": _granite,
     "Phi3ForCausalLM": _phi3,
+    "MixtralForCausalLM": _mixtral,
+    "Qwen2MoeForCausalLM": _qwen2_moe,
+    "Qwen3MoeForCausalLM": _qwen3_moe,
+    "DeepseekV2ForCausalLM": _deepseek_v2,
+    "DeepseekV3ForCausalLM": _deepseek_v3,
 }
 
 

@@ -1,12 +1,15 @@
 """What one layer of a decoder computes with."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from kernels.ops import HeadNorms, Linear
+from kernels.ops import Ops, PackLinear
+from services.executor.models.attention import GroupedAttention
 from services.executor.models.config import DecoderConfig
+from services.executor.models.mla import LatentAttention
+from services.executor.models.mlp import Mlp
+from services.executor.models.moe import Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,31 +17,20 @@ class Layer:
     """Found once by name, because every step goes through all layers."""
 
     attention_norm: Tensor
-    qkv: Linear
-    head_norms: HeadNorms | None
-    output: Linear
+    attention: GroupedAttention | LatentAttention
     mlp_norm: Tensor
-    gate_up: Linear
-    down: Linear
-    window: int | None
-    rotated: bool
+    mlp: Mlp | Mixture
 
     @classmethod
-    def of(
-        cls, config: DecoderConfig, parameters: Mapping[str, Tensor], linears: Mapping[str, Linear], i: int
-    ) -> "Layer":
-        """Layer i. parameters, linears: see models.parameters.shapes."""
-        head_norms = None
-        if config.qk_norm:
-            head_norms = HeadNorms(parameters[f"{i}.q_norm"], parameters[f"{i}.k_norm"], config.norm_epsilon)
+    def of(cls, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> "Layer":
+        """Layer i. parameters: see models.parameters.shapes; those of the layer are taken out."""
+        attention = GroupedAttention if config.latent is None else LatentAttention
+        mlp = (
+            Mixture(config, i, parameters, ops, pack) if config.has_experts(i) else Mlp(f"{i}.", parameters, ops, pack)
+        )
         return cls(
-            attention_norm=parameters[f"{i}.attention_norm"],
-            qkv=linears[f"{i}.qkv"],
-            head_norms=head_norms,
-            output=linears[f"{i}.output"],
-            mlp_norm=parameters[f"{i}.mlp_norm"],
-            gate_up=linears[f"{i}.gate_up"],
-            down=linears[f"{i}.down"],
-            window=config.windows[i],
-            rotated=config.rotated[i],
+            attention_norm=parameters.pop(f"{i}.attention_norm"),
+            attention=attention(config, i, parameters, ops, pack),
+            mlp_norm=parameters.pop(f"{i}.mlp_norm"),
+            mlp=mlp,
         )

@@ -1,47 +1,50 @@
 """The parameters of a decoder: their shapes here, their names and places in checkpoint files."""
 
-from dataclasses import dataclass
-
+from services.executor.models import expert_parameters, latent_parameters
 from services.executor.models.config import DecoderConfig
+from services.executor.models.places import Place, Shape, stacked
 
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a checkpoint tensor goes: rows [first, first + shape[0]) of a parameter."""
-
-    parameter: str
-    first: int
-    shape: Shape
+# These stay float32 whatever the type of the model: small differences decide which experts are chosen.
+WIDE = (".router", ".router_bias")
 
 
 def shapes(config: DecoderConfig) -> dict[str, Shape]:
     """Every parameter. q, k, v are one, and so are gate and up."""
     c = config
-    qkv = c.query_size + 2 * c.kv_size
     found: dict[str, Shape] = {"embedding": (c.vocab_size, c.hidden_size), "norm": (c.hidden_size,)}
     if not c.tied_embeddings:
         found["head"] = (c.vocab_size, c.hidden_size)
     for i in range(c.num_layers):
         found |= {
             f"{i}.attention_norm": (c.hidden_size,),
-            f"{i}.qkv": (qkv, c.hidden_size),
-            f"{i}.output": (c.hidden_size, c.query_size),
             f"{i}.mlp_norm": (c.hidden_size,),
-            f"{i}.gate_up": (2 * c.intermediate_size, c.hidden_size),
-            f"{i}.down": (c.hidden_size, c.intermediate_size),
         }
-        if c.qkv_bias:
-            found[f"{i}.qkv_bias"] = (qkv,)
-        if c.output_bias:
-            found[f"{i}.output_bias"] = (c.hidden_size,)
-        if c.mlp_bias:
-            found[f"{i}.gate_up_bias"] = (2 * c.intermediate_size,)
-            found[f"{i}.down_bias"] = (c.hidden_size,)
-        if c.qk_norm:
-            found[f"{i}.q_norm"] = (c.head_dim,)
-            found[f"{i}.k_norm"] = (c.head_dim,)
+        found |= latent_parameters.shapes(c, i) if c.latent is not None else _attention_shapes(c, i)
+        found |= expert_parameters.shapes(c, i) if c.has_experts(i) else _mlp_shapes(c, i)
+    return found
+
+
+def _attention_shapes(c: DecoderConfig, i: int) -> dict[str, Shape]:
+    qkv = c.query_size + 2 * c.kv_size
+    found: dict[str, Shape] = {f"{i}.qkv": (qkv, c.hidden_size), f"{i}.output": (c.hidden_size, c.query_size)}
+    if c.qkv_bias:
+        found[f"{i}.qkv_bias"] = (qkv,)
+    if c.output_bias:
+        found[f"{i}.output_bias"] = (c.hidden_size,)
+    if c.qk_norm:
+        found[f"{i}.q_norm"] = (c.head_dim,)
+        found[f"{i}.k_norm"] = (c.head_dim,)
+    return found
+
+
+def _mlp_shapes(c: DecoderConfig, i: int) -> dict[str, Shape]:
+    found: dict[str, Shape] = {
+        f"{i}.gate_up": (2 * c.intermediate_size, c.hidden_size),
+        f"{i}.down": (c.hidden_size, c.intermediate_size),
+    }
+    if c.mlp_bias:
+        found[f"{i}.gate_up_bias"] = (2 * c.intermediate_size,)
+        found[f"{i}.down_bias"] = (c.hidden_size,)
     return found
 
 
@@ -58,33 +61,35 @@ def places(config: DecoderConfig) -> dict[str, Place]:
         layer = f"model.layers.{i}"
         found[f"{layer}.input_layernorm.weight"] = Place(f"{i}.attention_norm", 0, (c.hidden_size,))
         found[f"{layer}.post_attention_layernorm.weight"] = Place(f"{i}.mlp_norm", 0, (c.hidden_size,))
-        attention = ("qkv_proj",) if c.fused_checkpoint else ("q_proj", "k_proj", "v_proj")
-        sizes: Shape = (c.query_size, c.kv_size, c.kv_size)
-        sizes = (sum(sizes),) if c.fused_checkpoint else sizes
-        _stack(found, f"{layer}.self_attn", attention, sizes, f"{i}.qkv", c.hidden_size, bias=c.qkv_bias)
-        mlp = ("gate_up_proj",) if c.fused_checkpoint else ("gate_proj", "up_proj")
-        sizes = (2 * c.intermediate_size,) if c.fused_checkpoint else (c.intermediate_size,) * 2
-        _stack(found, f"{layer}.mlp", mlp, sizes, f"{i}.gate_up", c.hidden_size, bias=c.mlp_bias)
-        _stack(
-            found, f"{layer}.self_attn", ("o_proj",), (c.hidden_size,), f"{i}.output", c.query_size, bias=c.output_bias
-        )
-        _stack(
-            found, f"{layer}.mlp", ("down_proj",), (c.hidden_size,), f"{i}.down", c.intermediate_size, bias=c.mlp_bias
-        )
-        if c.qk_norm:
-            found[f"{layer}.self_attn.q_norm.weight"] = Place(f"{i}.q_norm", 0, (c.head_dim,))
-            found[f"{layer}.self_attn.k_norm.weight"] = Place(f"{i}.k_norm", 0, (c.head_dim,))
+        attention = f"{layer}.self_attn"
+        found |= latent_parameters.places(c, i) if c.latent is not None else _attention_places(c, i, attention)
+        found |= expert_parameters.places(c, i) if c.has_experts(i) else _mlp_places(c, i, f"{layer}.mlp")
     return found
 
 
-def _stack(
-    found: dict[str, Place], prefix: str, names: tuple[str, ...], sizes: tuple[int, ...], parameter: str, width: int,
-    *, bias: bool,
-) -> None:  # fmt: skip
-    """Tensors of a checkpoint that lie one below the other in one parameter."""
-    first = 0
-    for name, size in zip(names, sizes, strict=True):
-        found[f"{prefix}.{name}.weight"] = Place(parameter, first, (size, width))
-        if bias:
-            found[f"{prefix}.{name}.bias"] = Place(f"{parameter}_bias", first, (size,))
-        first += size
+def other_places(config: DecoderConfig) -> dict[str, Place]:
+    """Other names and shapes under which parameters may come."""
+    found: dict[str, Place] = {}
+    for i in range(config.num_layers):
+        if config.has_experts(i):
+            found |= expert_parameters.other_places(config, i)
+    return found
+
+
+def _attention_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, Place]:
+    names = ("qkv_proj",) if c.fused_checkpoint else ("q_proj", "k_proj", "v_proj")
+    sizes: Shape = (c.query_size, c.kv_size, c.kv_size)
+    sizes = (sum(sizes),) if c.fused_checkpoint else sizes
+    found = stacked(prefix, names, sizes, f"{i}.qkv", c.hidden_size, bias=c.qkv_bias)
+    found |= stacked(prefix, ("o_proj",), (c.hidden_size,), f"{i}.output", c.query_size, bias=c.output_bias)
+    if c.qk_norm:
+        found[f"{prefix}.q_norm.weight"] = Place(f"{i}.q_norm", 0, (c.head_dim,))
+        found[f"{prefix}.k_norm.weight"] = Place(f"{i}.k_norm", 0, (c.head_dim,))
+    return found
+
+
+def _mlp_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, Place]:
+    names = ("gate_up_proj",) if c.fused_checkpoint else ("gate_proj", "up_proj")
+    sizes: Shape = (2 * c.intermediate_size,) if c.fused_checkpoint else (c.intermediate_size,) * 2
+    found = stacked(prefix, names, sizes, f"{i}.gate_up", c.hidden_size, bias=c.mlp_bias)
+    return found | stacked(prefix, ("down_proj",), (c.hidden_size,), f"{i}.down", c.intermediate_size, bias=c.mlp_bias)

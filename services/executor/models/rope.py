@@ -48,14 +48,16 @@ def _llama3(rope: RopeConfig) -> Scaled:
     return torch.where(between, blended, scaled), 1.0
 
 
+def magnitude(factor: float, mscale: float = 1.0) -> float:
+    """By how much yarn makes queries and keys longer when it stretches positions by a factor."""
+    return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
+
+
 def _yarn(rope: RopeConfig) -> Scaled:
     """Peng et al. 2023, with the variations of DeepSeek (mscale)."""
     p = rope.parameters
     original = float(p.get("original_max_position_embeddings") or rope.max_positions)
     factor = float(p["factor"]) if p.get("factor") else rope.max_positions / original
-
-    def magnitude(scale: float, mscale: float = 1.0) -> float:
-        return 1.0 if scale <= 1 else 0.1 * mscale * math.log(scale) + 1.0
 
     def turns_at(rotations: float) -> float:
         return rope.dim * math.log(original / (rotations * 2 * math.pi)) / (2 * math.log(rope.theta))

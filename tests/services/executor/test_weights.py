@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
 
+from kernels import ops
 from services.executor import weights
+from services.executor.kv_pool import KvPool, page_bytes
 from services.executor.models.families import FAMILIES, decoder_config
 from services.executor.runner import Runner
 from shared.model_card import ModelCard, ModelError
 from tests.tiny_models import build
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, **options: Any) -> dict[str, torch.Tensor]:
     config = decoder_config(ModelCard.load(folder))
-    return weights.load(folder, config, dtype=torch.float32, device=torch.device("cpu"), **options)
+    return weights.load(folder, config, dtype=torch.float32, device=CPU, **options)
 
 
 def rewrite(folder: Path, **changes: torch.Tensor | None) -> None:
@@ -108,6 +113,45 @@ def test_faulty_tensors_are_named(folder: Path, changes: dict[str, torch.Tensor 
         load(folder)
 
 
+@pytest.mark.parametrize("variant", ["mixtral", "qwen2-moe", "deepseek-v3"])
+def test_experts_in_one_tensor_are_those_that_come_one_by_one(tmp_path: Path, variant: str) -> None:
+    folder = build(variant, tmp_path)
+    one_by_one = load(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    model.save_pretrained(tmp_path / "other", save_original_format=False)
+    in_one = load(tmp_path / "other")
+    assert load_file(tmp_path / "other" / "model.safetensors").keys() != load_file(folder / "model.safetensors").keys()
+    assert one_by_one.keys() == in_one.keys()
+    assert all(torch.equal(one_by_one[name], in_one[name]) for name in in_one)
+
+
+def test_a_missing_expert_is_named(tmp_path: Path) -> None:
+    folder = build("qwen3-moe", tmp_path)
+    name = "model.layers.1.mlp.experts.3.up_proj.weight"
+    rewrite(folder, **{name: None})
+    with pytest.raises(ModelError, match=f"the tensor {re.escape(name)} is in none"):
+        load(folder)
+
+
+def test_modules_that_predict_further_tokens_are_left_out(tmp_path: Path) -> None:
+    folder = build("deepseek-v3", tmp_path)
+    rewrite(folder, **{"model.layers.3.eh_proj.weight": torch.zeros(3)})
+    load(folder)
+    rewrite(folder, **{"model.layers.4.eh_proj.weight": torch.zeros(3)})
+    with pytest.raises(ModelError, match=r"no place for the tensor model\.layers\.4"):
+        load(folder)
+
+
+def test_what_chooses_experts_stays_float32(tmp_path: Path) -> None:
+    folder = build("deepseek-v3", tmp_path)
+    config = decoder_config(ModelCard.load(folder))
+    loaded = weights.load(folder, config, dtype=torch.bfloat16, device=CPU)
+    wide = {name for name, parameter in loaded.items() if parameter.dtype is torch.float32}
+    assert wide == {"1.router", "1.router_bias", "2.router", "2.router_bias"}
+    exact = load_file(folder / "model.safetensors")["model.layers.1.mlp.gate.e_score_correction_bias"]
+    assert torch.equal(loaded["1.router_bias"], exact)
+
+
 def test_a_tied_head_in_the_file_is_ignored(tmp_path: Path) -> None:
     folder = build("llama-tied-biased", tmp_path)
     rewrite(folder, **{"lm_head.weight": torch.zeros(320, 64)})
@@ -153,6 +197,15 @@ def test_the_pool_takes_what_kv_bytes_holds(folder: Path) -> None:
         Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=each - 1)
 
 
+def test_of_latent_attention_the_pool_keeps_one_latent_for_all_heads(tmp_path: Path) -> None:
+    config = decoder_config(ModelCard.load(build("deepseek-v2", tmp_path)))
+    dtype = torch.bfloat16
+    assert page_bytes(config, page_size=16, dtype=dtype) == 3 * 16 * (24 + 8) * 2  # layers, page, latent and key, bytes
+    pool = KvPool(config, ops.load("auto", CPU), num_pages=5, page_size=16, dtype=dtype, device=CPU)
+    kept = {tensor.data_ptr(): tensor.nbytes for tensor in (*pool.keys, *pool.values)}
+    assert sum(kept.values()) == 5 * page_bytes(config, page_size=16, dtype=dtype)
+
+
 def test_the_smallest_pool_warms_up(folder: Path) -> None:
     runner = Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=1, num_pages=1, kv_bytes=0)
     runner.warm_up()
@@ -174,3 +227,5 @@ def test_a_quantization_that_the_backend_lacks_is_a_model_error(folder: Path) ->
 def test_the_table_lists_what_the_readme_promises() -> None:
     assert set(FAMILIES) >= {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
     assert set(FAMILIES) >= {"SmolLM3ForCausalLM", "GraniteForCausalLM", "Phi3ForCausalLM"}
+    assert set(FAMILIES) >= {"MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}
+    assert set(FAMILIES) >= {"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"}

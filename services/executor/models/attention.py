@@ -1,0 +1,36 @@
+from torch import Tensor
+
+from kernels.ops import HeadNorms, Layout, Ops, PackLinear
+from services.executor.models.config import DecoderConfig
+
+
+class GroupedAttention:
+    """Layer i of a decoder. Takes its weights out of `parameters`, and packs them."""
+
+    def __init__(
+        self, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear
+    ) -> None:
+        self._ops = ops
+        self._qkv = pack(parameters.pop(f"{i}.qkv"), parameters.pop(f"{i}.qkv_bias", None))
+        self._output = pack(parameters.pop(f"{i}.output"), parameters.pop(f"{i}.output_bias", None))
+        self._norms = None
+        if config.qk_norm:
+            norms = parameters.pop(f"{i}.q_norm"), parameters.pop(f"{i}.k_norm")
+            self._norms = HeadNorms(*norms, config.norm_epsilon)
+        self._scale, self._window, self._rotated = config.attention_scale, config.windows[i], config.rotated[i]
+
+    def __call__(
+        self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """[T, N] -> [T, N]. keys, values: the pool of this layer."""
+        ops = self._ops
+        query = ops.rotate_and_write(
+            self._qkv(h),
+            keys,
+            values,
+            layout.new_slots,
+            norms=self._norms,
+            rotation=rotation if self._rotated else None,
+        )
+        attended = ops.attention(query, keys, values, layout, scale=self._scale, window=self._window)
+        return self._output(attended.flatten(1))

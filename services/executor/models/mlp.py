@@ -1,0 +1,16 @@
+from torch import Tensor
+
+from kernels.ops import Ops, PackLinear
+
+
+class Mlp:
+    """A gated MLP. Takes its weights out of `parameters`, where their names begin with `name`, and packs them."""
+
+    def __init__(self, name: str, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> None:
+        self._silu_and_mul = ops.silu_and_mul
+        self._gate_up = pack(parameters.pop(f"{name}gate_up"), parameters.pop(f"{name}gate_up_bias", None))
+        self._down = pack(parameters.pop(f"{name}down"), parameters.pop(f"{name}down_bias", None))
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """[T, N] -> [T, N]."""
+        return self._down(self._silu_and_mul(self._gate_up(h)))

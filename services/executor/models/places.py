@@ -1,0 +1,30 @@
+"""Where the tensors of a checkpoint go."""
+
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Rows [first, first + shape[0]) of a parameter, or of one expert's part of it."""
+
+    parameter: str
+    first: int
+    shape: Shape
+    expert: int | None = None
+
+
+def stacked(
+    prefix: str, names: tuple[str, ...], sizes: Shape, parameter: str, width: int, *,
+    bias: bool = False, expert: int | None = None,
+) -> dict[str, Place]:  # fmt: skip
+    """Linear layers of a checkpoint that lie one below the other in one parameter."""
+    found: dict[str, Place] = {}
+    first = 0
+    for name, size in zip(names, sizes, strict=True):
+        found[f"{prefix}.{name}.weight"] = Place(parameter, first, (size, width), expert)
+        if bias:
+            found[f"{prefix}.{name}.bias"] = Place(f"{parameter}_bias", first, (size,))
+        first += size
+    return found

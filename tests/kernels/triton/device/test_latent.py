@@ -1,0 +1,54 @@
+"""Attention to latents: one key for all heads, which is its value too."""
+
+import random as chance
+
+import pytest
+import torch
+
+from kernels.ops import Layout, Rows
+from kernels.triton.latent import choose
+from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
+
+PAGE_SIZE = 4
+STEPS = {"decode": [(3, 1), (300, 1), (0, 1)], "mixed": [(0, 9), (40, 1), (130, 4)]}  # (start, new tokens) of each row
+
+
+def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
+    """Rows with shuffled pages, and the number of slots they lie in."""
+    needed = [-(-(start + new) // PAGE_SIZE) for start, new in step]
+    pages = chance.Random(7).sample(range(sum(needed) + 3), sum(needed))
+    rows = [(start, new, [pages.pop() for _ in range(count)]) for (start, new), count in zip(step, needed, strict=True)]
+    return Layout.build(rows, page_size=PAGE_SIZE, device=DEVICE), (sum(needed) + 3) * PAGE_SIZE
+
+
+@pytest.mark.parametrize("dtype", EACH_TYPE)
+@pytest.mark.parametrize(("num_heads", "head_dim"), [(4, 32), (20, 40)])
+@pytest.mark.parametrize("step", STEPS)
+def test_latents(step: str, num_heads: int, head_dim: int, dtype: torch.dtype) -> None:
+    layout, num_slots = layout_of(STEPS[step])
+    query = random(len(layout.positions), num_heads, head_dim, dtype=dtype)
+    keys = random(num_slots, 1, head_dim, dtype=dtype, seed=1)
+    given = TRITON.attention(query, keys, keys, layout, scale=0.2, window=None)
+    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), dtype)
+
+
+def test_few_keys_and_many_tokens_are_not_split() -> None:
+    assert choose(4000, 128, 8192, 2).num_splits == 1
+    assert choose(40, 2, 48, 4).num_splits == 1
+    layout, num_slots = layout_of([(5, 40)])
+    query, keys = random(40, 2, 24), random(num_slots, 1, 24, seed=1)
+    given = TRITON.attention(query, keys, keys, layout, scale=0.2, window=None)
+    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), torch.float32)
+
+
+def test_rows_on_the_device() -> None:
+    layout, num_slots = layout_of(STEPS["decode"])
+    pages = torch.zeros(3, 80, dtype=torch.int32)
+    for row, span in zip(pages, layout.spans, strict=True):
+        row[: len(span.pages)] = torch.from_numpy(span.pages)
+    columns = [[span.first for span in layout.spans], [1, 1, 1], [span.num_kv for span in layout.spans]]
+    rows = Rows(*(torch.tensor(column, dtype=torch.int32, device=DEVICE) for column in columns), pages.to(DEVICE))
+    there = Layout((), layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
+    query, keys = random(3, 4, 24), random(num_slots, 1, 24, seed=1)
+    given = TRITON.attention(query, keys, keys, there, scale=0.2, window=None)
+    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), torch.float32)

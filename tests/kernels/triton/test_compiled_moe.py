@@ -1,0 +1,43 @@
+"""The kernels for mixtures of experts and latent attention fit an sm_90 in every size that can be chosen."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kernels.ops import Layout
+from kernels.triton.experts import mix_experts
+from kernels.triton.latent import attend
+from tests.kernels.triton.compiling import Resources, compiled
+
+SHARED_BYTES = 227 << 10  # that a program of an sm_90 can have
+
+
+def fit(resources: list[Resources]) -> bool:
+    return all(used.shared_bytes <= SHARED_BYTES and used.spilled_bytes == 0 for used in resources)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nums_tokens"), [(torch.bfloat16, (16, 400, 4000)), (torch.float32, (16, 400))], ids=str
+)
+def test_mixtures(tmp_path: Path, dtype: torch.dtype, nums_tokens: tuple[int, ...]) -> None:
+    gate_up, down = torch.empty(16, 2 * 64, 64, dtype=dtype), torch.empty(16, 64, 64, dtype=dtype)
+    with compiled(tmp_path) as resources:
+        for num_tokens in nums_tokens:
+            experts = torch.arange(num_tokens).unsqueeze(1) % 16
+            x = torch.empty(num_tokens, 64, dtype=dtype)
+            mix_experts(x, gate_up, down, experts, torch.ones(num_tokens, 1))
+    assert len(resources) == 2 * len(nums_tokens) + 1
+    assert fit(resources), resources
+
+
+@pytest.mark.parametrize(("num_heads", "num_tokens"), [(128, 1), (128, 600), (16, 1)])
+def test_latents_of_deepseek(tmp_path: Path, num_heads: int, num_tokens: int) -> None:
+    length = 600
+    pages = range(-(-length // 16))
+    layout = Layout.build([(length - num_tokens, num_tokens, pages)], page_size=16, device=torch.device("cpu"))
+    keys = torch.empty(16 * len(pages), 1, 576, dtype=torch.bfloat16)
+    with compiled(tmp_path) as resources:
+        attend(torch.empty(num_tokens, num_heads, 576, dtype=torch.bfloat16), keys, layout, scale=0.1)
+    assert len(resources) == (1 if num_tokens == 600 else 2)
+    assert fit(resources), resources
