@@ -5,11 +5,13 @@
     python -m benchmarks.bench_pipeline null --streams 64
 
 Both sides of a comparison are up all the time and take turns, round by round, so that a busy hour of the machine hits
-both. Figures are medians over the rounds; loss = 1 - pipeline / in-process.
+both. Figures are medians over the rounds; loss = 1 - pipeline / in-process; idle: the share of the time between steps
+in the pipeline's step thread, while there was work.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import statistics
 import subprocess
@@ -27,56 +29,77 @@ from benchmarks.shapes import qwen_05b
 from benchmarks.steps import whole_rate
 from benchmarks.stream import Target
 from benchmarks.systems import bare_loop, whole_system
+from shared import subjects
+from shared.bus import Bus
+from shared.messages import Control, ControlReply
 from shared.ports import free_port
 
+SYSTEM = "bench"
 LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
 
 
 @contextmanager
-def light_services(model: str) -> Iterator[Target]:
-    """The five light services and an executor that computes nothing, each a process, on a NATS server of their own."""
-    port, nats_port = free_port(), free_port()
+def nats_server(port: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "nats.conf"
-        configuration.write_text(f"listen: 127.0.0.1:{nats_port}\nmax_payload: 8MB\n")
-        server = subprocess.Popen(
-            [Path(sys.executable).with_name("nats-server"), "-c", str(configuration)], stderr=subprocess.DEVNULL
-        )
-        environment = {
-            "XYLEM_NATS_URL": f"nats://127.0.0.1:{nats_port}",
-            "XYLEM_MODEL": model,
-            "XYLEM_SERVED_NAME": "bench",
-            "XYLEM_PORT": str(port),
-            "XYLEM_MAX_RUNNING": "256",
-        }
+        configuration.write_text(f"listen: 127.0.0.1:{port}\nmax_payload: 8MB\n")
+        command = [Path(sys.executable).with_name("nats-server"), "-c", str(configuration)]
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            modules = [f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
-            with ExitStack() as stack:
-                started = {
-                    name: stack.enter_context(process([sys.executable, "-m", name], environment)) for name in modules
-                }
-                wait_until_ready(started["services.gateway"], port, timeout_s=60)
-                yield Target(f"http://127.0.0.1:{port}", "bench")
+            yield f"nats://127.0.0.1:{port}"
         finally:
             server.terminate()
             server.wait()
 
 
+async def pace(nats_url: str) -> tuple[float, float]:
+    """Seconds that the executor has spent in steps, and between two steps while there was work."""
+    bus = await Bus.connect(nats_url, "bench")
+    reply = await bus.request(subjects.control("executor", f"{SYSTEM}-executor-0"), Control("pace"), ControlReply)
+    await bus.drain()
+    told = json.loads(reply.detail)
+    return told["in_steps_s"], told["between_steps_s"]
+
+
+@contextmanager
+def light_services(model: str) -> Iterator[Target]:
+    """The five light services and an executor that computes nothing, each a process, on a NATS server of their own."""
+    port = free_port()
+    with nats_server(free_port()) as url, ExitStack() as stack:
+        environment = {
+            "XYLEM_NATS_URL": url,
+            "XYLEM_MODEL": model,
+            "XYLEM_SERVED_NAME": "bench",
+            "XYLEM_PORT": str(port),
+            "XYLEM_MAX_RUNNING": "256",
+        }
+        modules = [f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
+        started = {name: stack.enter_context(process([sys.executable, "-m", name], environment)) for name in modules}
+        wait_until_ready(started["services.gateway"], port, timeout_s=60)
+        yield Target(f"http://127.0.0.1:{port}", "bench")
+
+
 def compare(model: str, dtype: str, loads: list[Load], rounds: int) -> None:
-    print(f"{'streams':>8} {'in-process':>12} {'pipeline':>12} {'loss':>7} {'first token':>12}   tokens/s, medians")
-    with bare_loop(model, dtype) as bare, whole_system(model, dtype) as target:
+    headings = f"{'streams':>8} {'in-process':>12} {'pipeline':>12} {'loss':>7} {'first token':>12} {'idle':>6}"
+    print(f"{headings}   tokens/s, medians")
+    with nats_server(free_port()) as nats_url, ExitStack() as stack:
+        bare = stack.enter_context(bare_loop(model, dtype))
+        target = stack.enter_context(whole_system(model, dtype, ("--nats-url", nats_url, "--id", SYSTEM)))
         for load in loads:
-            inside, through, firsts = [], [], []
+            inside, through, firsts, idle = [], [], [], []
             for seed in range(rounds + 1):  # the first round warms up and is not counted
                 steps = bare.ask({"prompts": load.prompts(seed), "num_output": load.num_output})["steps"]
                 inside.append(whole_rate(steps))
+                before = asyncio.run(pace(nats_url))
                 outcome = asyncio.run(run(load, target, seed=seed))
+                steps_s, between_s = (now - then for now, then in zip(asyncio.run(pace(nats_url)), before, strict=True))
+                idle.append(between_s / (steps_s + between_s))
                 through.append(outcome.tokens_per_s)
                 firsts.append(outcome.first_token_s)
             bare_rate, rate = statistics.median(inside[1:]), statistics.median(through[1:])
             first_ms = statistics.median(firsts[1:]) * 1e3
             figures = f"{bare_rate:>12.1f} {rate:>12.1f} {1 - rate / bare_rate:>7.1%} {first_ms:>9.0f} ms"
-            print(f"{load.num_streams:>8} {figures}", flush=True)
+            print(f"{load.num_streams:>8} {figures} {statistics.median(idle[1:]):>6.1%}", flush=True)
 
 
 def sustain(model: str, loads: list[Load], rounds: int) -> None:

@@ -35,6 +35,7 @@ class LoopEnded(Exception):
 class StepLoop:
     """The thread that loads the engine and then makes its steps. Public methods belong to the event loop.
 
+    in_steps_s, between_steps_s: seconds that the thread has spent on steps, and from one to the next of them.
     load: makes the engine, in the thread. on_gap: called on the event loop when a plan did not follow the last one;
     the engine has then forgotten everything and waits for `reset`.
     """
@@ -52,6 +53,8 @@ class StepLoop:
         self._ended = asyncio.Event()
         self._error: BaseException | None = None
         self.stopping = False  # long work in the thread (loading) looks at it too
+        self.in_steps_s = 0.0
+        self.between_steps_s = 0.0  # with work at hand; what waits for work is not counted
 
     async def start(self) -> None:
         """Starts the thread; returns when the engine is loaded. Raises whatever loading raised."""
@@ -151,16 +154,22 @@ class StepLoop:
             self._loop.call_soon_threadsafe(self._end)
 
     def _serve(self, engine: Engine) -> None:
+        ended_s = time.perf_counter()
         while True:
+            had_work = engine.has_work()
             news = self._take(engine)
             if self.stopping:
                 return
             if news or engine.has_work():
                 started_ns = time.time_ns()
                 started_s = time.perf_counter()
+                if had_work:
+                    self.between_steps_s += started_s - ended_s
                 output = engine.step()
+                ended_s = time.perf_counter()
+                self.in_steps_s += ended_s - started_s
                 output.started_ns = started_ns
-                output.duration_us = int((time.perf_counter() - started_s) * 1e6)
+                output.duration_us = int((ended_s - started_s) * 1e6)
                 self._credits.acquire()
                 self._loop.call_soon_threadsafe(self._outbox.put_nowait, output)
 

@@ -113,9 +113,11 @@ class ExecutorService(Service[ExecutorSettings]):
         )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Adds `check`: the engine's counts; an error when its books contradict themselves."""
+        """Adds `check`: the engine's counts, an error when its books contradict themselves; and `pace`: see StepLoop."""
         if command == "check":
             return await self._steps.ask(_checked)
+        if command == "pace":
+            return {"in_steps_s": self._steps.in_steps_s, "between_steps_s": self._steps.between_steps_s}
         return await super().control(command, arguments)
 
     # The executor's life.

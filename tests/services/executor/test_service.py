@@ -258,6 +258,19 @@ async def test_check_answers_with_counts(settings: ExecutorSettings, ears: Ears)
         }
 
 
+async def test_pace_tells_the_time_in_steps_and_between_them(settings: ExecutorSettings, ears: Ears) -> None:
+    async with serving(settings):
+        life = await ears.life()
+        control = subjects.control("executor", EXECUTOR)
+        idle = json.loads((await ears.bus.request(control, Control("pace"), ControlReply)).detail)
+        assert idle == {"in_steps_s": 0.0, "between_steps_s": 0.0}
+        await ears.send(plan(0, admit(1, [1], [0, 3], max_new_tokens=99), executor_epoch=life))
+        await ears.until(lambda: len(ears.reports) == 8)
+        pace = json.loads((await ears.bus.request(control, Control("pace"), ControlReply)).detail)
+        assert pace["in_steps_s"] > 0
+        assert pace["between_steps_s"] > 0
+
+
 async def test_check_says_what_is_wrong(settings: ExecutorSettings, ears: Ears) -> None:
     async with serving(settings):
         life = await ears.life()
