@@ -48,7 +48,7 @@ def test_rows_on_the_device() -> None:
         row[: len(span.pages)] = torch.from_numpy(span.pages)
     columns = [[span.first for span in layout.spans], [1, 1, 1], [span.num_kv for span in layout.spans]]
     rows = Rows(*(torch.tensor(column, dtype=torch.int32, device=DEVICE) for column in columns), pages.to(DEVICE))
-    there = Layout((), layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
+    there = Layout(layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
     query, keys = random(3, 4, 24), random(num_slots, 1, 24, seed=1)
     given = TRITON.attention(query, keys, keys, there, scale=0.2, window=None)
     close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), torch.float32)
