@@ -43,7 +43,7 @@ def nats_server(port: int) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         configuration = Path(folder) / "nats.conf"
         configuration.write_text(f"listen: 127.0.0.1:{port}\nmax_payload: 8MB\n")
-        command = [Path(sys.executable).with_name("nats-server"), "-c", str(configuration)]
+        command = [str(Path(sys.executable).with_name("nats-server")), "-c", str(configuration)]
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             yield f"nats://127.0.0.1:{port}"

@@ -11,6 +11,9 @@ from services.executor.models.config import DecoderConfig
 from services.executor.models.layer import Layer
 from services.executor.models.rope import tables
 
+# Heads that get more bits than the layers: errors of logits are not averaged out by anything behind them.
+HEADS = {"int4": "int8"}
+
 
 class Decoder:
     """Weights and the pass through them."""
@@ -23,7 +26,8 @@ class Decoder:
         self.config = config
         self._ops = ops
         pack = ops.packing(quantization)
-        self._head = pack(parameters["embedding"] if config.tied_embeddings else parameters.pop("head"), None)
+        head = parameters["embedding"] if config.tied_embeddings else parameters.pop("head")
+        self._head = ops.packing(HEADS.get(quantization, quantization))(head, None)
         self._embedding, self._norm = parameters["embedding"], parameters["norm"]
         self._layers = [Layer.of(config, i, parameters, ops, pack) for i in range(config.num_layers)]
         device = self._embedding.device
