@@ -88,6 +88,7 @@ class Layout:
 
 def uploaded(column: np.ndarray, device: torch.device) -> Tensor:
     """The same on a device. The host does not wait for the copy, and may change the array at once."""
-    if device.type == "cpu":
-        return torch.from_numpy(column)
-    return torch.from_numpy(column).pin_memory().to(device, non_blocking=True)
+    here = torch.from_numpy(column)
+    if device.type == "cuda":
+        here = here.pin_memory()
+    return here.to(device, non_blocking=True)

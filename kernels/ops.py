@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
-from kernels.draws import Draws
+from kernels.draw_columns import Draw, DrawColumns
 from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
 from kernels.layout import Layout, Rows, Span
@@ -29,7 +29,7 @@ __all__ = [
     "Attention",
     "BackendUnavailable",
     "Draw",
-    "Draws",
+    "DrawColumns",
     "HeadNorms",
     "Layout",
     "NoSuchBackend",
@@ -78,21 +78,6 @@ class RotateAndWrite(Protocol):
     ) -> Tensor: ...
 
 
-class Draw(Protocol):
-    """How one row is drawn. temperature 0 is greedy; top_k 0 keeps all; seed and the row's position fix the number."""
-
-    @property
-    def temperature(self) -> float: ...
-    @property
-    def top_p(self) -> float: ...
-    @property
-    def top_k(self) -> int: ...
-    @property
-    def min_p(self) -> float: ...
-    @property
-    def seed(self) -> int: ...
-
-
 class Adjust(Protocol):
     """Changes logits [B, V] float32 in place, each row by its own adjustment; None leaves a row as it is.
 
@@ -137,8 +122,8 @@ class Ops:
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
     be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
     gives the first of its highest, whatever its draw.
-    sample_on_device(logits [B, V] float32, Draws of B rows, positions [B] int64) -> [B] int64: the same tokens, but for
-    rounding, without the host: it waits for nothing and looks at no value, so that a CUDA graph can hold it.
+    sample_on_device(logits [B, V] float32, columns of B draws, positions [B] int64) -> [B] int64: the same tokens, but
+    for rounding, which stay on the device; the host looks at no value, so that a CUDA graph can hold it.
     """
 
     name: str
@@ -152,31 +137,53 @@ class Ops:
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
-    sample_on_device: Callable[[Tensor, Draws, Tensor], Tensor]
+    sample_on_device: Callable[[Tensor, DrawColumns, Tensor], Tensor]
 
 
-def _reference() -> Ops:
+def _reference(device: torch.device) -> Ops:
     from kernels import reference
 
     return reference.OPS
 
 
-def _cpu() -> Ops:
+def _cpu(device: torch.device) -> Ops:
     from kernels import cpu
 
     return cpu.OPS
 
 
-def _native() -> Ops:
+def _native(device: torch.device) -> Ops:
     from kernels import native
 
     return native.OPS
 
 
+def _triton(device: torch.device) -> Ops:
+    try:
+        from kernels import triton
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(f"the package {error.name} is not installed") from None
+    return triton.load(device)
+
+
+def _flashinfer(device: torch.device) -> Ops:
+    try:
+        from kernels import flashinfer
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(f"the package {error.name} is not installed") from None
+    return flashinfer.load(device)
+
+
 # Imported when asked for: a backend may need a package or a device that is not here.
-BACKENDS: dict[str, Callable[[], Ops]] = {"reference": _reference, "cpu": _cpu, "native": _native}
-# Of each kind of device, the fastest first.
-PREFERRED = {"cpu": ("native", "cpu")}
+BACKENDS: dict[str, Callable[[torch.device], Ops]] = {
+    "reference": _reference,
+    "cpu": _cpu,
+    "native": _native,
+    "triton": _triton,
+    "flashinfer": _flashinfer,
+}
+# Of each kind of device, the fastest first. FlashInfer has to be asked for: it may compile for minutes at the start.
+PREFERRED = {"cpu": ("native", "cpu"), "cuda": ("triton",)}
 
 
 class NoSuchBackend(ValueError):
@@ -191,10 +198,10 @@ def load(name: str, device: torch.device) -> Ops:
     if name != "auto":
         if name not in BACKENDS:
             raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
-        return BACKENDS[name]()
+        return BACKENDS[name](device)
     for preferred in PREFERRED.get(device.type, ()):
         try:
-            return BACKENDS[preferred]()
+            return BACKENDS[preferred](device)
         except BackendUnavailable as reason:
             log.info("the kernel backend %s is not used: %s", preferred, reason)
-    return BACKENDS["reference"]()
+    return BACKENDS["reference"](device)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.ops import Draw
+from kernels.draw_columns import Draw
 from kernels.reference.philox import uniform
 
 # Below this temperature only logits that differ in their last bits still compete, and 1 / temperature overflows.

@@ -3,15 +3,15 @@
 import torch
 from torch import Tensor
 
-from kernels.draws import Draws
+from kernels.draw_columns import DrawColumns
 from kernels.reference.philox import uniform
 from kernels.reference.sampling import COLDEST
 
 
-def sample_on_device(logits: Tensor, draws: Draws, positions: Tensor) -> Tensor:
+def sample_on_device(logits: Tensor, draws: DrawColumns, positions: Tensor) -> Tensor:
     """Shapes: see kernels.ops."""
     highest = logits.amax(-1, keepdim=True)
-    weights = ((logits - highest) / draws.temperature.clamp(min=COLDEST).unsqueeze(1)).exp()
+    weights = ((logits - highest) / draws.temperature.float().clamp(min=COLDEST).unsqueeze(1)).exp()
     kept = weights.masked_fill(weights < _edges(weights, draws), 0.0)
     cumulative = kept.cumsum(-1, dtype=torch.float64)
     wanted = uniform(draws.seed, positions).unsqueeze(1) * cumulative[:, -1:]
@@ -20,7 +20,7 @@ def sample_on_device(logits: Tensor, draws: Draws, positions: Tensor) -> Tensor:
     return torch.where(certain, logits.argmax(-1), drawn)
 
 
-def _edges(weights: Tensor, draws: Draws) -> Tensor:
+def _edges(weights: Tensor, draws: DrawColumns) -> Tensor:
     """[B, 1]: the smallest weight that top_k, top_p and min_p keep, in this order."""
     vocab_size = weights.shape[1]
     falling = weights.sort(-1, descending=True).values
@@ -32,4 +32,4 @@ def _edges(weights: Tensor, draws: Draws) -> Tensor:
     # As many as have not reached the share before them.
     fewest = ((cumulative - top < top_p * cumulative[:, -1:]) & (falling >= edges)).sum(-1, keepdim=True).clamp(min=1)
     edges = torch.where(top_p < 1.0, falling.gather(1, fewest - 1), edges)
-    return edges.maximum(draws.min_p.unsqueeze(1)).clamp(max=1.0)
+    return edges.maximum(draws.min_p.float().unsqueeze(1)).clamp(max=1.0)

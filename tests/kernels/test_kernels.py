@@ -1,6 +1,7 @@
 """Every backend against the plain torch reference, over a grid of shapes."""
 
 import random
+import sys
 from importlib import import_module
 
 import pytest
@@ -164,8 +165,17 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native"):
+    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton, flashinfer"):
         ops.load("gpu", CPU)
+
+
+@pytest.mark.parametrize("package", ["triton", "flashinfer"])
+def test_a_backend_names_the_package_that_it_lacks(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"kernels.{package}")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ops.BackendUnavailable, match=f"the package {package} is not installed"):
+        ops.load(package, CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:

@@ -6,12 +6,13 @@ import pytest
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from kernels import ops
+from kernels.ops import DrawColumns, Ops
 from kernels.reference import philox as generator
 from kernels.reference import sampling
 from kernels.reference.philox import philox, uniform
 from kernels.reference.sampling import sample
 from shared.messages import Sampling
+from tests.kernels.backends import CPU, EACH_BACKEND
 
 FULL = 0xFFFFFFFF
 
@@ -171,12 +172,20 @@ def test_a_nucleus_wider_than_the_likely_tokens() -> None:
     assert len(set(tokens)) > 150
 
 
-@pytest.mark.parametrize("backend", ops.BACKENDS)
+@EACH_BACKEND
 @pytest.mark.parametrize("odd", [float("nan"), float("inf")])
-def test_a_row_that_the_model_failed_on_leaves_the_others_alone(backend: str, odd: float) -> None:
-    draw = ops.load(backend, torch.device("cpu")).sample
+def test_a_row_that_the_model_failed_on_leaves_the_others_alone(backend: Ops, odd: float) -> None:
+    draw = backend.sample
     logits = torch.randn(len(MIXED) * 2, 300)
     draws, positions = MIXED * 2, list(range(len(MIXED) * 2))
     good = draw(logits, draws, positions)
     logits[len(MIXED) :, 17] = odd
     assert draw(logits, draws, positions) == good[: len(MIXED)] + [17] * len(MIXED)
+
+
+@EACH_BACKEND
+def test_tokens_stay_on_the_device_where_that_is_asked_for(backend: Ops) -> None:
+    logits, positions = torch.randn(len(MIXED), 300), list(range(len(MIXED)))
+    ids = backend.sample_on_device(logits, DrawColumns.build(MIXED, CPU), torch.tensor(positions))
+    assert ids.dtype is torch.int64
+    assert ids.tolist() == backend.sample(logits, MIXED, positions)

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from kernels.ops import Draws
+from kernels.ops import DrawColumns
 from shared.messages import Sampling
-from tests.kernels.backends import REFERENCE, logits_of
+from tests.kernels.backends import CPU, REFERENCE, logits_of
 
 CHOICES = [
     Sampling(temperature=t, top_k=k, top_p=p, min_p=m, seed=s)
@@ -15,19 +15,6 @@ CHOICES = [
         itertools.product((0.0, 0.3, 1.0, 2.5), (0, 1, 7, 500, 100_000), (1.0, 0.9, 0.2, 0.0), (0.0, 0.05, 1.0))
     )
 ]
-
-
-def draws_of(samplings: list[Sampling]) -> Draws:
-    def column(name: str, dtype: torch.dtype) -> torch.Tensor:
-        return torch.tensor([getattr(each, name) for each in samplings], dtype=dtype)
-
-    return Draws(
-        temperature=column("temperature", torch.float32),
-        top_p=column("top_p", torch.float64),
-        min_p=column("min_p", torch.float32),
-        top_k=column("top_k", torch.int64),
-        seed=column("seed", torch.int64),
-    )
 
 
 @pytest.fixture(params=[2, 1000])
@@ -40,7 +27,7 @@ def test_every_choice(logits: torch.Tensor, scale: float) -> None:
     logits = logits * scale
     positions = list(range(5, 5 + len(CHOICES)))
     expected = REFERENCE.sample(logits.clone(), CHOICES, positions)
-    drawn = REFERENCE.sample_on_device(logits, draws_of(CHOICES), torch.tensor(positions))
+    drawn = REFERENCE.sample_on_device(logits, DrawColumns.build(CHOICES, CPU), torch.tensor(positions))
     assert drawn.tolist() == expected
 
 
@@ -52,4 +39,7 @@ def test_equal_logits_and_forbidden_ones() -> None:
     rows[3, 17] = 1.0
     choices = [Sampling(seed=1), Sampling(seed=2), Sampling(seed=3, top_k=3), Sampling(seed=4, temperature=0.0)]
     expected = REFERENCE.sample(rows.clone(), choices, [1, 2, 3, 4])
-    assert REFERENCE.sample_on_device(rows, draws_of(choices), torch.tensor([1, 2, 3, 4])).tolist() == expected
+    assert (
+        REFERENCE.sample_on_device(rows, DrawColumns.build(choices, CPU), torch.tensor([1, 2, 3, 4])).tolist()
+        == expected
+    )

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.ops import Draws
+from kernels.ops import DrawColumns
 from services.executor.cuda.device import Device
 from services.executor.row import Row
 
@@ -65,11 +65,11 @@ class Slots:
         self._numbers.index_copy_(0, slots, numbers[:, 1:])
         self._shares.index_copy_(0, slots, shares)
 
-    def draws(self, slots: Tensor) -> Draws:
+    def draws(self, slots: Tensor) -> DrawColumns:
         """How the sequences in these slots [B] draw."""
         temperature, top_p, min_p = self._shares[slots].unbind(1)
         top_k, seed = self._numbers[slots].unbind(1)
-        return Draws(temperature=temperature.float(), top_p=top_p, min_p=min_p.float(), top_k=top_k, seed=seed)
+        return DrawColumns(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed)
 
     def known(self, token_ids: Tensor, slots: Tensor) -> Tensor:
         """The token ids [T] with those filled in that are AWAITED. slots: [T]."""

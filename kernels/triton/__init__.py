@@ -1,0 +1,46 @@
+"""Own Triton kernels for GPUs: the backend that any CUDA machine can run, with nothing to compile beforehand.
+
+What torch's own libraries do best stays with them: matrix products (cuBLAS) and copies of memory. No kernel is tuned
+by trial: functions of the shape choose block sizes, so that a start is quick, a graph can be captured, and every choice
+can be compiled on a machine without a GPU (tests/kernels/triton). With TRITON_INTERPRET=1 the kernels run on a CPU,
+slowly.
+"""
+
+from dataclasses import replace
+
+import torch
+from triton import knobs
+
+from kernels.failures import BackendUnavailable
+from kernels.ops import Ops
+from kernels.reference import OPS as REFERENCE
+from kernels.triton.activation import silu_and_mul
+from kernels.triton.adjusting import adjust
+from kernels.triton.attention import attention
+from kernels.triton.heads import rotate_and_write
+from kernels.triton.norm import add_rms_norm
+from kernels.triton.sampling import sample, sample_on_device
+from kernels.triton.scoring import score
+
+# Products and sums may be one instruction; Triton warns of versions to come that default to less unless it is said.
+knobs.language.default_fp_fusion = True
+
+OPS: Ops = replace(
+    REFERENCE,
+    name="triton",
+    add_rms_norm=add_rms_norm,
+    rotate_and_write=rotate_and_write,
+    silu_and_mul=silu_and_mul,
+    attention=attention,
+    adjust=adjust,
+    score=score,
+    sample=sample,
+    sample_on_device=sample_on_device,
+)
+
+
+def load(device: torch.device) -> Ops:
+    """The backend for a device. Raises BackendUnavailable for one that is no GPU, unless kernels are interpreted."""
+    if device.type != "cuda" and not knobs.runtime.interpret:
+        raise BackendUnavailable(f"the triton kernels need a GPU, not the device {device.type!r}")
+    return OPS

@@ -1,0 +1,117 @@
+"""Every kernel, in every form that the shapes of real models choose, compiles for an H200 and fits it.
+
+The operations are called as they will be there, on tensors without memory: what is compiled is what would be launched,
+down to the alignment of its pointers.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from kernels import triton as backend
+from kernels.ops import Adjustment, DrawColumns, HeadNorms, Layout
+from kernels.triton.decode import choose
+from tests.kernels.triton.compiling import Resources, compiled
+
+OPS = backend.OPS
+NOWHERE = torch.device("meta")
+PAGE_SIZE = 16
+MOST_SHARED_BYTES = 227 << 10  # of a program on an sm_90
+REGISTERS = 65536  # of a multiprocessor
+# ptxas puts a value or two aside even where registers are free; a loop that has too few of them takes hundreds.
+PUT_ASIDE_BYTES = 16
+
+# Query heads, key-value heads and head size of Llama 3 8B, Qwen2.5 0.5B, Phi-3 mini, and of wide heads.
+MODELS = {"llama-3": (32, 8, 128), "qwen2.5": (14, 2, 64), "phi-3": (32, 32, 96), "wide": (8, 4, 256)}
+TYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+EACH_MODEL = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+
+
+@pytest.fixture
+def launched(tmp_path: Path) -> Iterator[list[Resources]]:
+    """What a test launches; it must fit, and keep its registers."""
+    with compiled(tmp_path) as resources:
+        yield resources
+    assert resources
+    for each in resources:
+        assert each.spilled_bytes <= PUT_ASIDE_BYTES, each
+        assert each.shared_bytes <= MOST_SHARED_BYTES, each
+        assert each.registers * 32 * each.num_warps <= REGISTERS, each
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=NOWHERE)
+
+
+def layout_of(step: list[tuple[int, int]]) -> Layout:
+    """(start, new tokens) of each row."""
+    rows = [(start, num_new, range(-(-(start + num_new) // PAGE_SIZE))) for start, num_new in step]
+    return Layout.build(rows, page_size=PAGE_SIZE, device=NOWHERE)
+
+
+@pytest.mark.parametrize("width", [896, 5120, 16384])
+def test_norm_and_activation(launched: list[Resources], width: int) -> None:
+    for dtype in TYPES.values():
+        x, weight = empty(4, width, dtype=dtype), empty(width, dtype=dtype)
+        OPS.add_rms_norm(x, x, weight, 1e-6)
+        OPS.add_rms_norm(x, None, weight, 1e-6)
+        OPS.silu_and_mul(x)
+    assert {each.kernel for each in launched} == {"_add_rms_norm", "_silu_and_mul"}
+
+
+@EACH_MODEL
+def test_heads(launched: list[Resources], model: tuple[int, int, int]) -> None:
+    num_heads, num_kv_heads, head_dim = model
+    for dtype in TYPES.values():
+        keys = empty(64, num_kv_heads, head_dim, dtype=dtype)
+        qkv = empty(4, (num_heads + 2 * num_kv_heads) * head_dim, dtype=dtype)
+        angles = empty(4, head_dim // 2, dtype=torch.float32)
+        norms = HeadNorms(empty(head_dim, dtype=dtype), empty(head_dim, dtype=dtype), 1e-6)
+        for norms_of_model, rotation in ((norms, (angles, angles)), (None, (angles, angles)), (None, None)):
+            OPS.rotate_and_write(qkv, keys, keys, empty(4, dtype=torch.int64), norms=norms_of_model, rotation=rotation)
+    assert {each.kernel for each in launched} == {"_rotate_and_write"}
+
+
+@pytest.mark.parametrize("window", [None, 4096])
+@EACH_MODEL
+def test_attention(launched: list[Resources], model: tuple[int, int, int], window: int | None) -> None:
+    num_heads, num_kv_heads, head_dim = model
+    for dtype in TYPES.values():
+        query, keys = empty(201, num_heads, head_dim, dtype=dtype), empty(64, num_kv_heads, head_dim, dtype=dtype)
+        OPS.attention(query, keys, keys, layout_of([(1000, 1), (4000, 200)]), scale=0.1, window=window)
+    assert {each.kernel for each in launched} == {"_decode", "_merge", "_extend"}
+
+
+def test_every_number_of_splits(launched: list[Resources]) -> None:
+    splits = set()
+    for num_rows, length in ((128, 1000), (1, 200), (1, 400), (1, 1000), (1, 2000), (1, 4000), (1, 130_000)):
+        OPS.attention(
+            empty(num_rows, 32, 128), empty(64, 8, 128), empty(64, 8, 128), layout_of([(length, 1)] * num_rows),
+            scale=0.1, window=None,
+        )  # fmt: skip
+        splits.add(choose(num_rows, 8, length + 1, 256).num_splits)
+    assert splits == {1, 2, 4, 8, 16, 32, 64}
+
+
+@pytest.mark.parametrize("vocab_size", [32_000, 151_936])
+def test_sampling(launched: list[Resources], vocab_size: int) -> None:
+    logits = empty(4, vocab_size, dtype=torch.float32)
+    whole, real = empty(4, dtype=torch.int64), empty(4, dtype=torch.float64)
+    OPS.sample_on_device(logits, DrawColumns(real, real, whole, real, whole), whole)
+    adjustment = Adjustment(seen_ids=np.arange(5), forbidden_ids=np.arange(3))
+    for mask in (None, empty(4, vocab_size // 32, dtype=torch.int32)):
+        OPS.adjust(logits, [adjustment] * 4, mask)
+    assert {each.kernel for each in launched} == {"_sample", "_adjust"}
+
+
+def test_every_kernel_is_compiled_here() -> None:
+    folder = Path(backend.__file__).parent
+    kernels = {name for path in folder.glob("*.py") for name in re.findall(r"(\w+)\[\(", path.read_text())}
+    assert kernels == {
+        "_add_rms_norm", "_silu_and_mul", "_rotate_and_write", "_decode", "_merge", "_extend", "_sample", "_adjust"
+    }  # fmt: skip
