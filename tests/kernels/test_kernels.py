@@ -7,6 +7,7 @@ from importlib import import_module
 import pytest
 import torch
 
+import kernels
 from kernels import ops
 from kernels.ops import Layout
 from kernels.reference.heads import rotate
@@ -173,6 +174,7 @@ def test_an_unknown_backend_is_named() -> None:
 def test_a_backend_names_the_package_that_it_lacks(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith(f"kernels.{package}")]:
         monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr(kernels, package, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ops.BackendUnavailable, match=f"the package {package} is not installed"):
         ops.load(package, CPU)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+import kernels
 from kernels import ops
 from tests.kernels.backends import CPU, REFERENCE
 from tests.kernels.flashinfer.recording import Decode, Prefill, Wrapper
@@ -35,6 +36,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Wrapper]]:
     yield wrappers
     for name in [name for name in sys.modules if name.startswith("kernels.flashinfer")]:
         del sys.modules[name]
+    del kernels.flashinfer
 
 
 def attention() -> Any:
