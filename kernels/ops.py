@@ -186,8 +186,8 @@ class Ops:
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
     be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
     gives the first of its highest, whatever its draw.
-    sample_on_device(logits [B, V] float32, columns of B draws, positions [B] int64) -> [B] int64: the same tokens,
-    which stay on the device; a backend of a GPU does not make the host wait, so that a graph can hold it.
+    sample_on_device(logits [B, V] float32, columns of B draws, positions [B] int64) -> [B] int64: the same tokens, but
+    for rounding, which stay on the device; the host looks at no value, so that a CUDA graph can hold it.
     """
 
     name: str

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.scale import Scale
-from kernels.ops import Draws, Layout, Ops, Rows
+from kernels.ops import DrawColumns, Layout, Ops, Rows
+from shared.messages import Sampling
 
 PAGE_SIZE = 16
 
@@ -67,7 +68,9 @@ class Cases:
         return Case(
             "linear",
             f"{rows} x {size} x {out}",
-            lambda ops, wide: ops.linear(*((x.double(), weight.double()) if wide else (x, weight)), None),
+            lambda ops, wide: (
+                ops.packing("none")(weight.double(), None)(x.double()) if wide else ops.packing("none")(weight, None)(x)
+            ),
             x.nbytes + weight.nbytes + rows * out * x.element_size(),
             2.0 * rows * size * out,
         )
@@ -80,7 +83,6 @@ class Cases:
         query = self._random(rows, heads, size)
         whole = {"dtype": torch.int32, "device": self._on}
         layout = Layout(
-            spans=(),
             positions=torch.full((rows,), context - 1, device=self._on),
             new_slots=torch.arange(rows, device=self._on),
             page_size=PAGE_SIZE,
@@ -128,15 +130,8 @@ class Cases:
         """Drawn tokens are compared as they are: they are the same, or not."""
         vocab_size = self._shape["vocab_size"]
         logits = self._random(rows, vocab_size).float()
-        column = {"device": self._on}
-        draws = Draws(
-            temperature=torch.full((rows,), 0.8, **column),
-            top_p=torch.full((rows,), 0.95, dtype=torch.float64, **column),
-            min_p=torch.zeros(rows, **column),
-            top_k=torch.full((rows,), 50, **column),
-            seed=torch.arange(rows, **column),
-        )
-        positions = torch.arange(rows, **column)
+        choices = [Sampling(temperature=0.8, top_p=0.95, top_k=50, seed=seed) for seed in range(rows)]
+        draws, positions = DrawColumns.build(choices, self._on), torch.arange(rows, device=self._on)
         return Case(
             "sample_on_device",
             f"{rows} x {vocab_size}",

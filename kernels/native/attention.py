@@ -47,7 +47,7 @@ def attention(
 ) -> Tensor:
     """Shapes: see kernels.ops."""
     num_heads, dim = query.shape[1:]
-    if dim % VECTOR or query.dtype not in ELEMENTS:
+    if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
         return cpu_attention(query, keys, values, layout, scale=scale, window=window)
     key = (attention, query.dtype, num_heads, keys.shape[1], dim, scale, window)
     course = layout.prepared.get(key)

@@ -33,8 +33,8 @@ def test_attention(backend: ops.Ops, window: int | None) -> None:
         pages=pages,
     )
     decoding = Layout(spans.positions, spans.new_slots, PAGE_SIZE, decoding=rows)
-    query = torch.randn(5, 6, 8)
-    keys, values = torch.randn(2, NUM_PAGES * PAGE_SIZE, 2, 8)
+    query = torch.randn(5, 6, 16)
+    keys, values = torch.randn(2, NUM_PAGES * PAGE_SIZE, 2, 16)
     expected = REFERENCE.attention(query[:4], keys, values, spans, scale=0.3, window=window)
     written = {int(slot) for span in spans.spans for slot in spans.slots(span)} | {NOBODYS * PAGE_SIZE}
     for slot in set(range(NUM_PAGES * PAGE_SIZE)) - written:

@@ -17,10 +17,6 @@ CHOICES = [
 ]
 
 
-def draws_of(samplings: list[Sampling]) -> DrawColumns:
-    return DrawColumns.build(samplings, CPU)
-
-
 @pytest.fixture(params=[2, 1000])
 def logits(request: pytest.FixtureRequest) -> torch.Tensor:
     return logits_of(len(CHOICES), request.param, seed=3)
@@ -31,7 +27,7 @@ def test_every_choice(logits: torch.Tensor, scale: float) -> None:
     logits = logits * scale
     positions = list(range(5, 5 + len(CHOICES)))
     expected = REFERENCE.sample(logits.clone(), CHOICES, positions)
-    drawn = REFERENCE.sample_on_device(logits, draws_of(CHOICES), torch.tensor(positions))
+    drawn = REFERENCE.sample_on_device(logits, DrawColumns.build(CHOICES, CPU), torch.tensor(positions))
     assert drawn.tolist() == expected
 
 
@@ -43,4 +39,7 @@ def test_equal_logits_and_forbidden_ones() -> None:
     rows[3, 17] = 1.0
     choices = [Sampling(seed=1), Sampling(seed=2), Sampling(seed=3, top_k=3), Sampling(seed=4, temperature=0.0)]
     expected = REFERENCE.sample(rows.clone(), choices, [1, 2, 3, 4])
-    assert REFERENCE.sample_on_device(rows, draws_of(choices), torch.tensor([1, 2, 3, 4])).tolist() == expected
+    assert (
+        REFERENCE.sample_on_device(rows, DrawColumns.build(choices, CPU), torch.tensor([1, 2, 3, 4])).tolist()
+        == expected
+    )

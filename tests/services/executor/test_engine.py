@@ -132,6 +132,17 @@ def test_what_is_drawn_after_the_end_is_not_told(make_engine: MakeEngine) -> Non
     assert [output.num_running for output in outputs] == [2, 2, 1, 1, 1, 0]
 
 
+def test_a_draw_of_who_has_ended_is_not_begun() -> None:
+    expected = predict([1, 2], 5)[0]
+    runner = FakeRunner(runs_ahead=True)
+    engine = engine_of(runner, eos_token_ids=[expected[2]])
+    engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5), admit(2, [7], [2, 3], max_new_tokens=6)))
+    for _ in range(3):
+        engine.step()
+    assert engine.num_running == 1
+    assert [row.sample for row in runner.rows] == [False, True]
+
+
 def test_a_name_and_a_slot_serve_again_while_their_last_step_is_under_way(make_engine: MakeEngine) -> None:
     engine = make_engine(max_running=1)
     engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5)))

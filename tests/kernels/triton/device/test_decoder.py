@@ -32,20 +32,26 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path) -> None:
         ModelCard.load(folder), device=str(DEVICE), dtype=torch.float32, page_size=PAGE_SIZE, num_pages=16, kv_bytes=0,
         kernels="triton",
     )  # fmt: skip
+
+    def tokens_of(rows: list[Row]) -> list[int]:
+        flight = runner.launch(rows)
+        flight.draw()
+        return flight.tokens()
+
     first, second = (array("i", pages) for pages in ([3, 9, 1], [0, 7, 2, 5]))
     tokens = [list(prompts[0]), list(prompts[1])]
-    tokens[0] += runner.step([Row(prompts[0], 0, first, True, GREEDY)])
+    tokens[0] += tokens_of([Row(prompts[0], 0, first, True, GREEDY)])
     mixed = [Row(tokens[0][-1:], 6, first, True, GREEDY), Row(prompts[1][:5], 0, second, False, GREEDY)]
-    tokens[0] += runner.step(mixed)
+    tokens[0] += tokens_of(mixed)
     mixed = [Row(tokens[0][-1:], 7, first, True, GREEDY), Row(prompts[1][5:], 5, second, True, GREEDY)]
-    for token, of_row in zip(runner.step(mixed), tokens, strict=True):
+    for token, of_row in zip(tokens_of(mixed), tokens, strict=True):
         of_row.append(token)
     while len(tokens[0]) < len(prompts[0]) + NUM_NEW:
         rows = [
             Row(of_row[-1:], len(of_row) - 1, pages, True, GREEDY)
             for of_row, pages in zip(tokens, (first, second), strict=True)
         ]
-        for token, of_row in zip(runner.step(rows), tokens, strict=True):
+        for token, of_row in zip(tokens_of(rows), tokens, strict=True):
             of_row.append(token)
     assert tokens[0][len(prompts[0]) :] == expected[0]
     found = tokens[1][len(prompts[1]) :]

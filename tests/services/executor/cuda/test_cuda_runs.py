@@ -127,14 +127,17 @@ def test_nothing_of_a_padding_row_shows(
         assert tensor[: NUM_PAGES * PAGE_SIZE].isfinite().all()
 
 
-def test_seeded_draws_are_those_of_a_cpu(runner: CudaRunner, card: ModelCard, prompts: list[list[int]]) -> None:
+@pytest.mark.parametrize("penalty", [0.0, 1.0], ids=["all in graphs", "beside one that is bent"])
+def test_seeded_draws_are_those_of_a_cpu(
+    runner: CudaRunner, card: ModelCard, prompts: list[list[int]], penalty: float
+) -> None:
     peer = Runner(card, device="cpu", dtype=torch.float32, page_size=PAGE_SIZE, num_pages=NUM_PAGES, kv_bytes=0)
     samplings = [
         Sampling(seed=1),
         Sampling(seed=2, temperature=0.6, top_p=0.8),
         Sampling(seed=3, temperature=1.4, top_k=9),
-        Sampling(seed=4, min_p=0.1, frequency_penalty=1.0),
-        Sampling(seed=5, top_k=40, top_p=0.9, repetition_penalty=1.2),
+        Sampling(seed=4, min_p=0.1),
+        Sampling(seed=5, top_k=40, top_p=0.9, frequency_penalty=penalty),
         GREEDY,
     ]
     requests = [{**each, "sampling": s} for each, s in zip(requests_of(prompts), samplings, strict=False)]
