@@ -103,7 +103,7 @@ async def pace(nats_url: str) -> tuple[float, float]:
     """Seconds that the executor has spent in steps, and between two steps while there was work."""
     bus = await Bus.connect(nats_url, "bench")
     reply = await bus.request(subjects.control("executor", f"{SYSTEM}-executor-0"), Control("pace"), ControlReply)
-    await bus.close()
+    await bus.drain()
     told = json.loads(reply.detail)
     return told["in_steps_s"], told["between_steps_s"]
 

@@ -134,7 +134,7 @@ class ExecutorService(Service[ExecutorSettings]):
         )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Adds `check`: the engine's counts, an error when its books contradict themselves; and `pace`: see StepLoop."""
+        """Adds `check`, the engine's counts: an error when its books contradict themselves; `pace`: see StepLoop."""
         if command == "check":
             return await self._steps.ask(_checked)
         if command == "pace":
