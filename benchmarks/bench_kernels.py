@@ -16,13 +16,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.kernel_cases import SHAPES, Group, linears
+from benchmarks.kernel_cases import SHAPES, STEPS, Group, attentions, linears
 from kernels.native.memory import Room
 
 READ_BYTES = 1 << 30
@@ -88,6 +89,7 @@ def table(title: str, figures: list[Figure]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--attention", nargs="*", default=list(STEPS), metavar="STEP", help="empty: none")
     parser.add_argument("--rows", default="1,8,32,64,512,2048")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -99,7 +101,8 @@ def main() -> None:
     gb_per_s = bandwidth()
     figures: list[Figure] = []
     with torch.inference_mode():
-        for group in linears(rows, arguments.shapes.split(",")):
+        shapes = [name for name in arguments.shapes.split(",") if name]
+        for group in chain(linears(rows, shapes), attentions(arguments.attention)):
             figures += measure(group, arguments.rounds, gb_per_s)
     title = f"{when}; reading memory: {gb_per_s:.1f} GB/s"
     Console().print(table(title, figures))

@@ -113,7 +113,7 @@ class ExecutorService(Service[ExecutorSettings]):
         )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Adds `check`: counts of the engine, an error when its books are wrong; and `pace`: see StepLoop."""
+        """Adds `check`, the engine's counts: an error when its books contradict themselves; `pace`: see StepLoop."""
         if command == "check":
             return await self._steps.ask(_checked)
         if command == "pace":
