@@ -229,9 +229,9 @@ def _cpu(device: torch.device) -> Ops:
 
 
 def _native(device: torch.device) -> Ops:
-    from kernels import native
+    from kernels.native import backend
 
-    return native.OPS
+    return backend.OPS
 
 
 def _triton(device: torch.device) -> Ops:

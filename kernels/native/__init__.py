@@ -3,28 +3,3 @@
 What it has no kernel for it takes from the `cpu` backend, type by type. Compiled once by the machine's own C compiler;
 see library.py.
 """
-
-from dataclasses import replace
-
-from kernels.cpu import OPS as CPU
-from kernels.cpu.experts import mixing
-from kernels.native.activation import silu_and_mul
-from kernels.native.attention import attention
-from kernels.native.heads import rotate_and_write
-from kernels.native.kv import new_kv
-from kernels.native.linear import linear
-from kernels.native.linear_int import LinearInt4, LinearInt8
-from kernels.native.norm import add_rms_norm
-from kernels.ops import Ops
-
-OPS: Ops = replace(
-    CPU,
-    name="native",
-    add_rms_norm=add_rms_norm,
-    rotate_and_write=rotate_and_write,
-    silu_and_mul=silu_and_mul,
-    linears={"none": linear, "int8": LinearInt8, "int4": LinearInt4},
-    mix_experts=mixing(silu_and_mul),
-    new_kv=new_kv,
-    attention=attention,
-)

@@ -26,3 +26,22 @@ def test_another_processor_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(native, "_features", lambda: native.FEATURES.keys() - {"amx_bf16"})
     with pytest.raises(BackendUnavailable, match="no amx_bf16"):
         native.library.__wrapped__()
+
+
+def test_the_sources_give_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-Werror"))
+    native.build(tmp_path / "native.so")
+
+
+def test_what_an_image_carries_is_taken_and_what_other_sources_gave_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(native, "prebuilt", lambda: tmp_path / "none.so")
+    native.library.__wrapped__()
+    (kept,) = (tmp_path / "xylem").glob("*.so")
+    monkeypatch.setattr(native, "prebuilt", lambda: kept)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    native.library.__wrapped__()
+    monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-DOTHER"))
+    assert native._name() != kept.name
