@@ -6,4 +6,4 @@ from kernels.native.memory import ROOM
 
 def new_kv(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Zeros in huge pages: a step reads from all over the pool."""
-    return ROOM.empty(shape, dtype).zero_()
+    return ROOM.zeros(shape, dtype)

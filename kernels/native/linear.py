@@ -21,7 +21,7 @@ class LinearBf16:
         """weight: [M, N]; bias: [M]."""
         self._num_columns, self._width = weight.shape
         panels, steps = (-(-size // unit) for size, unit in zip(weight.shape, (PANEL, STEP), strict=True))
-        self._packed = ROOM.empty((panels, steps, 2, 16, 32), torch.bfloat16)
+        self._packed = ROOM.zeros((panels, steps, 2, 16, 32), torch.bfloat16)
         self._bias = None if bias is None else bias.float()
         _pack(address(weight), address(self._packed), *weight.shape)
 

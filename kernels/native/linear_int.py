@@ -32,7 +32,7 @@ class LinearInt8:
         codes, scales = _quantized(to_int8, weight)
         self._scales = scales.flatten()
         codes = F.pad(codes, (0, self._num_steps * STEP - self._width))
-        self._packed = ROOM.empty((-(-self._num_columns // PANEL), self._num_steps, PANEL * STEP), torch.uint8)
+        self._packed = ROOM.zeros((-(-self._num_columns // PANEL), self._num_steps, PANEL * STEP), torch.uint8)
         _pack_int8(address(codes), address(self._packed), self._num_columns, self._num_steps)
 
     def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -55,7 +55,7 @@ class LinearInt4:
         self._bias = None if bias is None else bias.float()
         codes, scales = _quantized(to_int4, weight)
         self._num_steps = codes.shape[1]
-        self._packed = ROOM.empty((-(-self._num_columns // PANEL), self._num_steps, INT4_STEP_BYTES), torch.uint8)
+        self._packed = ROOM.zeros((-(-self._num_columns // PANEL), self._num_steps, INT4_STEP_BYTES), torch.uint8)
         _pack_int4(address(codes), address(scales), address(self._packed), self._num_columns, self._num_steps)
 
     def __call__(self, x: Tensor, dtype: torch.dtype | None = None) -> Tensor:

@@ -2,18 +2,17 @@
 time on finding out where they lie, in a virtual machine most of all.
 """
 
+import ctypes
 import math
+import mmap
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
-from kernels.native.library import kernel
-
 PAGE_BYTES = 2 << 20
 BLOCK_BYTES = 64 << 20  # taken at once: many weights are smaller than a page
 LINE_BYTES = 64
-
-_huge_pages = kernel("xylem_huge_pages", "pl")
 
 
 class Room:
@@ -22,8 +21,8 @@ class Room:
     def __init__(self) -> None:
         self._left = torch.empty(0, dtype=torch.uint8)
 
-    def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Begins at a line of the cache; holds whatever was there."""
+    def zeros(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Begins at a line of the cache. Memory is taken when it is first written to; until then there are zeros."""
         num_bytes = math.prod(shape) * dtype.itemsize
         taken = -(-num_bytes // LINE_BYTES) * LINE_BYTES
         if taken > len(self._left):
@@ -35,10 +34,11 @@ class Room:
 def _block(num_bytes: int) -> Tensor:
     """[at least num_bytes] uint8, in whole huge pages."""
     num_bytes = -(-num_bytes // PAGE_BYTES) * PAGE_BYTES
-    around = torch.empty(num_bytes + PAGE_BYTES, dtype=torch.uint8)
-    block = around[-around.data_ptr() % PAGE_BYTES :][:num_bytes]
-    _huge_pages(block.data_ptr(), num_bytes)
-    return block
+    around = mmap.mmap(-1, num_bytes + PAGE_BYTES)
+    with suppress(OSError):  # where the system has none
+        around.madvise(mmap.MADV_HUGEPAGE)
+    first = -ctypes.addressof(ctypes.c_char.from_buffer(around)) % PAGE_BYTES
+    return torch.frombuffer(around, dtype=torch.uint8, offset=first, count=num_bytes)
 
 
 ROOM = Room()
