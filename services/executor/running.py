@@ -3,13 +3,13 @@
     tokens   [ cached | prompt_ids ............ | drawn ... pending ]
     position 0        num_cached      prompt_len
     KV       [ computed ............ length )
-    under way                               [ start )
+    under way                               [ num_launched )
     pages    [ granted ......................... room )
 
 What others hear of is `length`: the tokens of the steps that are settled. Steps that are launched and not settled have
-more of them under way, up to `start`, from where the next step goes on. From the first drawn token on, `pending` are
-the known tokens at [length, ...): the last drawn one, and after it those that its grammar leaves no choice about.
-While a token's draw is under way itself, a step may be launched with it all the same: as AWAITED.
+num_launched more under way: the next step goes on after these. From the first drawn token on, `pending` are the known
+tokens at [length, ...): the last drawn one, and after it those that its grammar leaves no choice about. While a token's
+draw is under way itself, a step may be launched with it all the same: as AWAITED.
 """
 
 from array import array
@@ -95,14 +95,9 @@ class Running:
         )
 
     @property
-    def start(self) -> int:
-        """Where the next step goes on."""
-        return self.length + self.num_launched
-
-    @property
     def is_reading(self) -> bool:
         """Whether prompt tokens are left for a next step."""
-        return self.start < self.prompt_len
+        return self.length + self.num_launched < self.prompt_len
 
     @property
     def is_read(self) -> bool:
@@ -117,16 +112,19 @@ class Running:
     @property
     def num_ready(self) -> int:
         """Tokens that the next step may have. The last of a prompt waits for the grammar of what comes after."""
-        if self.is_reading:
-            return self.prompt_len - self.start - (self.compiled is not None)
-        known = max(self.prompt_len, self.length + len(self.pending)) - self.start
+        unread = self.prompt_len - self.length - self.num_launched
+        if unread > 0:
+            return unread - (self.compiled is not None)
+        known = len(self.pending) - self.num_launched
+        if known > 0:
+            return known
         # Whether a draw under way ends the sequence by its number is certain, whether by its token is seen too late.
-        return known or int(self.num_awaited > 0 and self.num_new + self.num_awaited < self.max_new_tokens)
+        return int(self.num_awaited > 0 and self.num_new + self.num_awaited < self.max_new_tokens)
 
     @property
     def is_forced_on(self) -> bool:
         """Whether what follows all that is under way is known, so that a draw there is not wanted."""
-        return self.length + len(self.pending) > self.start
+        return len(self.pending) > self.num_launched
 
     @property
     def num_told(self) -> int:
@@ -135,26 +133,27 @@ class Running:
 
     def room(self, page_size: int) -> int:
         """Tokens that the granted pages still take."""
-        return len(self.pages) * page_size - self.start
+        return len(self.pages) * page_size - self.length - self.num_launched
 
     def launch(self, num_tokens: int) -> Row:
         """Its next num_tokens tokens as a row of a step."""
-        if self.is_reading:
-            first = self.start - self.num_cached
+        start = self.length + self.num_launched
+        if start < self.prompt_len:
+            first = start - self.num_cached
             token_ids: Sequence[int] = self.prompt_ids[first : first + num_tokens]
-            last = self.start + num_tokens == self.prompt_len
+            last = start + num_tokens == self.prompt_len
             sample = last and not self.pooling and not self.ahead
-            row = Row(token_ids, self.start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
+            row = Row(token_ids, start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
             self._score_prompt(row)
         else:
-            first = self.start - max(self.length, self.prompt_len)
-            token_ids = self.pending[first : first + num_tokens] or (AWAITED,)
-            sample = first + num_tokens >= len(self.pending)
-            row = Row(token_ids, self.start, self.pages, sample, self.sampling, slot=self.slot)
-        if row.sample:
+            known = self.num_launched + num_tokens
+            token_ids = self.pending[self.num_launched : known] or (AWAITED,)
+            sample = known >= len(self.pending)
+            row = Row(token_ids, start, self.pages, sample, self.sampling, slot=self.slot)
+        if sample:
             row.scoring, row.shaping = self.scoring, self.shaping
+            self.num_awaited += 1
         self.num_launched += num_tokens
-        self.num_awaited += row.sample
         return row
 
     def settle(self, row: Row) -> None:

@@ -67,7 +67,7 @@ def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
     last = sequence.launch(1)
     assert (list(last.token_ids), last.start, last.sample) == ([12], 6, True)
     sequence.settle(first)
-    assert (sequence.length, sequence.start, sequence.num_awaited) == (6, 7, 1)
+    assert (sequence.length, sequence.num_launched, sequence.num_awaited) == (6, 1, 1)
     sequence.settle(last)
     sequence.accept(99)
     drawn = sequence.launch(1)
@@ -86,7 +86,7 @@ def test_a_token_that_is_being_drawn_is_launched_by_a_name() -> None:
     sequence.settle(rows[1])
     assert list(sequence.pending) == []
     sequence.accept(51)
-    assert (list(sequence.pending), sequence.length, sequence.start) == ([51], 5, 6)
+    assert (list(sequence.pending), sequence.length, sequence.num_launched) == ([51], 5, 1)
 
 
 def test_what_a_draw_under_way_ends_by_its_number_is_not_launched() -> None:
