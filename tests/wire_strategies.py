@@ -60,8 +60,10 @@ class _Fields:
                 return st.sampled_from(list(info.cls))
             case kinds.FloatType():
                 return st.floats(info.ge, info.le, allow_nan=False)
-            case kinds.StrType():
+            case kinds.StrType(max_length=None):
                 return self._texts
+            case kinds.StrType(max_length=int(most)):
+                return self._texts.map(lambda text: text[:most])
             case kinds.BytesType():
                 return octets
             case kinds.BoolType():
