@@ -81,7 +81,7 @@ def read(texts: list[Text], runner: Runner) -> Read:
         row = Row(
             text.token_ids[:-1], 0, pages, False, Sampling(), scoring=Scoring(num_top=1), targets=text.token_ids[1:]
         )
-        runner.step([row])
+        runner.launch([row])
         for scored, own in zip(row.target_scores, text.own, strict=True):
             if own:
                 found.log_probs.append(scored.logprob)

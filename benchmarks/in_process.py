@@ -96,11 +96,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--quantization", default="none")
     parser.add_argument("--kv-bytes", type=int, default=512 << 20)
     parser.add_argument("--token-budget", type=int, default=512)
     arguments = parser.parse_args()
     engine = start(
-        arguments.model, dtype=arguments.dtype, kv_bytes=arguments.kv_bytes, token_budget=arguments.token_budget
+        arguments.model,
+        dtype=arguments.dtype,
+        quantization=arguments.quantization,
+        kv_bytes=arguments.kv_bytes,
+        token_budget=arguments.token_budget,
     )
     answer_on_stdout(InProcess(engine))
 
