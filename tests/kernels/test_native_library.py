@@ -8,7 +8,6 @@ import pytest
 from kernels.failures import BackendUnavailable
 from kernels.native import library as native
 
-
 needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="this machine has no C compiler")
 needs_the_processor = pytest.mark.skipif(
     not native.FEATURES.keys() <= native._features(), reason="this machine can't run the native kernels"
