@@ -48,7 +48,7 @@ def said(*lines: str, system: str = "") -> list[Message]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_most_of_a_sample_is_right(loaded: Any, kind: Kind) -> None:
     tokenizer, model = loaded
-    asked = held_out(kind, 10, seed=2)
+    asked = held_out(kind, 20, seed=2)
     given = answers(tokenizer, model, asked)
     wrong = [(text, each.answer) for text, each in zip(given, asked, strict=True) if not right(text, each.answer)]
     assert len(wrong) <= 0.1 * len(asked), wrong
