@@ -162,7 +162,10 @@ async def test_a_run_that_is_interrupted_gives_what_there_is() -> None:
 
 
 async def test_a_run_has_its_limit() -> None:
-    async with serving(Gateway()) as target:
-        ran = await run(Client(target), NO_DATA, num_sessions=9, pace=Pace(clients=1), limit_s=0, seed=0)
+    async def answering(body: dict[str, Any], reply: Reply) -> None:
+        await asyncio.Event().wait()  # for ever, unless it is cancelled
+
+    async with serving(answering) as target:
+        ran = await run(Client(target), NO_DATA, num_sessions=9, pace=Pace(clients=1), limit_s=0.2, seed=0)
     assert ran.stopped
     assert ran.records == []

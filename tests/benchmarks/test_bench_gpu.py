@@ -45,7 +45,7 @@ def test_every_kernel_is_right(result: Any) -> None:
     }  # fmt: skip
     for row in rows:
         assert row["error"] < 1e-5, row
-        assert row["share"] == pytest.approx(row["floor_us"] / row["us"], rel=0.05, abs=1e-3), row
+        assert row["share"] == pytest.approx(row["floor_us"] / row["us"], rel=0.05, abs=3e-3), row  # both are rounded
 
 
 def test_every_batch_is_decoded(result: Any) -> None:
