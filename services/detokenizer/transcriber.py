@@ -14,6 +14,7 @@ from services.detokenizer.sequence import Sequence
 from services.detokenizer.stop_matcher import TooSlow
 from services.detokenizer.tails import Tails
 from shared import telemetry
+from shared.aborts import Aborts
 from shared.columns import ITEM_BYTES, pack, unpack
 from shared.errors import InvalidRequest, refusal
 from shared.messages import Abort, Finish, Opening, Presence, Refused, Resumed, ScoredTokens, Scores, TokenDeltas
@@ -44,6 +45,7 @@ class Transcriber:
         self._spell = spell
         self._lives: dict[str, tuple[int, int, dict[int, Sequence]]] = {}  # executor -> (epoch, plan epoch, by id)
         self._requests: dict[str, Sequence] = {}
+        self._aborts = Aborts()
         self._num_opened = 0
 
     @property
@@ -91,7 +93,8 @@ class Transcriber:
             self._write(sequence, offset, new, token_ids[start:end], finish, of_row, prompt_scores.get(row))
 
     def forget(self, request_id: str, attempt: int) -> None:
-        """The attempt was aborted: its executor says nothing more of it."""
+        """The attempt was aborted: its executor says nothing of it any more but what is on its way."""
+        self._aborts.note(request_id, attempt)
         sequence = self._requests.get(request_id)
         if sequence is not None and sequence.opening.attempt <= attempt:
             self._close(sequence)
@@ -154,6 +157,8 @@ class Transcriber:
         return sequences
 
     def _open(self, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float) -> None:
+        if opening.attempt <= self._aborts.latest(opening.request_id):
+            return
         known = self._requests.get(opening.request_id)
         if known is not None and known.opening.attempt > opening.attempt:
             return

@@ -2,7 +2,6 @@
 
 import heapq
 import math
-from collections import OrderedDict
 
 import msgspec
 
@@ -12,6 +11,7 @@ from services.scheduler.core.books import Books
 from services.scheduler.core.orphans import Orphans
 from services.scheduler.core.queue import Queue
 from services.scheduler.core.request import Request, Sequence
+from shared.aborts import Aborts
 from shared.columns import ITEM_BYTES
 from shared.errors import (
     ContextTooLong,
@@ -25,7 +25,6 @@ from shared.errors import (
 )
 from shared.messages import Accepted, Tokenized
 
-REMEMBERED_ABORTS = 4096
 MAX_RETRY_S = 30.0
 
 
@@ -54,8 +53,7 @@ class Intake:
         self._num_arrived = 0
         self._new: list[Request] = []
         self._deadlines: list[tuple[float, int, Request]] = []
-        # Aborts that came before their request did: id -> attempt. A client may leave while a tokenizer still works.
-        self._aborted: OrderedDict[str, int] = OrderedDict()
+        self._aborts = Aborts()  # that came before their request did: a client may leave while a tokenizer still works
         self._ended_s = -math.inf
         self._interval_s = 0.1  # average time between two ends of requests
 
@@ -85,10 +83,7 @@ class Intake:
         """Forgets a request, and nobody is told: who aborts knows. A later attempt is left alone."""
         known = self.requests.get(event.request_id)
         if known is None or known.message.attempt < event.attempt:
-            self._aborted[event.request_id] = event.attempt
-            self._aborted.move_to_end(event.request_id)
-            if len(self._aborted) > REMEMBERED_ABORTS:
-                self._aborted.popitem(last=False)
+            self._aborts.note(event.request_id, event.attempt)
         if known is not None and known.message.attempt <= event.attempt:
             self._forget(known, now)
 
@@ -177,7 +172,7 @@ class Intake:
     def _is_late(self, message: Tokenized, known: Request | None) -> bool:
         """Whether the attempt is running, followed by a later one, or aborted before it came."""
         attempt = -1 if known is None else known.message.attempt
-        return message.attempt <= max(attempt, self._aborted.get(message.request_id, -1))
+        return message.attempt <= max(attempt, self._aborts.latest(message.request_id))
 
     def _forget(self, request: Request, now: float) -> None:
         if request.sequence is not None:

@@ -252,6 +252,15 @@ def test_aborted_and_lost_sequences_are_forgotten(transcriber: Transcriber) -> N
     assert (transcriber.num_open, sent(transcriber)) == (0, {})
 
 
+def test_an_abort_that_overtakes_an_opening_leaves_nothing_open(transcriber: Transcriber) -> None:
+    transcriber.forget("r", 1)
+    transcriber.take(deltas([(1, 0, [70], 0)], (1, opening(attempt=1))), 0)
+    transcriber.take(deltas([(1, 1, [70], 0)]), 0)
+    assert (transcriber.num_open, sent(transcriber)) == (0, {})
+    transcriber.take(deltas([(2, 0, [70], 0)], (2, opening(attempt=2))), 0)
+    assert transcriber.num_open == 1
+
+
 def test_silent_sequences_do_not_pile_up(transcriber: Transcriber) -> None:
     for number in range(OPENINGS_PER_SWEEP - 1):
         transcriber.take(deltas([(number, 0, [70], 0)], (number, opening(f"r{number}"))), 0)
