@@ -97,6 +97,17 @@ def demo_model() -> Path:
     return locate("demonstration")
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """For torch on problems so small that a second thread makes them longer, beside other processes much longer."""
+    import torch  # most tests do without
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def event_loop_is_guarded() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test."""

@@ -1,7 +1,6 @@
 """The CPU's quick draws are the reference's, token for token; what is too close to tell is left to the reference."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,9 @@ from kernels.reference.sampling import sample as reference_sample
 from shared.messages import Sampling
 from tests.kernels.backends import CPU, logits_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BACKEND = load("cpu", CPU)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """The reference loses time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def some_draw(choose: random.Random, vocab_size: int) -> Sampling:

@@ -1,13 +1,13 @@
 """Linear layers: how far they may be from the exact product, in each form that weights are held in."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 
 from kernels import ops, quantization
 from tests.kernels.backends import BACKENDS, REFERENCE
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FORMS = [(backend, form) for backend in BACKENDS.values() for form in backend.linears]
 EACH_FORM = pytest.mark.parametrize(
@@ -20,15 +20,6 @@ NUM_ROWS = 70
 ROW_COUNTS = (1, 2, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65)
 # Numbers of x that share a scale, at most, where x is coarsened too.
 COARSE_GROUPS = {"int8": 128, "int4": 64}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """More take longer for problems so small, much longer beside other processes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def problem(shape: tuple[int, int], *, num_rows: int = NUM_ROWS) -> tuple[Tensor, Tensor, Tensor]:

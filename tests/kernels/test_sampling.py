@@ -1,7 +1,5 @@
 """Philox against its published vectors; draws against transformers' warpers, and independent of the batch."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -14,16 +12,9 @@ from kernels.reference.sampling import sample
 from shared.messages import Sampling
 from tests.kernels.backends import CPU, EACH_BACKEND
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FULL = 0xFFFFFFFF
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small rows lose time to a second thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 # kat_vectors of the Random123 distribution, philox4x32-10: counter, key -> words

@@ -20,6 +20,8 @@ from shared.messages import Finish, Grammar, Sampling, Scoring
 from shared.model_card import ModelCard
 from tests.services.executor.model_runs import RUNNERS, engine_of, run, runner_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EOS = 2
 PERSON = {
     "type": "object",
@@ -34,14 +36,6 @@ GRAMMARS = [
     Grammar("ebnf", 'root ::= "a" [xyz]{4} | "b"'),
 ]
 PROMPTS = ([1, 400, 600], [1, 9, 9, 9, 1200, 33, 501])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Penalties, scores and states of a whole engine over a real model are those of transformers on the same weights."""
 
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +14,9 @@ from shared.columns import pack, pack_floats, unpack, unpack_floats
 from shared.messages import Finish, Sampling, Scores, Scoring
 from tests.services.executor.model_runs import GREEDY, RUNNERS, engine_of, run, runner_of
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EOS = 2
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

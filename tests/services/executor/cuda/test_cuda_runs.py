@@ -1,7 +1,6 @@
 """The runner of a GPU, on a stand-in for the device, writes what transformers writes on the same weights."""
 
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,12 @@ from tests.services.executor.model_runs import GREEDY, engine_of, run
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 from tests.tiny_models import build
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PAGE_SIZE = 4
 NUM_PAGES = 96
 NUM_NEW = 9
 LENGTHS = (1, 3, 4, 5, 8, 13, 16, 21, 30)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
