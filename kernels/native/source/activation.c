@@ -1,7 +1,5 @@
 #include "xylem.h"
 
-#define WORTH_THREADS 32768
-
 static inline __attribute__((always_inline)) void gate(
     const void *x, void *out, int64_t num_rows, int64_t width, const int is_bf16) {
     const __m512 one = _mm512_set1_ps(1.0f);

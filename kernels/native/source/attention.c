@@ -9,7 +9,7 @@
 #include "attention_weights.h"
 
 /* Pairs of a query row and a key below which a step is done by one thread: waking another takes longer. */
-#define WORTH_THREADS 4096
+#define WORTH_KEYS 4096
 
 /* What a thread works in. */
 typedef struct {
@@ -145,7 +145,7 @@ static void merge_splits(const step *s, const arithmetic *a, void *out, const me
 EXPORT void attention(const step *s, const void *query, const void *keys, const void *values, void *out) {
     const arithmetic *a = s->is_bf16 ? &bf16_arithmetic : &float_arithmetic;
     const int64_t num_heads = s->num_kv_heads;
-#pragma omp parallel if (s->num_met >= WORTH_THREADS)
+#pragma omp parallel if (s->num_met >= WORTH_KEYS)
     {
         a->begin();
 #pragma omp for schedule(dynamic, 1)

@@ -19,6 +19,26 @@ static inline void zero_tiles(void) {
     _tile_zero(3);
 }
 
+/* Adds the product of the left tile with each of four right ones, `apart` bytes from each other, to tiles 0 to 3. */
+static inline void multiply(const void *left, int64_t left_bytes, const char *right, int64_t apart) {
+    _tile_loadd(4, left, left_bytes);
+    _tile_loadd(5, right, 64);
+    _tile_dpbf16ps(0, 4, 5);
+    _tile_loadd(6, right + apart, 64);
+    _tile_dpbf16ps(1, 4, 6);
+    _tile_loadd(5, right + 2 * apart, 64);
+    _tile_dpbf16ps(2, 4, 5);
+    _tile_loadd(6, right + 3 * apart, 64);
+    _tile_dpbf16ps(3, 4, 6);
+}
+
+static inline void store_tiles(float *out, int64_t row_bytes) {
+    _tile_stored(0, out, row_bytes);
+    _tile_stored(1, out + 16, row_bytes);
+    _tile_stored(2, out + 32, row_bytes);
+    _tile_stored(3, out + 48, row_bytes);
+}
+
 /* Tiles [keys / 32, width / 16] of pairs: row i holds keys 2i and 2i + 1. The two tiles of 32 dimensions have four in
    turn of each eight, as the processor interleaves them; what is weighed comes out in that order, and `write` mends it. */
 static void pack_values(void *panel, const void *values, const int64_t *places, int64_t num_keys, int64_t dim) {
@@ -57,22 +77,9 @@ static void score(
     settle_memory();
     for (int64_t at = 0; at < num_keys; at += 4 * 16, key += 4 * tile_bytes) {
         zero_tiles();
-        for (int64_t step = 0; step < steps; step++) {
-            const char *here = key + step * TILE_ELEMENTS * sizeof(bf16);
-            _tile_loadd(4, (const char *)queries + step * 64, row_bytes);
-            _tile_loadd(5, here, 64);
-            _tile_dpbf16ps(0, 4, 5);
-            _tile_loadd(6, here + tile_bytes, 64);
-            _tile_dpbf16ps(1, 4, 6);
-            _tile_loadd(5, here + 2 * tile_bytes, 64);
-            _tile_dpbf16ps(2, 4, 5);
-            _tile_loadd(6, here + 3 * tile_bytes, 64);
-            _tile_dpbf16ps(3, 4, 6);
-        }
-        _tile_stored(0, scores + at, SPLIT * sizeof(float));
-        _tile_stored(1, scores + at + 16, SPLIT * sizeof(float));
-        _tile_stored(2, scores + at + 32, SPLIT * sizeof(float));
-        _tile_stored(3, scores + at + 48, SPLIT * sizeof(float));
+        for (int64_t step = 0; step < steps; step++)
+            multiply((const char *)queries + step * 64, row_bytes, key + step * TILE_ELEMENTS * sizeof(bf16), tile_bytes);
+        store_tiles(scores + at, SPLIT * sizeof(float));
     }
 }
 
@@ -90,20 +97,9 @@ static void weigh(
         zero_tiles();
         for (int64_t key = 0; key < padded; key += KEYS_STEP) {
             const bf16 *here = (const bf16 *)values + key * width + i * 32;
-            _tile_loadd(4, rounded + key, SPLIT * sizeof(bf16));
-            _tile_loadd(5, here, 64);
-            _tile_dpbf16ps(0, 4, 5);
-            _tile_loadd(6, here + TILE_ELEMENTS, 64);
-            _tile_dpbf16ps(1, 4, 6);
-            _tile_loadd(5, here + 2 * TILE_ELEMENTS, 64);
-            _tile_dpbf16ps(2, 4, 5);
-            _tile_loadd(6, here + 3 * TILE_ELEMENTS, 64);
-            _tile_dpbf16ps(3, 4, 6);
+            multiply(rounded + key, SPLIT * sizeof(bf16), (const char *)here, TILE_ELEMENTS * sizeof(bf16));
         }
-        _tile_stored(0, out + i, out_bytes);
-        _tile_stored(1, out + i + 16, out_bytes);
-        _tile_stored(2, out + i + 32, out_bytes);
-        _tile_stored(3, out + i + 48, out_bytes);
+        store_tiles(out + i, out_bytes);
     }
     if (i < width) { /* half as many are left */
         _tile_zero(0);

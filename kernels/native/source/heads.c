@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-/* Elements in all below which waking a second thread takes longer. */
-#define WORTH_THREADS 32768
 #define INLINE static inline __attribute__((always_inline))
 
 /* One head: the root mean square norm if there is a weight for it, then the rotation of its first 2 x half dimensions,

@@ -2,9 +2,6 @@
 
 #include <math.h>
 
-/* Rows below this many elements in all are done by one thread: waking another takes longer. */
-#define WORTH_THREADS 32768
-
 static inline __attribute__((always_inline)) void add_and_norm(
     void *x, const void *delta, const void *weight, void *out, int64_t num_rows, int64_t width, float epsilon,
     const int is_bf16) {
