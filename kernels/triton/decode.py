@@ -15,6 +15,7 @@ from torch import Tensor
 from kernels.layout import Rows
 from kernels.triton.dot import dot
 from kernels.triton.merge import merge
+from kernels.triton.paging import slots_of
 
 LOG2_E = 1.4426950408889634
 # Programs to share the work among: an H200 runs 132 x 2 of them at once, and a few times as many even out their ends.
@@ -103,8 +104,7 @@ def _decode(
     for block_start in range(start, end, key_block):
         positions = block_start + tl.arange(0, key_block)
         visible = positions < end
-        page = tl.load(pages + row.to(tl.int64) * max_pages + positions // page_size, mask=visible, other=0)
-        slots = page.to(tl.int64) * page_size + positions % page_size
+        slots = slots_of(pages + row.to(tl.int64) * max_pages, positions, visible, page_size)
         at_key = (slots * num_kv_heads + kv_head) * head_dim
         k = tl.load(
             keys + at_key[None, :] + dims[:, None], mask=visible[None, :] & (dims < head_dim)[:, None], other=0.0

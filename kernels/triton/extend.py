@@ -12,6 +12,7 @@ from torch import Tensor
 from kernels.triton.course import Reading
 from kernels.triton.decode import LOG2_E
 from kernels.triton.dot import dot
+from kernels.triton.paging import slots_of
 
 # What a hidden key scores: low enough that the first visible one takes all weight from it, and not infinite, because a
 # block may hide all of its keys from a query.
@@ -89,8 +90,7 @@ def _extend(
     for start in range(oldest, end, key_block):
         of_key = start + tl.arange(0, key_block)
         there = of_key < end
-        page = tl.load(pages + row.to(tl.int64) * max_pages + of_key // page_size, mask=there, other=0)
-        slots = page.to(tl.int64) * page_size + of_key % page_size
+        slots = slots_of(pages + row.to(tl.int64) * max_pages, of_key, there, page_size)
         at_key = (slots * num_kv_heads + kv_head) * head_dim
         k = tl.load(keys + at_key[None, :] + dims[:, None], mask=there[None, :] & in_head[:, None], other=0.0)
         scores = dot(q, k, tl.zeros([query_block, key_block], tl.float32)) * scale

@@ -16,6 +16,7 @@ from kernels.layout import Layout
 from kernels.triton.decode import LEAST_KEYS, LOG2_E, MOST_SPLITS, PROGRAMS
 from kernels.triton.dot import dot
 from kernels.triton.merge import merge
+from kernels.triton.paging import slots_of
 from kernels.triton.upload import upload
 
 
@@ -113,8 +114,7 @@ def _attend(
     for block_start in range(start, end, key_block):
         positions = block_start + tl.arange(0, key_block)
         visible = positions < end
-        page = tl.load(table + positions // page_size, mask=visible, other=0)
-        at_key = ((page.to(tl.int64) * page_size + positions % page_size) * head_dim)[:, None]
+        at_key = (slots_of(table, positions, visible, page_size) * head_dim)[:, None]
         k_main = tl.load(keys + at_key + main[None, :], mask=visible[:, None], other=0.0)
         k_rest = tl.load(keys + at_key + rest[None, :], mask=visible[:, None] & in_rest[None, :], other=0.0)
         scores = dot(q_main, tl.trans(k_main), tl.zeros([head_block, key_block], tl.float32))
