@@ -149,7 +149,7 @@ class Engine:
         drawn = iter(step.flight.tokens())
         for sequence, row in step.turns:
             token_id = next(drawn) if row.sample else None
-            if self._running.get(sequence.sequence_id) is not sequence:
+            if not self._runs(sequence):
                 continue
             sequence.settle(row)
             try:

@@ -100,6 +100,17 @@ class Model:
             logits = self.decoder.logits(states[first : first + len(targets)])
             row.target_scores += self.score(logits, targets, [row] * len(targets))
 
+    def bend(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> None:
+        """Changes logits [B, V] float32 by what the rows want. mask: see masks.Masks, on the model's device."""
+        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
+        if mask is not None or any(adjustment is not None for adjustment in adjustments):
+            self.ops.adjust(logits, adjustments, mask)
+
+    def note_drawn(self, rows: Sequence[Row], logits: Tensor, token_ids: Sequence[int]) -> None:
+        """Notes in the rows, which have scoring, the scores of their drawn tokens. logits: as the model gave them."""
+        for row, scored in zip(rows, self.score(logits, token_ids, rows), strict=True):
+            row.scored = scored
+
     def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[Row]) -> list[ops.Scored]:
         """What the rows, which have scoring, want to know of their tokens. logits: [B, V], as the model gave them."""
         scorings = [row.scoring for row in rows if row.scoring is not None]

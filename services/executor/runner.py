@@ -79,18 +79,14 @@ class Runner:
 
     @torch.inference_mode()
     def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
-        kernels = self._model.ops
+        model = self._model
         positions = [row.start + len(row.token_ids) for row in rows]
         scored = [index for index, row in enumerate(rows) if row.scoring is not None]
         raw = logits[scored] if scored else None  # a copy: adjusting is done in place
-        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
-        if mask is not None or any(adjustment is not None for adjustment in adjustments):
-            kernels.adjust(logits, adjustments, mask)
-        drawn = kernels.sample(logits, [row.sampling for row in rows], positions)
+        model.bend(logits, rows, mask)
+        drawn = model.ops.sample(logits, [row.sampling for row in rows], positions)
         if raw is not None:
-            tokens = [drawn[index] for index in scored]
-            for index, found in zip(scored, self._model.score(raw, tokens, [rows[i] for i in scored]), strict=True):
-                rows[index].scored = found
+            model.note_drawn([rows[index] for index in scored], raw, [drawn[index] for index in scored])
         return drawn
 
     def warm_up(self) -> None:

@@ -21,14 +21,10 @@ class Drawer:
 
     def draw(self, logits: Tensor, rows: Sequence[Row]) -> Download:
         """One token per row, all of which have sample. logits: [B, V] float32; they are changed."""
-        kernels = self._model.ops
         masks = self._masks.begin(rows)
-        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
-        if masks is not None or any(adjustment is not None for adjustment in adjustments):
-            mask = None if masks is None else self._device.upload(masks.result().numpy())
-            kernels.adjust(logits, adjustments, mask)
+        self._model.bend(logits, rows, None if masks is None else self._device.upload(masks.result().numpy()))
         places = np.array([(row.slot, row.start + len(row.token_ids)) for row in rows], dtype=np.int64)
         slots, positions = self._device.upload(places).unbind(1)
-        drawn = kernels.sample_on_device(logits, self._slots.draws(slots), positions)
+        drawn = self._model.ops.sample_on_device(logits, self._slots.draws(slots), positions)
         self._slots.keep(drawn, slots)
         return self._device.download(drawn)

@@ -73,9 +73,7 @@ class Passed:
             self._model.note(self._rows, self._states)
         if self._scored:
             rows = [self._drawing[place] for place in self._scored]
-            of_rows = [token_ids[place] for place in self._scored]
-            for row, scored in zip(rows, self._model.score(self._raw, of_rows, rows), strict=True):
-                row.scored = scored
+            self._model.note_drawn(rows, self._raw, [token_ids[place] for place in self._scored])
         return token_ids
 
     def _index(self, places: Sequence[int]) -> Tensor:
