@@ -14,7 +14,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -44,12 +43,8 @@ def nats_server(port: int) -> Iterator[str]:
         configuration = Path(folder) / "nats.conf"
         configuration.write_text(f"listen: 127.0.0.1:{port}\nmax_payload: 8MB\n")
         command = [str(Path(sys.executable).with_name("nats-server")), "-c", str(configuration)]
-        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        try:
+        with process(command, {}):
             yield f"nats://127.0.0.1:{port}"
-        finally:
-            server.terminate()
-            server.wait()
 
 
 async def pace(nats_url: str) -> tuple[float, float]:

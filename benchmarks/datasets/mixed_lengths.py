@@ -22,10 +22,14 @@ class MixedLengths:
     output_sigma: float = 0.9
     longest: int = 2048
 
+    def lengths(self, draw: random.Random) -> tuple[int, int]:
+        """In and out."""
+        num_input = self._length(draw, self.input_mean, self.input_sigma)
+        return num_input, self._length(draw, self.output_mean, self.output_sigma)
+
     def session(self, seed: int, number: int) -> Session:
         draw = random.Random(f"mixed {seed} {number}")
-        num_input = self._length(draw, self.input_mean, self.input_sigma)
-        num_output = self._length(draw, self.output_mean, self.output_sigma)
+        num_input, num_output = self.lengths(draw)
         yield [Ask((Message("user", words(draw, num_input)),), num_output)]
 
     def _length(self, draw: random.Random, mean: float, sigma: float) -> int:

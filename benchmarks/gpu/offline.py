@@ -1,13 +1,13 @@
 """An engine in process, fed as a scheduler would: whoever finds pages and a place begins."""
 
 import itertools
-import math
 import random
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from benchmarks.datasets.mixed_lengths import MixedLengths
 from services.executor.engine import Engine
 from shared.columns import pack
 from shared.messages import Admit, Opening, Plan, Sampling
@@ -18,11 +18,8 @@ Request = tuple[list[int], int]  # prompt, tokens to come
 def mixed_lengths(num_requests: int, *, longest: int, vocab_size: int, seed: int = 0) -> list[Request]:
     """As people's chats have them: log-normal, of means near 220 in and 200 out, cut at `longest`."""
     draw = random.Random(seed)
-
-    def length(mean: float, sigma: float) -> int:
-        return max(1, min(longest, round(draw.lognormvariate(math.log(mean) - sigma**2 / 2, sigma))))
-
-    lengths = [(length(220, 1.2), length(200, 0.9)) for _ in range(num_requests)]
+    mixed = MixedLengths(longest=longest)
+    lengths = [mixed.lengths(draw) for _ in range(num_requests)]
     return [(prompt(draw, num_in, vocab_size), num_out) for num_in, num_out in lengths]
 
 
