@@ -1,7 +1,7 @@
 """The C sources as one shared library, compiled at the first use and kept.
 
-A call costs a microsecond or two and releases the interpreter lock. Threads are those of torch: the library is linked
-with the OpenMP runtime that torch has loaded, so that both share one pool and one setting.
+A call costs a microsecond or two and releases the interpreter lock. Threads are the library's own (source/pool.c), as
+many as torch is told to use: it asks the OpenMP runtime, which torch has loaded.
 """
 
 import ctypes

@@ -7,9 +7,11 @@
 
 #include "attention_keys.h"
 #include "attention_weights.h"
+#include "pool.h"
 
 /* Pairs of a query row and a key below which a step is done by one thread: waking another takes longer. */
 #define WORTH_KEYS 4096
+#define MERGES 16 /* of one piece of work */
 
 /* What a thread works in. */
 typedef struct {
@@ -141,19 +143,33 @@ static void merge_splits(const step *s, const arithmetic *a, void *out, const me
     put(out, s, a, r, head, 0, num_rows, found, width);
 }
 
+typedef struct {
+    const step *s;
+    const arithmetic *a;
+    const char *query, *keys, *values;
+    void *out;
+} call;
+
+/* Items and merges, each for each KV head. */
+static void attend_some(const void *of_call, int64_t first, int64_t last) {
+    const call *c = of_call;
+    c->a->begin();
+    for (int64_t i = first; i < last; i++)
+        attend(c->s, c->a, c->query, c->keys, c->values, c->out, i / c->s->num_kv_heads, i % c->s->num_kv_heads);
+    c->a->end();
+}
+
+static void merge_some(const void *of_call, int64_t first, int64_t last) {
+    const call *c = of_call;
+    for (int64_t i = first; i < last; i++)
+        merge_splits(c->s, c->a, c->out, c->s->merges + i / c->s->num_kv_heads, i % c->s->num_kv_heads);
+}
+
 /* query, out: [T, H, dim]; keys, values: [S, K, dim]. */
 EXPORT void attention(const step *s, const void *query, const void *keys, const void *values, void *out) {
-    const arithmetic *a = s->is_bf16 ? &bf16_arithmetic : &float_arithmetic;
-    const int64_t num_heads = s->num_kv_heads;
-#pragma omp parallel if (s->num_met >= WORTH_KEYS)
-    {
-        a->begin();
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < s->num_items * num_heads; i++)
-            attend(s, a, query, keys, values, out, i / num_heads, i % num_heads);
-        a->end();
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->num_merges * num_heads; i++)
-            merge_splits(s, a, out, s->merges + i / num_heads, i % num_heads);
-    }
+    const call c = {s, s->is_bf16 ? &bf16_arithmetic : &float_arithmetic, query, keys, values, out};
+    const int64_t num_pieces = s->num_items * s->num_kv_heads, num_merges = s->num_merges * s->num_kv_heads;
+    const int is_small = s->num_met < WORTH_KEYS;
+    share(attend_some, &c, num_pieces, is_small ? num_pieces : 1);
+    share(merge_some, &c, num_merges, is_small ? num_merges : MERGES);
 }

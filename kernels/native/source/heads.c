@@ -1,3 +1,4 @@
+#include "pool.h"
 #include "xylem.h"
 
 #include <math.h>
@@ -35,22 +36,38 @@ INLINE void turn(
         store(to, i, lanes_at(i, dim), _mm512_maskz_loadu_ps(lanes_at(i, dim), x + i), is_bf16);
 }
 
-INLINE void turn_and_write(
-    const char *qkv, char *query, char *keys, char *values, const int64_t *slots, const void *query_norm,
-    const void *key_norm, const float *cos, const float *sin, int64_t num_tokens, int64_t num_heads,
-    int64_t num_kv_heads, int64_t dim, int64_t half, float epsilon, const int is_bf16) {
-    const int64_t head_bytes = dim * (is_bf16 ? sizeof(bf16) : sizeof(float)), kv_bytes = num_kv_heads * head_bytes;
-    const int64_t row_bytes = num_heads * head_bytes + 2 * kv_bytes;
-#pragma omp parallel for if (num_tokens * row_bytes >= 4 * WORTH_THREADS)
-    for (int64_t token = 0; token < num_tokens; token++) {
-        const char *from = qkv + token * row_bytes;
-        const float *c = cos + token * half, *s = sin + token * half;
-        for (int64_t head = 0; head < num_heads; head++, from += head_bytes)
-            turn(from, query + (token * num_heads + head) * head_bytes, query_norm, c, s, dim, half, epsilon, is_bf16);
-        for (int64_t head = 0; head < num_kv_heads; head++, from += head_bytes)
-            turn(from, keys + slots[token] * kv_bytes + head * head_bytes, key_norm, c, s, dim, half, epsilon, is_bf16);
-        memcpy(values + slots[token] * kv_bytes, from, kv_bytes);
+typedef struct {
+    const char *qkv;
+    char *query, *keys, *values;
+    const int64_t *slots;
+    const void *query_norm, *key_norm;
+    const float *cos, *sin;
+    int64_t num_heads, num_kv_heads, dim, half;
+    float epsilon;
+    int32_t is_bf16;
+} Heads;
+
+INLINE void turn_and_write(const Heads *h, int64_t first, int64_t last, const int is_bf16) {
+    const int64_t dim = h->dim, half = h->half, head_bytes = dim * (is_bf16 ? sizeof(bf16) : sizeof(float));
+    const int64_t kv_bytes = h->num_kv_heads * head_bytes, row_bytes = h->num_heads * head_bytes + 2 * kv_bytes;
+    for (int64_t token = first; token < last; token++) {
+        const char *from = h->qkv + token * row_bytes;
+        const float *c = h->cos + token * half, *s = h->sin + token * half;
+        char *query = h->query + token * h->num_heads * head_bytes, *keys = h->keys + h->slots[token] * kv_bytes;
+        for (int64_t i = 0; i < h->num_heads; i++, from += head_bytes)
+            turn(from, query + i * head_bytes, h->query_norm, c, s, dim, half, h->epsilon, is_bf16);
+        for (int64_t i = 0; i < h->num_kv_heads; i++, from += head_bytes)
+            turn(from, keys + i * head_bytes, h->key_norm, c, s, dim, half, h->epsilon, is_bf16);
+        memcpy(h->values + h->slots[token] * kv_bytes, from, kv_bytes);
     }
+}
+
+static void turn_and_write_tokens(const void *heads, int64_t first, int64_t last) {
+    const Heads *h = heads;
+    if (h->is_bf16)
+        turn_and_write(h, first, last, 1);
+    else
+        turn_and_write(h, first, last, 0);
 }
 
 /* qkv: [num_tokens, (num_heads + 2 x num_kv_heads) x dim]; query: [num_tokens, num_heads, dim]; keys, values:
@@ -59,10 +76,7 @@ EXPORT void rotate_and_write(
     const char *qkv, char *query, char *keys, char *values, const int64_t *slots, const void *query_norm,
     const void *key_norm, const float *cos, const float *sin, int64_t num_tokens, int64_t num_heads,
     int64_t num_kv_heads, int64_t dim, int64_t half, float epsilon, int32_t is_bf16) {
-    if (is_bf16)
-        turn_and_write(qkv, query, keys, values, slots, query_norm, key_norm, cos, sin, num_tokens, num_heads,
-                       num_kv_heads, dim, half, epsilon, 1);
-    else
-        turn_and_write(qkv, query, keys, values, slots, query_norm, key_norm, cos, sin, num_tokens, num_heads,
-                       num_kv_heads, dim, half, epsilon, 0);
+    const Heads h = {qkv, query, keys, values, slots, query_norm, key_norm, cos, sin,
+                     num_heads, num_kv_heads, dim, half, epsilon, is_bf16};
+    share(turn_and_write_tokens, &h, num_tokens, rows_of_a_piece((num_heads + 2 * num_kv_heads) * dim));
 }

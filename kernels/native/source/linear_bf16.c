@@ -1,6 +1,5 @@
+#include "pool.h"
 #include "tiles.h"
-
-#include <omp.h>
 
 /* y = x W^T + b. W lies in panels of 32 columns, as the tiles want them: for each 32 of K two tiles, in each of which
  * row r holds the weights of K 2r and 2r + 1 of column 0, of column 1, ... So a step reads memory once and in order.
@@ -15,25 +14,37 @@
 #define AHEAD 6                       /* steps from the fetching of weights to their use, where they are used once */
 #define MOST_STEPS 64                 /* at once, where they are used again: the panel has to stay in the second cache */
 #define BLOCK_BYTES (1 << 20)         /* of x, for the same reason */
+#define PANELS 16                     /* packed as one piece of work */
 
 static inline int64_t steps_of(int64_t width) { return rounded_up(width, STEP) / STEP; }
 
-/* weight [num_columns, width] into packed [panels, steps, 2, 16, 16, 2]; zero where there is no weight. */
-EXPORT void pack_linear_bf16(const bf16 *weight, bf16 *packed, int64_t num_columns, int64_t width) {
-    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL, num_steps = steps_of(width);
-#pragma omp parallel for schedule(static)
-    for (int64_t panel = 0; panel < num_panels; panel++)
+typedef struct {
+    const bf16 *weight;
+    bf16 *packed;
+    int64_t num_columns, width;
+} Packing;
+
+static void pack_panels(const void *packing, int64_t first, int64_t last) {
+    const Packing *p = packing;
+    const int64_t num_steps = steps_of(p->width);
+    for (int64_t panel = first; panel < last; panel++)
         for (int64_t step = 0; step < num_steps; step++) {
-            bf16 *to = packed + (panel * num_steps + step) * STEP_ELEMENTS;
-            const int64_t present = least(STEP, width - step * STEP);
+            bf16 *to = p->packed + (panel * num_steps + step) * STEP_ELEMENTS;
+            const int64_t present = least(STEP, p->width - step * STEP);
             for (int64_t column = 0; column < PANEL; column++) {
                 const int64_t from = panel * PANEL + column;
                 uint32_t pairs[STEP / 2] = {0};
-                if (from < num_columns) memcpy(pairs, weight + from * width + step * STEP, 2 * present);
+                if (from < p->num_columns) memcpy(pairs, p->weight + from * p->width + step * STEP, 2 * present);
                 uint32_t *of_column = (uint32_t *)to + column / 16 * 256 + column % 16;
                 for (int pair = 0; pair < STEP / 2; pair++) of_column[16 * pair] = pairs[pair];
             }
         }
+}
+
+/* weight [num_columns, width] into packed [panels, steps, 2, 16, 16, 2]; zero where there is no weight. */
+EXPORT void pack_linear_bf16(const bf16 *weight, bf16 *packed, int64_t num_columns, int64_t width) {
+    const Packing p = {weight, packed, num_columns, width};
+    share(pack_panels, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
 }
 
 typedef struct {
@@ -43,6 +54,7 @@ typedef struct {
     float *partial;
     int64_t num_rows, width, num_columns;
     int out_is_float;
+    int64_t block_rows, block_shares; /* x is worked in by blocks of rows, the panels of each by shares */
 } Linear;
 
 /* Sums of up to 32 rows of x and one panel over some steps. Beside it num_lines lines for each step are fetched. */
@@ -130,6 +142,19 @@ static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64
     }
 }
 
+/* Shares of blocks. */
+static void multiply_shares(const void *linear, int64_t first, int64_t last) {
+    const Linear *l = linear;
+    const int64_t num_panels = rounded_up(l->num_columns, PANEL) / PANEL;
+    for (int64_t i = first; i < last; i++) {
+        const int64_t row = i / l->block_shares * l->block_rows, share = i % l->block_shares;
+        multiply_block(
+            l, row, least(l->block_rows, l->num_rows - row), num_panels * share / l->block_shares,
+            num_panels * (share + 1) / l->block_shares);
+    }
+    _tile_release();
+}
+
 /* How many floats of room `linear_bf16` wants for sums that are not finished in one go. */
 EXPORT int64_t linear_bf16_room(int64_t num_rows, int64_t width, int64_t num_columns) {
     return num_rows > ROWS && steps_of(width) > MOST_STEPS ? num_rows * rounded_up(num_columns, PANEL) : 0;
@@ -140,19 +165,9 @@ EXPORT int64_t linear_bf16_room(int64_t num_rows, int64_t width, int64_t num_col
 EXPORT void linear_bf16(
     const bf16 *x, const bf16 *packed, const float *bias, void *out, float *room, int64_t num_rows, int64_t width,
     int64_t num_columns, int32_t out_is_float) {
-    const Linear l = {x, packed, bias, out, room, num_rows, width, num_columns, out_is_float};
-    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL;
+    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL, panel_bytes = 2 * STEP_ELEMENTS * steps_of(width);
     const int64_t most = least(num_rows, rounded_up(BLOCK_BYTES / 2 / STEP / least(steps_of(width), MOST_STEPS), ROWS));
-    const int64_t num_blocks = (num_rows + most - 1) / most;
-#pragma omp parallel
-    {
-        const int64_t num_shares = least(omp_get_num_threads(), num_panels);
-#pragma omp for collapse(2) schedule(static, 1)
-        for (int64_t block = 0; block < num_blocks; block++)
-            for (int64_t share = 0; share < num_shares; share++)
-                multiply_block(
-                    &l, block * most, least(most, num_rows - block * most), num_panels * share / num_shares,
-                    num_panels * (share + 1) / num_shares);
-        _tile_release();
-    }
+    const int64_t num_shares = shares_of(num_panels, panel_bytes, num_rows);
+    const Linear l = {x, packed, bias, out, room, num_rows, width, num_columns, out_is_float, most, num_shares};
+    share(multiply_shares, &l, (num_rows + most - 1) / most * num_shares, 1);
 }

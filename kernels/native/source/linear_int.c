@@ -1,6 +1,5 @@
+#include "pool.h"
 #include "tiles.h"
-
-#include <omp.h>
 
 /* y = x W^T + b with W in 8 or 4 bits, see kernels/quantization.py. The numbers of x become int8 as well, with a scale
  * for each group of neighbours in a row: outliers, of which the states of language models have some, coarsen only
@@ -19,44 +18,61 @@
 #define INT4_GROUP 1
 #define AHEAD_BYTES (12 << 10) /* from the fetching of weights to their use, where they are used once */
 #define BLOCK_BYTES (1 << 20)  /* of x: it has to stay in the second cache */
+#define PANELS 16 /* packed as one piece of work */
 
-/* codes [num_columns, num_steps x 64] into packed [panels, steps, 2, 16, 16, 4]. */
-EXPORT void pack_linear_int8(const int8_t *codes, int8_t *packed, int64_t num_columns, int64_t num_steps) {
-    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL;
-#pragma omp parallel for schedule(static)
-    for (int64_t panel = 0; panel < num_panels; panel++)
-        for (int64_t step = 0; step < num_steps; step++) {
-            int8_t *to = packed + (panel * num_steps + step) * INT8_STEP;
+typedef struct {
+    const int8_t *codes;
+    const bf16 *scales;
+    uint8_t *packed;
+    int64_t num_columns, num_steps;
+} Packing;
+
+static void pack_int8(const void *packing, int64_t first, int64_t last) {
+    const Packing *p = packing;
+    for (int64_t panel = first; panel < last; panel++)
+        for (int64_t step = 0; step < p->num_steps; step++) {
+            uint8_t *to = p->packed + (panel * p->num_steps + step) * INT8_STEP;
             for (int64_t column = 0; column < PANEL; column++) {
                 const int64_t from = panel * PANEL + column;
                 uint32_t fours[STEP / 4] = {0};
-                if (from < num_columns) memcpy(fours, codes + (from * num_steps + step) * STEP, STEP);
+                if (from < p->num_columns) memcpy(fours, p->codes + (from * p->num_steps + step) * STEP, STEP);
                 uint32_t *of_column = (uint32_t *)to + column / 16 * 256 + column % 16;
                 for (int four = 0; four < STEP / 4; four++) of_column[16 * four] = fours[four];
             }
         }
 }
 
-/* codes as above, scales [num_columns, num_steps], into packed [panels, steps, INT4_STEP bytes]. */
-EXPORT void pack_linear_int4(
-    const int8_t *codes, const bf16 *scales, uint8_t *packed, int64_t num_columns, int64_t num_steps) {
-    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL;
-#pragma omp parallel for schedule(static)
-    for (int64_t panel = 0; panel < num_panels; panel++)
-        for (int64_t step = 0; step < num_steps; step++) {
-            uint8_t *to = packed + (panel * num_steps + step) * INT4_STEP;
+static void pack_int4(const void *packing, int64_t first, int64_t last) {
+    const Packing *p = packing;
+    const int8_t none[STEP] = {0};
+    for (int64_t panel = first; panel < last; panel++)
+        for (int64_t step = 0; step < p->num_steps; step++) {
+            uint8_t *to = p->packed + (panel * p->num_steps + step) * INT4_STEP;
             bf16 *to_scales = (bf16 *)(to + TILE_BYTES);
             for (int64_t column = 0; column < 16; column++) {
                 const int64_t lower = panel * PANEL + column, upper = lower + 16;
-                const int8_t none[STEP] = {0};
-                const int8_t *low = lower < num_columns ? codes + (lower * num_steps + step) * STEP : none;
-                const int8_t *high = upper < num_columns ? codes + (upper * num_steps + step) * STEP : none;
+                const int has_lower = lower < p->num_columns, has_upper = upper < p->num_columns;
+                const int8_t *low = has_lower ? p->codes + (lower * p->num_steps + step) * STEP : none;
+                const int8_t *high = has_upper ? p->codes + (upper * p->num_steps + step) * STEP : none;
                 for (int k = 0; k < STEP; k++)
                     to[k / 4 * 64 + column * 4 + k % 4] = (uint8_t)((low[k] & 15) | (high[k] & 15) << 4);
-                to_scales[column] = lower < num_columns ? scales[lower * num_steps + step] : 0;
-                to_scales[column + 16] = upper < num_columns ? scales[upper * num_steps + step] : 0;
+                to_scales[column] = has_lower ? p->scales[lower * p->num_steps + step] : 0;
+                to_scales[column + 16] = has_upper ? p->scales[upper * p->num_steps + step] : 0;
             }
         }
+}
+
+/* codes [num_columns, num_steps x 64] into packed [panels, steps, 2, 16, 16, 4]. */
+EXPORT void pack_linear_int8(const int8_t *codes, uint8_t *packed, int64_t num_columns, int64_t num_steps) {
+    const Packing p = {codes, 0, packed, num_columns, num_steps};
+    share(pack_int8, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
+}
+
+/* codes as above, scales [num_columns, num_steps], into packed [panels, steps, INT4_STEP bytes]. */
+EXPORT void pack_linear_int4(
+    const int8_t *codes, const bf16 *scales, uint8_t *packed, int64_t num_columns, int64_t num_steps) {
+    const Packing p = {codes, scales, packed, num_columns, num_steps};
+    share(pack_int4, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
 }
 
 typedef struct {
@@ -98,6 +114,7 @@ typedef struct {
     void *out;
     int64_t num_columns;
     int out_is_float, bits;
+    int64_t block_rows, block_shares; /* x is worked in by blocks of rows, the panels of each by shares */
 } Linear;
 
 /* Both tiles of a step of int4: 16 times the weights, which the scales make up for. */
@@ -197,25 +214,33 @@ static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64
     }
 }
 
-static void multiply_all(const Linear *l) {
-    const Input *in = l->in;
-    const int64_t num_groups = in->num_steps / in->group, num_panels = rounded_up(l->num_columns, PANEL) / PANEL;
-    const int64_t most = least(in->num_rows, rounded_up(BLOCK_BYTES / STEP / in->num_steps, ROWS));
-    const int64_t num_blocks = (in->num_rows + most - 1) / most;
-#pragma omp parallel
-    {
-#pragma omp for collapse(2) schedule(static)
-        for (int64_t row = 0; row < in->num_rows; row++)
-            for (int64_t group = 0; group < num_groups; group++) quantize(in, row, group);
-        const int64_t num_shares = least(omp_get_num_threads(), num_panels);
-#pragma omp for collapse(2) schedule(static, 1)
-        for (int64_t block = 0; block < num_blocks; block++)
-            for (int64_t share = 0; share < num_shares; share++)
-                multiply_block(
-                    l, block * most, least(most, in->num_rows - block * most), num_panels * share / num_shares,
-                    num_panels * (share + 1) / num_shares);
-        _tile_release();
+static void quantize_rows(const void *input, int64_t first, int64_t last) {
+    const Input *in = input;
+    const int64_t num_groups = in->num_steps / in->group;
+    for (int64_t row = first; row < last; row++)
+        for (int64_t group = 0; group < num_groups; group++) quantize(in, row, group);
+}
+
+/* Shares of blocks. */
+static void multiply_shares(const void *linear, int64_t first, int64_t last) {
+    const Linear *l = linear;
+    const int64_t num_panels = rounded_up(l->num_columns, PANEL) / PANEL;
+    for (int64_t i = first; i < last; i++) {
+        const int64_t row = i / l->block_shares * l->block_rows, share = i % l->block_shares;
+        multiply_block(
+            l, row, least(l->block_rows, l->in->num_rows - row), num_panels * share / l->block_shares,
+            num_panels * (share + 1) / l->block_shares);
     }
+    _tile_release();
+}
+
+static void multiply_all(Linear l) {
+    const Input *in = l.in;
+    const int64_t panel_bytes = in->num_steps * (l.bits == 8 ? INT8_STEP : INT4_STEP);
+    l.block_rows = least(in->num_rows, rounded_up(BLOCK_BYTES / STEP / in->num_steps, ROWS));
+    l.block_shares = shares_of(rounded_up(l.num_columns, PANEL) / PANEL, panel_bytes, in->num_rows);
+    share(quantize_rows, in, in->num_rows, rows_of_a_piece(in->width));
+    share(multiply_shares, &l, (in->num_rows + l.block_rows - 1) / l.block_rows * l.block_shares, 1);
 }
 
 /* x [num_rows, width], float or bf16; packed: see above, num_steps a multiple of the group; scales, bias (or null)
@@ -225,8 +250,8 @@ EXPORT void linear_int8(
     float *x_scales, int64_t num_rows, int64_t width, int64_t num_steps, int64_t num_columns, int32_t x_is_float,
     int32_t out_is_float) {
     const Input in = {x, x_is_float, codes, x_scales, num_rows, width, num_steps, INT8_GROUP};
-    const Linear l = {&in, packed, scales, bias, out, num_columns, out_is_float, 8};
-    multiply_all(&l);
+    multiply_all((Linear){.in = &in, .packed = packed, .scales = scales, .bias = bias, .out = out, .num_columns = num_columns,
+                          .out_is_float = out_is_float, .bits = 8});
 }
 
 /* As linear_int8; the scales lie among the weights. */
@@ -235,6 +260,6 @@ EXPORT void linear_int4(
     int64_t num_rows, int64_t width, int64_t num_steps, int64_t num_columns, int32_t x_is_float,
     int32_t out_is_float) {
     const Input in = {x, x_is_float, codes, x_scales, num_rows, width, num_steps, INT4_GROUP};
-    const Linear l = {&in, packed, 0, bias, out, num_columns, out_is_float, 4};
-    multiply_all(&l);
+    multiply_all((Linear){.in = &in, .packed = packed, .bias = bias, .out = out, .num_columns = num_columns,
+                          .out_is_float = out_is_float, .bits = 4});
 }

@@ -1,12 +1,23 @@
+#include "pool.h"
 #include "xylem.h"
 
 #include <math.h>
 
+typedef struct {
+    void *x;
+    const void *delta, *weight;
+    void *out;
+    int64_t width;
+    float epsilon;
+    int32_t is_bf16;
+} Sum;
+
 static inline __attribute__((always_inline)) void add_and_norm(
-    void *x, const void *delta, const void *weight, void *out, int64_t num_rows, int64_t width, float epsilon,
-    const int is_bf16) {
-#pragma omp parallel for if (num_rows * width >= WORTH_THREADS)
-    for (int64_t row = 0; row < num_rows; row++) {
+    const Sum *s, int64_t first, int64_t last, const int is_bf16) {
+    void *x = s->x, *out = s->out;
+    const void *delta = s->delta, *weight = s->weight;
+    const int64_t width = s->width;
+    for (int64_t row = first; row < last; row++) {
         const int64_t begin = row * width, end = begin + width;
         __m512 squares = _mm512_setzero_ps();
         for (int64_t i = begin; i < end; i += 16) {
@@ -18,7 +29,7 @@ static inline __attribute__((always_inline)) void add_and_norm(
             }
             squares = _mm512_fmadd_ps(value, value, squares);
         }
-        const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(squares) / (float)width + epsilon));
+        const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(_mm512_reduce_add_ps(squares) / (float)width + s->epsilon));
         for (int64_t i = begin; i < end; i += 16) {
             const __mmask16 mask = lanes_at(i - begin, width);
             const __m512 value = _mm512_mul_ps(load(x, i, mask, is_bf16), scale);
@@ -27,12 +38,18 @@ static inline __attribute__((always_inline)) void add_and_norm(
     }
 }
 
+static void add_and_norm_rows(const void *sum, int64_t first, int64_t last) {
+    const Sum *s = sum;
+    if (s->is_bf16)
+        add_and_norm(s, first, last, 1);
+    else
+        add_and_norm(s, first, last, 0);
+}
+
 /* x += delta (rounded to the type, as torch adds), then the root mean square norm of x into out. [num_rows, width]. */
 EXPORT void add_rms_norm(
     void *x, const void *delta, const void *weight, void *out, int64_t num_rows, int64_t width, float epsilon,
     int32_t is_bf16) {
-    if (is_bf16)
-        add_and_norm(x, delta, weight, out, num_rows, width, epsilon, 1);
-    else
-        add_and_norm(x, delta, weight, out, num_rows, width, epsilon, 0);
+    const Sum s = {x, delta, weight, out, width, epsilon, is_bf16};
+    share(add_and_norm_rows, &s, num_rows, rows_of_a_piece(width));
 }

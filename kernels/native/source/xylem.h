@@ -9,8 +9,10 @@
 
 typedef uint16_t bf16;
 
-/* Pointwise work on fewer elements is done by one thread: waking another takes longer. */
-#define WORTH_THREADS 32768
+/* Pointwise work is shared in pieces of so many elements: on fewer, another thread would not be worth waking. */
+#define PIECE_ELEMENTS 32768
+
+static inline int64_t rows_of_a_piece(int64_t width) { return width < PIECE_ELEMENTS ? PIECE_ELEMENTS / width : 1; }
 
 static inline __m512 load_bf16(const bf16 *from) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from)), 16));

@@ -37,8 +37,9 @@ class Decoder:
     def forward(self, token_ids: Tensor, layout: Layout, pool: KvPool, wanted: Tensor) -> Tensor:
         """Writes the KV of all T tokens into the pool; gives the last states [len(wanted), N] of those tokens."""
         config, ops = self.config, self._ops
-        rotation = self._cos[layout.positions], self._sin[layout.positions]
-        x = self._embedding[token_ids]
+        # Not by [...]: for eight rows torch wakes its threads, which then keep those of kernels from their cores.
+        rotation = self._cos.index_select(0, layout.positions), self._sin.index_select(0, layout.positions)
+        x = self._embedding.index_select(0, token_ids)
         if config.embedding_multiplier != 1.0:
             x *= config.embedding_multiplier
         delta = None
@@ -48,7 +49,9 @@ class Decoder:
             h = ops.add_rms_norm(x, delta, layer.mlp_norm, config.norm_epsilon)
             delta = self._weighed(layer.mlp(h))
         assert delta is not None
-        return ops.add_rms_norm(x[wanted], delta[wanted], self._norm, config.norm_epsilon)
+        return ops.add_rms_norm(
+            x.index_select(0, wanted), delta.index_select(0, wanted), self._norm, config.norm_epsilon
+        )
 
     def logits(self, states: Tensor) -> Tensor:
         """float32 logits [B, V] after tokens with these last states [B, N]."""
