@@ -8,8 +8,7 @@ from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
 from kernels.native.kv import new_kv
-from kernels.native.linear import linear
-from kernels.native.linear_int import LinearInt4, LinearInt8
+from kernels.native.linear import linear, linear_int4, linear_int8
 from kernels.native.norm import add_rms_norm
 from kernels.ops import Ops
 
@@ -19,7 +18,7 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
-    linears={"none": linear, "int8": LinearInt8, "int4": LinearInt4},
+    linears={"none": linear, "int8": linear_int8, "int4": linear_int4},
     mix_experts=mixing(silu_and_mul),
     new_kv=new_kv,
     attention=attention,

@@ -1,5 +1,4 @@
-#include "pool.h"
-#include "tiles.h"
+#include "linear.h"
 
 /* y = x W^T + b. W lies in panels of 32 columns, as the tiles want them: for each 32 of K two tiles, in each of which
  * row r holds the weights of K 2r and 2r + 1 of column 0, of column 1, ... So a step reads memory once and in order.
@@ -47,16 +46,6 @@ EXPORT void pack_linear_bf16(const bf16 *weight, bf16 *packed, int64_t num_colum
     share(pack_panels, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
 }
 
-typedef struct {
-    const bf16 *x, *packed;
-    const float *bias;
-    void *out;
-    float *partial;
-    int64_t num_rows, width, num_columns;
-    int out_is_float;
-    int64_t block_rows, block_shares; /* x is worked in by blocks of rows, the panels of each by shares */
-} Linear;
-
 /* Sums of up to 32 rows of x and one panel over some steps. Beside it num_lines lines for each step are fetched. */
 static inline __attribute__((always_inline)) void multiply(
     const bf16 *x, int64_t width, const bf16 *panel, int64_t num_steps, int both, const char *fetch, int num_lines) {
@@ -100,22 +89,23 @@ static inline void end_sums(float *sums, int64_t stride, int both) {
     }
 }
 
-/* Rows [row, row + num_rows) of x, panels [first, last). */
-static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64_t first, int64_t last) {
-    const int64_t num_steps = steps_of(l->width), once = num_rows <= ROWS;
+/* A share: see Share. */
+static void multiply_share(const Product *p, Share of) {
+    const Linear *w = p->weight;
+    const int64_t num_steps = steps_of(w->width), once = of.num_rows <= ROWS;
     const int64_t num_chunks = once ? 1 : rounded_up(num_steps, MOST_STEPS) / MOST_STEPS;
-    const int64_t row_stride = rounded_up(l->num_columns, PANEL), num_passes = rounded_up(num_rows, ROWS) / ROWS;
+    const int64_t row_stride = rounded_up(w->num_columns, PANEL), num_passes = rounded_up(of.num_rows, ROWS) / ROWS;
     const int lines = rounded_up(STEP_LINES, num_passes) / num_passes;
     _Alignas(64) float here[ROWS * PANEL];
     int shape = 0;
     for (int64_t chunk = 0; chunk < num_chunks; chunk++) {
         const int64_t begin = num_steps * chunk / num_chunks, end = num_steps * (chunk + 1) / num_chunks;
-        for (int64_t panel = first; panel < last; panel++) {
-            const bf16 *weights = l->packed + (panel * num_steps + begin) * STEP_ELEMENTS;
+        for (int64_t panel = of.first; panel < of.last; panel++) {
+            const bf16 *weights = (const bf16 *)w->packed + (panel * num_steps + begin) * STEP_ELEMENTS;
             for (int64_t pass = 0; pass < num_passes; pass++) {
-                const int64_t at = row + pass * ROWS, count = least(ROWS, num_rows - pass * ROWS);
-                const bf16 *x = l->x + at * l->width + begin * STEP;
-                float *sums = num_chunks == 1 ? here : l->partial + at * row_stride + panel * PANEL;
+                const int64_t at = of.row + pass * ROWS, count = least(ROWS, of.num_rows - pass * ROWS);
+                const bf16 *x = (const bf16 *)p->x + at * w->width + begin * STEP;
+                float *sums = num_chunks == 1 ? here : (float *)p->room + at * row_stride + panel * PANEL;
                 const int64_t stride = num_chunks == 1 ? PANEL : row_stride;
                 const int both = count > 16;
                 if (shape != count) shape_tiles(shape = count);
@@ -123,51 +113,42 @@ static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64
                 if (once) {
                     const char *fetch = (const char *)(weights + AHEAD * STEP_ELEMENTS);
                     if (both)
-                        multiply(x, l->width, weights, num_steps, 1, fetch, STEP_LINES);
+                        multiply(x, w->width, weights, num_steps, 1, fetch, STEP_LINES);
                     else
-                        multiply(x, l->width, weights, num_steps, 0, fetch, STEP_LINES);
+                        multiply(x, w->width, weights, num_steps, 0, fetch, STEP_LINES);
                 } else {
                     const char *fetch = (const char *)(weights + num_steps * STEP_ELEMENTS) + 64 * pass * lines;
                     if (both)
-                        multiply(x, l->width, weights, end - begin, 1, fetch, lines);
+                        multiply(x, w->width, weights, end - begin, 1, fetch, lines);
                     else
-                        multiply(x, l->width, weights, end - begin, 0, fetch, lines);
+                        multiply(x, w->width, weights, end - begin, 0, fetch, lines);
                 }
                 end_sums(sums, stride, both);
                 if (chunk + 1 == num_chunks)
-                    write_sums(
-                        sums, stride, count, 0, l->bias, l->out, at, panel * PANEL, l->num_columns, l->out_is_float);
+                    write_sums(sums, stride, count, 0, w->bias, p->out, at, panel * PANEL, w->num_columns,
+                               p->out_is_float);
             }
         }
     }
 }
 
-/* Shares of blocks. */
-static void multiply_shares(const void *linear, int64_t first, int64_t last) {
-    const Linear *l = linear;
-    const int64_t num_panels = rounded_up(l->num_columns, PANEL) / PANEL;
-    for (int64_t i = first; i < last; i++) {
-        const int64_t row = i / l->block_shares * l->block_rows, share = i % l->block_shares;
-        multiply_block(
-            l, row, least(l->block_rows, l->num_rows - row), num_panels * share / l->block_shares,
-            num_panels * (share + 1) / l->block_shares);
-    }
+static void multiply_shares(const void *split, int64_t first, int64_t last) {
+    const Split *s = split;
+    for (int64_t i = first; i < last; i++) multiply_share(s->product, share_of(s, i));
     _tile_release();
 }
 
-/* How many floats of room `linear_bf16` wants for sums that are not finished in one go. */
-EXPORT int64_t linear_bf16_room(int64_t num_rows, int64_t width, int64_t num_columns) {
-    return num_rows > ROWS && steps_of(width) > MOST_STEPS ? num_rows * rounded_up(num_columns, PANEL) : 0;
+static void compute(const Product *p) {
+    const int64_t num_steps = steps_of(p->weight->width);
+    const int64_t most = rounded_up(BLOCK_BYTES / 2 / STEP / least(num_steps, MOST_STEPS), ROWS);
+    const Split s = split_of(p, least(p->num_rows, most), 2 * STEP_ELEMENTS * num_steps);
+    share(multiply_shares, &s, count_of(&s), 1);
 }
 
-/* x [num_rows, width], width a multiple of 32; bias [num_columns] or null; out [num_rows, num_columns], float or bf16.
- */
-EXPORT void linear_bf16(
-    const bf16 *x, const bf16 *packed, const float *bias, void *out, float *room, int64_t num_rows, int64_t width,
-    int64_t num_columns, int32_t out_is_float) {
-    const int64_t num_panels = rounded_up(num_columns, PANEL) / PANEL, panel_bytes = 2 * STEP_ELEMENTS * steps_of(width);
-    const int64_t most = least(num_rows, rounded_up(BLOCK_BYTES / 2 / STEP / least(steps_of(width), MOST_STEPS), ROWS));
-    const int64_t num_shares = shares_of(num_panels, panel_bytes, num_rows);
-    const Linear l = {x, packed, bias, out, room, num_rows, width, num_columns, out_is_float, most, num_shares};
-    share(multiply_shares, &l, (num_rows + most - 1) / most * num_shares, 1);
+/* For sums that are not finished in one go. */
+static int64_t room(const Linear *w, int64_t num_rows) {
+    const int64_t columns = rounded_up(w->num_columns, PANEL);
+    return num_rows > ROWS && steps_of(w->width) > MOST_STEPS ? num_rows * columns * sizeof(float) : 0;
 }
+
+const LinearKind linear_bf16 = {compute, room};

@@ -1,5 +1,4 @@
-#include "pool.h"
-#include "tiles.h"
+#include "linear.h"
 
 /* y = x W^T + b with W in 8 or 4 bits, see kernels/quantization.py. The numbers of x become int8 as well, with a scale
  * for each group of neighbours in a row: outliers, of which the states of language models have some, coarsen only
@@ -75,17 +74,17 @@ EXPORT void pack_linear_int4(
     share(pack_int4, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
 }
 
+/* Rows of x in 8 bits. */
 typedef struct {
     const void *x;
-    int x_is_float;
-    int8_t *codes; /* [num_rows, num_steps x 64], of x */
-    float *scales; /* [num_rows, num_steps / group] */
-    int64_t num_rows, width, num_steps, group;
+    int x_is_float, group; /* steps with one scale */
+    int8_t *codes;         /* [num_rows, num_steps x 64] */
+    float *scales;         /* [num_rows, num_steps / group] */
+    int64_t num_rows, width, num_steps;
 } Input;
 
 static inline __m512 load_input(const Input *in, int64_t at, __mmask16 mask) {
-    return in->x_is_float ? _mm512_maskz_loadu_ps(mask, (const float *)in->x + at)
-                          : load_bf16_masked(mask, (const bf16 *)in->x + at);
+    return load(in->x, at, mask, !in->x_is_float);
 }
 
 /* One group of one row of x: its codes, within 127, and their scale. */
@@ -107,16 +106,6 @@ static void quantize(const Input *in, int64_t row, int64_t group) {
     }
 }
 
-typedef struct {
-    const Input *in;
-    const uint8_t *packed;
-    const float *scales, *bias;
-    void *out;
-    int64_t num_columns;
-    int out_is_float, bits;
-    int64_t block_rows, block_shares; /* x is worked in by blocks of rows, the panels of each by shares */
-} Linear;
-
 /* Both tiles of a step of int4: 16 times the weights, which the scales make up for. */
 static inline void unpack(const uint8_t *packed, uint8_t *tiles) {
     const __m512i upper = _mm512_set1_epi8((char)0xf0);
@@ -130,9 +119,8 @@ static inline void unpack(const uint8_t *packed, uint8_t *tiles) {
 
 /* Up to 32 rows of x times a panel, over all of K, into sums. Beside it num_lines lines for each KiB are fetched. */
 static inline __attribute__((always_inline)) void multiply(
-    const Linear *l, int64_t row, int num_rows, const uint8_t *panel, const char *fetch, int num_lines, int bits,
+    const Input *in, int64_t row, int num_rows, const uint8_t *panel, const char *fetch, int num_lines, int bits,
     float *sums) {
-    const Input *in = l->in;
     const int64_t stride = in->num_steps * STEP, num_groups = in->num_steps / in->group;
     const int both = num_rows > 16, group_steps = bits == 8 ? INT8_GROUP : INT4_GROUP;
     const int8_t *x = in->codes + row * stride;
@@ -190,28 +178,46 @@ static inline __attribute__((always_inline)) void multiply(
     }
 }
 
-/* Rows [row, row + num_rows) of x, panels [first, last). */
-static void multiply_block(const Linear *l, int64_t row, int64_t num_rows, int64_t first, int64_t last) {
-    const int64_t step_bytes = l->bits == 8 ? INT8_STEP : INT4_STEP, panel_bytes = l->in->num_steps * step_bytes;
-    const int64_t num_passes = rounded_up(num_rows, ROWS) / ROWS, step_lines = step_bytes / 64;
+/* A product, its x in 8 bits, and how it is shared. */
+typedef struct {
+    Input in;
+    Split split;
+    int bits;
+} Job;
+
+static inline int64_t panel_bytes(const Input *in, int bits) {
+    return in->num_steps * (bits == 8 ? INT8_STEP : INT4_STEP);
+}
+
+static void multiply_share(const Job *j, Share of) {
+    const Product *p = j->split.product;
+    const Linear *w = p->weight;
+    const int64_t step_bytes = j->bits == 8 ? INT8_STEP : INT4_STEP, of_panel = panel_bytes(&j->in, j->bits);
+    const int64_t num_passes = rounded_up(of.num_rows, ROWS) / ROWS, step_lines = step_bytes / 64;
     const int lines = (step_lines + num_passes - 1) / num_passes;
-    const int64_t ahead = num_passes == 1 ? AHEAD_BYTES : panel_bytes;
+    const int64_t ahead = num_passes == 1 ? AHEAD_BYTES : of_panel;
     _Alignas(64) float sums[ROWS * PANEL];
     int shape = 0;
-    for (int64_t panel = first; panel < last; panel++) {
-        const uint8_t *weights = l->packed + panel * panel_bytes;
+    for (int64_t panel = of.first; panel < of.last; panel++) {
+        const uint8_t *weights = (const uint8_t *)w->packed + panel * of_panel;
         for (int64_t pass = 0; pass < num_passes; pass++) {
-            const int64_t at = row + pass * ROWS, count = least(ROWS, num_rows - pass * ROWS);
+            const int64_t at = of.row + pass * ROWS, count = least(ROWS, of.num_rows - pass * ROWS);
             const char *fetch = (const char *)weights + ahead + 64 * pass * lines;
             if (shape != count) shape_tiles(shape = count);
-            if (l->bits == 8)
-                multiply(l, at, count, weights, fetch, lines, 8, sums);
+            if (j->bits == 8)
+                multiply(&j->in, at, count, weights, fetch, lines, 8, sums);
             else
-                multiply(l, at, count, weights, fetch, lines, 4, sums);
+                multiply(&j->in, at, count, weights, fetch, lines, 4, sums);
             write_sums(
-                sums, PANEL, count, l->scales, l->bias, l->out, at, panel * PANEL, l->num_columns, l->out_is_float);
+                sums, PANEL, count, w->scales, w->bias, p->out, at, panel * PANEL, w->num_columns, p->out_is_float);
         }
     }
+}
+
+static void multiply_shares(const void *job, int64_t first, int64_t last) {
+    const Job *j = job;
+    for (int64_t i = first; i < last; i++) multiply_share(j, share_of(&j->split, i));
+    _tile_release();
 }
 
 static void quantize_rows(const void *input, int64_t first, int64_t last) {
@@ -221,45 +227,30 @@ static void quantize_rows(const void *input, int64_t first, int64_t last) {
         for (int64_t group = 0; group < num_groups; group++) quantize(in, row, group);
 }
 
-/* Shares of blocks. */
-static void multiply_shares(const void *linear, int64_t first, int64_t last) {
-    const Linear *l = linear;
-    const int64_t num_panels = rounded_up(l->num_columns, PANEL) / PANEL;
-    for (int64_t i = first; i < last; i++) {
-        const int64_t row = i / l->block_shares * l->block_rows, share = i % l->block_shares;
-        multiply_block(
-            l, row, least(l->block_rows, l->in->num_rows - row), num_panels * share / l->block_shares,
-            num_panels * (share + 1) / l->block_shares);
-    }
-    _tile_release();
+static inline int64_t steps_of(int64_t width, int group) { return rounded_up(width, group * STEP) / STEP; }
+
+static void compute(const Product *p, int bits, int group) {
+    const int64_t num_steps = steps_of(p->weight->width, group);
+    int8_t *codes = (int8_t *)p->room;
+    float *scales = (float *)(codes + p->num_rows * num_steps * STEP);
+    const Input in = {p->x, p->x_is_float, group, codes, scales, p->num_rows, p->weight->width, num_steps};
+    const int64_t most = rounded_up(BLOCK_BYTES / STEP / num_steps, ROWS);
+    const Job j = {in, split_of(p, least(p->num_rows, most), panel_bytes(&in, bits)), bits};
+    share(quantize_rows, &in, in.num_rows, rows_of_a_piece(in.width));
+    share(multiply_shares, &j, count_of(&j.split), 1);
 }
 
-static void multiply_all(Linear l) {
-    const Input *in = l.in;
-    const int64_t panel_bytes = in->num_steps * (l.bits == 8 ? INT8_STEP : INT4_STEP);
-    l.block_rows = least(in->num_rows, rounded_up(BLOCK_BYTES / STEP / in->num_steps, ROWS));
-    l.block_shares = shares_of(rounded_up(l.num_columns, PANEL) / PANEL, panel_bytes, in->num_rows);
-    share(quantize_rows, in, in->num_rows, rows_of_a_piece(in->width));
-    share(multiply_shares, &l, (in->num_rows + l.block_rows - 1) / l.block_rows * l.block_shares, 1);
+static int64_t room(const Linear *w, int64_t num_rows, int group) {
+    const int64_t num_steps = steps_of(w->width, group);
+    return num_rows * (num_steps * STEP + num_steps / group * sizeof(float));
 }
 
-/* x [num_rows, width], float or bf16; packed: see above, num_steps a multiple of the group; scales, bias (or null)
- * [num_columns]; codes [num_rows, num_steps x 64], x_scales [num_rows, groups]: room; out [num_rows, num_columns]. */
-EXPORT void linear_int8(
-    const void *x, const uint8_t *packed, const float *scales, const float *bias, void *out, int8_t *codes,
-    float *x_scales, int64_t num_rows, int64_t width, int64_t num_steps, int64_t num_columns, int32_t x_is_float,
-    int32_t out_is_float) {
-    const Input in = {x, x_is_float, codes, x_scales, num_rows, width, num_steps, INT8_GROUP};
-    multiply_all((Linear){.in = &in, .packed = packed, .scales = scales, .bias = bias, .out = out, .num_columns = num_columns,
-                          .out_is_float = out_is_float, .bits = 8});
-}
+static void compute_int8(const Product *p) { compute(p, 8, INT8_GROUP); }
 
-/* As linear_int8; the scales lie among the weights. */
-EXPORT void linear_int4(
-    const void *x, const uint8_t *packed, const float *bias, void *out, int8_t *codes, float *x_scales,
-    int64_t num_rows, int64_t width, int64_t num_steps, int64_t num_columns, int32_t x_is_float,
-    int32_t out_is_float) {
-    const Input in = {x, x_is_float, codes, x_scales, num_rows, width, num_steps, INT4_GROUP};
-    multiply_all((Linear){.in = &in, .packed = packed, .bias = bias, .out = out, .num_columns = num_columns,
-                          .out_is_float = out_is_float, .bits = 4});
-}
+static void compute_int4(const Product *p) { compute(p, 4, INT4_GROUP); }
+
+static int64_t room_int8(const Linear *w, int64_t num_rows) { return room(w, num_rows, INT8_GROUP); }
+
+static int64_t room_int4(const Linear *w, int64_t num_rows) { return room(w, num_rows, INT4_GROUP); }
+
+const LinearKind linear_int8 = {compute_int8, room_int8}, linear_int4 = {compute_int4, room_int4};

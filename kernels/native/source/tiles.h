@@ -12,7 +12,6 @@
 #define TILE_BYTES 1024
 #define PANEL 32 /* columns that are computed together */
 #define ROWS 32  /* rows of x that are computed together */
-#define SHARE_BYTES (200 << 10)
 
 typedef struct {
     uint8_t palette, start_row, reserved[14];
@@ -35,13 +34,6 @@ static inline void shape_tiles(int num_rows) {
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static inline int64_t rounded_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
-/* In how many shares threads take the panels of a matrix: the same number for each thread, of some 200 KiB where they
- * are read from memory, and few where rows of x would be read anew with each. */
-static inline int64_t shares_of(int64_t num_panels, int64_t panel_bytes, int64_t num_rows) {
-    const int64_t threads = num_threads(), of_thread = num_panels * panel_bytes / threads / SHARE_BYTES;
-    return least(num_panels, threads * (num_rows > ROWS ? 2 : of_thread < 1 ? 1 : of_thread));
-}
 
 /* Finished sums of up to 32 rows and one panel: multiplies by the scales and adds the bias, where there are any, and
  * writes them to y [.., num_columns]. */
