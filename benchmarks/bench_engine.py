@@ -32,7 +32,7 @@ from shared.model_card import locate
 
 SHORTEST, LONGEST = 64, 512
 MIXED_ROWS, MIXED_PROMPT = 16, 256
-PARTS = ("linear", "attention", "pointwise", "sampling")
+PARTS = ("layers", "linear", "attention", "pointwise", "sampling")
 
 
 @dataclass(frozen=True)

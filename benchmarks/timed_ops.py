@@ -1,9 +1,10 @@
 """A kernel backend whose operations are timed: where the time of a step goes."""
 
 import dataclasses
+import functools
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ PARTS = {
     "score": "sampling",
     "sample": "sampling",
 }
+LINEARS = ("qkv", "output", "gate_up", "down")
 
 
 class TimedOps:
@@ -33,13 +35,27 @@ class TimedOps:
         backend = ops.load(name, torch.device("cpu"))
         timed = {operation: self._timed(getattr(backend, operation), part) for operation, part in PARTS.items()}
         linears = {name: self._timed_linear(pack) for name, pack in backend.linears.items()}
-        timed_backend = dataclasses.replace(backend, linears=linears, **timed)
+        timed_backend = dataclasses.replace(backend, linears=linears, fuse_layers=self._timed_layers(backend), **timed)
         ops.BACKENDS[self.name] = lambda device: timed_backend
 
     def _timed_linear(self, pack: ops.PackLinear) -> ops.PackLinear:
         return lambda weight, bias: self._timed(pack(weight, bias), "linear")
 
+    def _timed_layers(self, backend: ops.Ops) -> Callable[[Sequence[ops.DenseLayer], float], ops.RunLayers | None]:
+        """Layers in one call are one part, "layers"."""
+
+        def fuse(layers: Sequence[ops.DenseLayer], epsilon: float) -> ops.RunLayers | None:
+            plain = [
+                dataclasses.replace(layer, **{name: getattr(layer, name).__wrapped__ for name in LINEARS})
+                for layer in layers
+            ]
+            run = backend.fuse_layers(plain, epsilon)
+            return None if run is None else self._timed(run, "layers")
+
+        return fuse
+
     def _timed(self, operation: Callable[..., Any], part: str) -> Callable[..., Any]:
+        @functools.wraps(operation, assigned=())
         def timed(*arguments: Any, **named: Any) -> Any:
             started_s = time.perf_counter()
             result = operation(*arguments, **named)

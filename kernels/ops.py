@@ -29,6 +29,7 @@ __all__ = [
     "Adjustment",
     "Attention",
     "BackendUnavailable",
+    "DenseLayer",
     "Draw",
     "DrawColumns",
     "Experts",
@@ -43,6 +44,7 @@ __all__ = [
     "PackLinear",
     "RotateAndWrite",
     "Rows",
+    "RunLayers",
     "Score",
     "Scored",
     "Span",
@@ -141,6 +143,45 @@ class RotateAndWrite(Protocol):
     ) -> Tensor: ...
 
 
+@dataclass(frozen=True, slots=True)
+class DenseLayer:
+    """A layer of a decoder as data: grouped attention, then a gated MLP, with a norm [N] before each.
+
+    is_rotated: whether queries and keys are; scale and window: of Attention.
+    """
+
+    attention_norm: Tensor
+    qkv: Linear
+    head_norms: HeadNorms | None
+    is_rotated: bool
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    scale: float
+    window: int | None
+    output: Linear
+    mlp_norm: Tensor
+    gate_up: Linear
+    down: Linear
+
+
+class RunLayers(Protocol):
+    """All layers of a step, one after the other: exactly what the operations give that they are made of.
+
+    x: [T, N], to which the results of all but the last product are added in place; that one is given: [T, N]. keys,
+    values: the pools of each layer. rotation: as in RotateAndWrite.
+    """
+
+    def __call__(
+        self,
+        x: Tensor,
+        layout: Layout,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        rotation: tuple[Tensor, Tensor],
+    ) -> Tensor: ...
+
+
 class Adjust(Protocol):
     """Changes logits [B, V] float32 in place, each row by its own adjustment; None leaves a row as it is.
 
@@ -182,6 +223,8 @@ class Ops:
     new_kv((S, K, D), dtype, device) -> a pool of zeros, where this backend reads fastest.
     copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
     attention: see Attention.
+    fuse_layers(layers, epsilon of their norms): see RunLayers; None where the backend has no faster way for them than
+    one operation after the other.
     adjust, score: see Adjust and Score.
     sample(logits [B, V] float32, B draws, B positions) -> B token ids; position: index in its sequence of the token to
     be drawn. A row's token depends on its own logits, draw and position only. A row without one finite highest logit
@@ -201,6 +244,7 @@ class Ops:
     new_kv: Callable[[tuple[int, ...], torch.dtype, torch.device], Tensor]
     copy_kv: Callable[[Tensor, int, int, int], None]
     attention: Attention
+    fuse_layers: Callable[[Sequence[DenseLayer], float], RunLayers | None]
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]

@@ -22,7 +22,7 @@ _attention = kernel("attention", "ppppp")
 
 
 class _Step(ctypes.Structure):
-    """The `step` of source/attention.c."""
+    """The `step` of source/attention.h."""
 
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("rows", "pages", "items", "merges", "partials")),
@@ -34,8 +34,8 @@ class _Step(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
-    """A step and the memory that it points to."""
+class Course:
+    """A step and the memory that it points to. at: where a kernel finds it."""
 
     step: _Step
     memory: tuple[Any, ...]
@@ -49,22 +49,31 @@ def attention(
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
         return cpu_attention(query, keys, values, layout, scale=scale, window=window)
-    key = (attention, query.dtype, num_heads, keys.shape[1], dim, scale, window)
-    course = layout.prepared.get(key)
-    if course is None:
-        course = layout.prepared[key] = _course(layout, query, keys.shape[1], scale, window or 0)
+    at = course(layout, query.dtype, num_heads, keys.shape[1], dim, scale=scale, window=window).at
     out = torch.empty_like(query)
-    _attention(course.at, address(query), address(keys), address(values), address(out))
+    _attention(at, address(query), address(keys), address(values), address(out))
     return out
 
 
-def _course(layout: Layout, query: Tensor, num_kv_heads: int, scale: float, window: int) -> _Course:
-    """Who does what, for all layers of a kind.
+def course(
+    layout: Layout, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, *, scale: float, window: int | None
+) -> Course:
+    """Who does what in a step, for all layers of a kind: worked out by the first of them."""
+    key = (course, dtype, num_heads, num_kv_heads, dim, scale, window)
+    found = layout.prepared.get(key)
+    if found is None:
+        found = _course(layout, num_heads, num_kv_heads, dim, window or 0)
+        found.step.scale, found.step.is_bf16 = scale * math.log2(math.e), ELEMENTS[dtype]
+        layout.prepared[key] = found
+    return found
+
+
+def _course(layout: Layout, num_heads: int, num_kv_heads: int, dim: int, window: int) -> Course:
+    """All of it but the arithmetic.
 
     The query rows of a token are its heads of one group. Rows of a step whose query rows fit into one tile have their
     keys split, others their query rows; of these the longest go first, so that threads end together.
     """
-    _, num_heads, dim = query.shape
     _, num_new, num_kv, _ = layout.rows.T
     group = num_heads // num_kv_heads
     oldest = np.maximum(num_kv - num_new + 1 - window, 0) if window else np.zeros_like(num_kv)
@@ -93,10 +102,8 @@ def _course(layout: Layout, query: Tensor, num_kv_heads: int, scale: float, wind
         num_kv_heads=num_kv_heads,
         dim=dim,
         window=window,
-        scale=scale * math.log2(math.e),
-        is_bf16=ELEMENTS[query.dtype],
     )
-    return _Course(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))
+    return Course(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))
 
 
 def _items(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from kernels.native.activation import silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
 from kernels.native.kv import new_kv
+from kernels.native.layers import fuse_layers
 from kernels.native.linear import linear, linear_int4, linear_int8
 from kernels.native.norm import add_rms_norm
 from kernels.ops import Ops
@@ -22,4 +23,5 @@ OPS: Ops = replace(
     mix_experts=mixing(silu_and_mul),
     new_kv=new_kv,
     attention=attention,
+    fuse_layers=fuse_layers,
 )

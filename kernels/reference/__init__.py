@@ -8,6 +8,7 @@ from kernels.reference.experts import mix_experts, pack_experts
 from kernels.reference.heads import rotate_and_write
 from kernels.reference.kv import copy_kv, new_kv
 from kernels.reference.latent import write_latent
+from kernels.reference.layers import fuse_layers
 from kernels.reference.linear import PlainLinear, int4, int8
 from kernels.reference.norm import add_rms_norm
 from kernels.reference.sampling import sample
@@ -26,6 +27,7 @@ OPS = Ops(
     new_kv=new_kv,
     copy_kv=copy_kv,
     attention=attention,
+    fuse_layers=fuse_layers,
     adjust=adjust,
     score=score,
     sample=sample,

@@ -1,5 +1,4 @@
-#include "pool.h"
-#include "xylem.h"
+#include "kernels.h"
 
 typedef struct {
     const void *x;

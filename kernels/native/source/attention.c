@@ -7,7 +7,7 @@
 
 #include "attention_keys.h"
 #include "attention_weights.h"
-#include "pool.h"
+#include "kernels.h"
 
 /* Pairs of a query row and a key below which a step is done by one thread: waking another takes longer. */
 #define WORTH_KEYS 4096

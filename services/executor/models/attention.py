@@ -11,13 +11,13 @@ class GroupedAttention:
         self, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear
     ) -> None:
         self._ops = ops
-        self._qkv = pack(parameters.pop(f"{i}.qkv"), parameters.pop(f"{i}.qkv_bias", None))
-        self._output = pack(parameters.pop(f"{i}.output"), parameters.pop(f"{i}.output_bias", None))
-        self._norms = None
+        self.qkv = pack(parameters.pop(f"{i}.qkv"), parameters.pop(f"{i}.qkv_bias", None))
+        self.output = pack(parameters.pop(f"{i}.output"), parameters.pop(f"{i}.output_bias", None))
+        self.norms = None
         if config.qk_norm:
             norms = parameters.pop(f"{i}.q_norm"), parameters.pop(f"{i}.k_norm")
-            self._norms = HeadNorms(*norms, config.norm_epsilon)
-        self._scale, self._window, self._rotated = config.attention_scale, config.windows[i], config.rotated[i]
+            self.norms = HeadNorms(*norms, config.norm_epsilon)
+        self.scale, self.window, self.is_rotated = config.attention_scale, config.windows[i], config.rotated[i]
 
     def __call__(
         self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
@@ -25,12 +25,12 @@ class GroupedAttention:
         """[T, N] -> [T, N]. keys, values: the pool of this layer."""
         ops = self._ops
         query = ops.rotate_and_write(
-            self._qkv(h),
+            self.qkv(h),
             keys,
             values,
             layout.new_slots,
-            norms=self._norms,
-            rotation=rotation if self._rotated else None,
+            norms=self.norms,
+            rotation=rotation if self.is_rotated else None,
         )
-        attended = ops.attention(query, keys, values, layout, scale=self._scale, window=self._window)
-        return self._output(attended.flatten(1))
+        attended = ops.attention(query, keys, values, layout, scale=self.scale, window=self.window)
+        return self.output(attended.flatten(1))

@@ -1,11 +1,13 @@
 """The forward pass of all families."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from kernels.layout import uploaded
-from kernels.ops import Layout, Ops
+from kernels.ops import Layout, Ops, RunLayers
 from services.executor.kv_pool import KvPool
 from services.executor.models.config import DecoderConfig
 from services.executor.models.layer import Layer
@@ -30,6 +32,7 @@ class Decoder:
         self._head = ops.packing(HEADS.get(quantization, quantization))(head, None)
         self._embedding, self._norm = parameters["embedding"], parameters["norm"]
         self._layers = [Layer.of(config, i, parameters, ops, pack) for i in range(config.num_layers)]
+        self._run_layers = self._fused()
         device = self._embedding.device
         cos, sin = tables(config.rope)
         self._cos, self._sin = cos.to(device), sin.to(device)
@@ -42,16 +45,35 @@ class Decoder:
         x = self._embedding.index_select(0, token_ids)
         if config.embedding_multiplier != 1.0:
             x *= config.embedding_multiplier
+        delta = self._run_layers(x, layout, pool.keys, pool.values, rotation)
+        x, delta = x.index_select(0, wanted), delta.index_select(0, wanted)
+        return ops.add_rms_norm(x, delta, self._norm, config.norm_epsilon)
+
+    def _fused(self) -> RunLayers:
+        """The layers in one call, where the backend has that for them."""
+        dense = [layer.as_dense(self.config) for layer in self._layers]
+        if self.config.residual_multiplier != 1.0 or None in dense:
+            return self._one_by_one
+        return self._ops.fuse_layers([layer for layer in dense if layer], self.config.norm_epsilon) or self._one_by_one
+
+    def _one_by_one(
+        self,
+        x: Tensor,
+        layout: Layout,
+        keys: Sequence[Tensor],
+        values: Sequence[Tensor],
+        rotation: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """See kernels.ops.RunLayers."""
+        epsilon, ops = self.config.norm_epsilon, self._ops
         delta = None
-        for layer, keys, values in zip(self._layers, pool.keys, pool.values, strict=True):
-            h = ops.add_rms_norm(x, delta, layer.attention_norm, config.norm_epsilon)
-            delta = self._weighed(layer.attention(h, layout, keys, values, rotation))
-            h = ops.add_rms_norm(x, delta, layer.mlp_norm, config.norm_epsilon)
+        for layer, of_keys, of_values in zip(self._layers, keys, values, strict=True):
+            h = ops.add_rms_norm(x, delta, layer.attention_norm, epsilon)
+            delta = self._weighed(layer.attention(h, layout, of_keys, of_values, rotation))
+            h = ops.add_rms_norm(x, delta, layer.mlp_norm, epsilon)
             delta = self._weighed(layer.mlp(h))
         assert delta is not None
-        return ops.add_rms_norm(
-            x.index_select(0, wanted), delta.index_select(0, wanted), self._norm, config.norm_epsilon
-        )
+        return delta
 
     def logits(self, states: Tensor) -> Tensor:
         """float32 logits [B, V] after tokens with these last states [B, N]."""

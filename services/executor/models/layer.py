@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kernels.ops import Ops, PackLinear
+from kernels.ops import DenseLayer, Ops, PackLinear
 from services.executor.models.attention import GroupedAttention
 from services.executor.models.config import DecoderConfig
 from services.executor.models.mla import LatentAttention
@@ -33,4 +33,25 @@ class Layer:
             attention=attention(config, i, parameters, ops, pack),
             mlp_norm=parameters.pop(f"{i}.mlp_norm"),
             mlp=mlp,
+        )
+
+    def as_dense(self, config: DecoderConfig) -> DenseLayer | None:
+        """As data, where it is of the plain kind."""
+        attention, mlp = self.attention, self.mlp
+        if not isinstance(attention, GroupedAttention) or not isinstance(mlp, Mlp):
+            return None
+        return DenseLayer(
+            attention_norm=self.attention_norm,
+            qkv=attention.qkv,
+            head_norms=attention.norms,
+            is_rotated=attention.is_rotated,
+            num_heads=config.num_heads,
+            num_kv_heads=config.num_kv_heads,
+            head_dim=config.head_dim,
+            scale=attention.scale,
+            window=attention.window,
+            output=attention.output,
+            mlp_norm=self.mlp_norm,
+            gate_up=mlp.gate_up,
+            down=mlp.down,
         )

@@ -8,9 +8,9 @@ class Mlp:
 
     def __init__(self, name: str, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> None:
         self._silu_and_mul = ops.silu_and_mul
-        self._gate_up = pack(parameters.pop(f"{name}gate_up"), parameters.pop(f"{name}gate_up_bias", None))
-        self._down = pack(parameters.pop(f"{name}down"), parameters.pop(f"{name}down_bias", None))
+        self.gate_up = pack(parameters.pop(f"{name}gate_up"), parameters.pop(f"{name}gate_up_bias", None))
+        self.down = pack(parameters.pop(f"{name}down"), parameters.pop(f"{name}down_bias", None))
 
     def __call__(self, h: Tensor) -> Tensor:
         """[T, N] -> [T, N]."""
-        return self._down(self._silu_and_mul(self._gate_up(h)))
+        return self.down(self._silu_and_mul(self.gate_up(h)))
