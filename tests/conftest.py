@@ -1,5 +1,6 @@
 """Fixtures of all tests: a real NATS server, a bus on it, the demonstration model, and a guard of the event loop."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,16 @@ from typing import Any
 import pytest
 import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from shared.bus import Bus
 from shared.model_card import locate
 from shared.ports import free_port
+
+# The same examples each time, so that who changes something else is not told of an old fault; FUZZ=1 looks for others.
+settings.register_profile("same", derandomize=True)
+if not os.environ.get("FUZZ"):
+    settings.load_profile("same")
 
 TESTS = Path(__file__).parent
 MAX_PAYLOAD_BYTES = 8 << 20

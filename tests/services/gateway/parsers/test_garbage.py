@@ -88,7 +88,7 @@ def test_plain_text_is_itself(text: str, parser: tuple[str, str]) -> None:
         content, thoughts, calls = whole(family(*parser), list(text))
         opened = THINKS[parser[1]]
         assert calls == []
-        if opened and opened.assumed:
+        if opened and opened.assumed and text.strip():  # of white space alone nobody can say
             assert (content, thoughts) == ("", text.lstrip())
         else:
             assert (content, thoughts) == (text, "")
