@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from benchmarks.peers.protocol import Step, answer_on_stdout
-from services.executor import threads
 from services.executor.engine import Engine
 from services.executor.runner import Runner
 from shared.columns import pack
@@ -42,7 +41,7 @@ def start(
         quantization=quantization,
     )
     runner.warm_up()
-    threads.settle(runner.decode_once)
+    runner.settle_threads()
     return Engine(runner, max_running=256, token_budget=token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH)
 
 

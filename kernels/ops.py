@@ -249,6 +249,7 @@ class Ops:
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
     sample_on_device: Callable[[Tensor, DrawColumns, Tensor], Tensor]
+    claims_work: bool = False
 
     def packing(self, quantization: str) -> PackLinear:
         """Raises NoSuchQuantization."""

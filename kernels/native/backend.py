@@ -24,4 +24,5 @@ OPS: Ops = replace(
     new_kv=new_kv,
     attention=attention,
     fuse_layers=fuse_layers,
+    claims_work=True,
 )

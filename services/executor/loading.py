@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import torch
 
-from services.executor import threads
 from services.executor.cuda.device import CudaDevice
 from services.executor.cuda.runner import CudaRunner
 from services.executor.model import Model
@@ -46,7 +45,7 @@ def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Prog
         )
     runner.warm_up()
     if not settings.threads and settings.device == "cpu":
-        threads.settle(runner.decode_once)
+        runner.settle_threads()
     return runner
 
 

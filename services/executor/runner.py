@@ -8,10 +8,11 @@ from torch import Tensor
 
 from services.executor.kv_pool import pages_that_fit
 from services.executor.masks import Masks
-from services.executor.model import Model
+from services.executor.model import Model, States
 from services.executor.models.decoder import token_tensor
 from services.executor.models.families import decoder_config
 from services.executor.row import Row
+from services.executor.threads import Threads, settle
 from services.executor.weights import Progress
 from shared.messages import Sampling
 from shared.model_card import ModelCard
@@ -50,6 +51,7 @@ class Runner:
         )
         self._masks = Masks(config.vocab_size)
         self._pool = self._model.new_pool(self.num_pages, page_size)
+        self._threads: Threads | None = None  # as torch has it
 
     @torch.inference_mode()
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
@@ -62,7 +64,7 @@ class Runner:
         model = self._model
         drawing = [row for row in rows if row.sample]
         masks = self._masks.begin(drawing)
-        states = model.read(rows, self._token_ids(rows), self._pool)
+        states = self._read(rows)
         model.note(rows, states)
         if not drawing:
             return Computed(list)
@@ -72,10 +74,13 @@ class Runner:
     @torch.inference_mode()
     def logits(self, rows: Sequence[Row]) -> Tensor:
         """float32 logits [rows with sample=True, V]."""
-        return self._model.logits(rows, self._model.read(rows, self._token_ids(rows), self._pool))
+        return self._model.logits(rows, self._read(rows))
 
-    def _token_ids(self, rows: Sequence[Row]) -> Tensor:
-        return token_tensor([token for row in rows for token in row.token_ids], self._model.device)
+    def _read(self, rows: Sequence[Row]) -> States:
+        token_ids = [token for row in rows for token in row.token_ids]
+        if self._threads is not None:
+            self._threads.take(len(token_ids))
+        return self._model.read(rows, token_tensor(token_ids, self._model.device), self._pool)
 
     @torch.inference_mode()
     def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
@@ -94,10 +99,14 @@ class Runner:
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
         self.launch([Row([0] * num_tokens, 0, pages, True, Sampling(temperature=0.0))]).draw()
-        self.decode_once()
+        self._decode_once()
 
-    def decode_once(self) -> None:
-        """A decoding step of a few sequences, on whatever the pages hold: only before anything is served."""
+    def settle_threads(self) -> None:
+        """Finds out how many threads make steps faster. In the thread that makes them, before anything is served."""
+        self._threads = settle(self._decode_once, claim_work=self._model.ops.claims_work)
+
+    def _decode_once(self) -> None:
+        """A decoding step of a few sequences, on whatever the pages hold."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
         self.launch([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))] * 4).draw()

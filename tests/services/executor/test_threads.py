@@ -35,12 +35,24 @@ def test_more_threads_only_when_they_are_worth_it(
         now_s += durations_s[torch.get_num_threads()]
 
     monkeypatch.setattr("services.executor.threads.time.perf_counter", lambda: now_s)
-    assert threads.settle(step) == best == torch.get_num_threads()
+    found = threads.settle(step, claim_work=False)
+    assert (found.short, found.long) == (best, best)
+    assert torch.get_num_threads() == best
+
+
+def test_long_steps_take_all_cores_where_threads_claim_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_duration_s", lambda step, number: 1.0)
+    found = threads.settle(lambda: None, claim_work=True)
+    taken = []
+    for num_tokens in (threads.LONG_STEP, threads.LONG_STEP - 1, 1, 1000):
+        found.take(num_tokens)
+        taken.append(torch.get_num_threads())
+    assert taken == [8, 1, 1, 8]
 
 
 def test_an_odd_number_of_cores_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(6)
     tried: list[int] = []
     monkeypatch.setattr(threads, "_duration_s", lambda step, number: tried.append(number) or 1.0 / number)
-    assert threads.settle(lambda: None) == 6
+    assert threads.settle(lambda: None, claim_work=False).short == 6
     assert tried == [1, 2, 4, 6]
