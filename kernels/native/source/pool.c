@@ -12,6 +12,7 @@
 #include <linux/futex.h>
 #include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
@@ -20,6 +21,7 @@
 #define MOST_THREADS 256
 #define WATCH_CYCLES 400000 /* that a thread without work watches for more before it sleeps: longer than Python takes
                                from one kernel to the next, shorter than a pause between steps */
+#define SPIN_CYCLES 40000   /* that the last pieces are waited for without giving the core away */
 
 typedef struct {
     _Alignas(64) _Atomic uint64_t left; /* the next piece in the upper half, the end in the lower one */
@@ -106,6 +108,16 @@ static void employ(int wanted) {
     pthread_sigmask(SIG_SETMASK, &before, 0);
 }
 
+/* Returns when the pieces that others have begun are done. */
+static void await_others(void) {
+    const uint64_t begun = __rdtsc();
+    while (atomic_load_explicit(&unfinished, memory_order_acquire))
+        if (__rdtsc() - begun < SPIN_CYCLES)
+            _mm_pause();
+        else
+            sched_yield(); /* whoever has begun one may be waiting for this very core */
+}
+
 void share(work *how, const void *argument, int64_t count, int64_t piece) {
     const int64_t threads = num_threads();
     if (count <= piece || threads < 2 || atomic_flag_test_and_set(&taken)) {
@@ -127,6 +139,6 @@ void share(work *how, const void *argument, int64_t count, int64_t piece) {
     atomic_fetch_add(&num_jobs, 1);
     if (atomic_load(&num_asleep)) futex(&num_jobs, FUTEX_WAKE, INT_MAX);
     help(0);
-    while (atomic_load_explicit(&unfinished, memory_order_acquire)) _mm_pause();
+    await_others();
     atomic_flag_clear(&taken);
 }
