@@ -16,6 +16,7 @@ PARTS = {
     "add_rms_norm": "pointwise",
     "rotate_and_write": "pointwise",
     "silu_and_mul": "pointwise",
+    "gelu_and_mul": "pointwise",
     "adjust": "sampling",
     "score": "sampling",
     "sample": "sampling",

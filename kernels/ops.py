@@ -25,6 +25,7 @@ from kernels.scored import Scored
 
 __all__ = [
     "BACKENDS",
+    "AddRmsNorm",
     "Adjust",
     "Adjustment",
     "Attention",
@@ -73,11 +74,29 @@ class Attention(Protocol):
     """Causal attention of new tokens over the paged KV of their rows.
 
     query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens; window: keys that a token sees, itself
-    included, or None for all. keys and values may be the same tensor (latent attention, with K = 1). Gives [T, H, D].
+    included, or None for all. cap: a scaled score s becomes cap x tanh(s / cap) (Gemma 2, 2024). keys and values may be
+    the same tensor (latent attention, with K = 1, and without a cap). Gives [T, H, D].
     """
 
     def __call__(
-        self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+        self,
+        query: Tensor,
+        keys: Tensor,
+        values: Tensor,
+        layout: Layout,
+        *,
+        scale: float,
+        window: int | None,
+        cap: float | None = None,
+    ) -> Tensor: ...
+
+
+class AddRmsNorm(Protocol):
+    """Adds delta [T, N] to x [T, N] in place; gives the root mean square norm of the sum (Zhang and Sennrich 2019, in
+    float32 inside), times weight [N] + offset: some families keep the distance of their weights from 1."""
+
+    def __call__(
+        self, x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float, *, offset: float = 0.0
     ) -> Tensor: ...
 
 
@@ -145,9 +164,11 @@ class RotateAndWrite(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DenseLayer:
-    """A layer of a decoder as data: grouped attention, then a gated MLP, with a norm [N] before each.
+    """A layer of a decoder as data: grouped attention, then a gated MLP, with a norm [N] before each and perhaps one
+    behind.
 
-    is_rotated: whether queries and keys are; scale and window: of Attention.
+    norm_offset: of these norms; is_rotated: whether queries and keys are; scale, window, cap: of Attention; is_gelu:
+    the MLP's activation, else it is SiLU.
     """
 
     attention_norm: Tensor
@@ -163,6 +184,11 @@ class DenseLayer:
     mlp_norm: Tensor
     gate_up: Linear
     down: Linear
+    cap: float | None = None
+    is_gelu: bool = False
+    norm_offset: float = 0.0
+    attention_post_norm: Tensor | None = None
+    mlp_post_norm: Tensor | None = None
 
 
 class RunLayers(Protocol):
@@ -214,10 +240,10 @@ class Score(Protocol):
 class Ops:
     """One backend.
 
-    add_rms_norm(x [T, N], delta [T, N] or None, weight [N], epsilon) -> [T, N]: adds delta to x in place, and gives the
-    root mean square norm of the sum (Zhang and Sennrich 2019, in float32 inside).
+    add_rms_norm: see AddRmsNorm.
     rotate_and_write, write_latent: see RotateAndWrite and WriteLatent.
-    silu_and_mul(x [T, 2N]) -> [T, N]: SiLU of the first half times the second (SwiGLU, Shazeer 2020).
+    silu_and_mul, gelu_and_mul(x [T, 2N]) -> [T, N]: SiLU, or GELU in its tanh form, of the first half times the second
+    (SwiGLU and GEGLU, Shazeer 2020).
     linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
     pack_experts, mix_experts: see PackExperts and MixExperts.
     new_kv((S, K, D), dtype, device) -> a pool of zeros, where this backend reads fastest.
@@ -234,10 +260,11 @@ class Ops:
     """
 
     name: str
-    add_rms_norm: Callable[[Tensor, Tensor | None, Tensor, float], Tensor]
+    add_rms_norm: AddRmsNorm
     rotate_and_write: RotateAndWrite
     write_latent: WriteLatent
     silu_and_mul: Callable[[Tensor], Tensor]
+    gelu_and_mul: Callable[[Tensor], Tensor]
     linears: Mapping[str, PackLinear]
     pack_experts: PackExperts
     mix_experts: MixExperts

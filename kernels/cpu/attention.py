@@ -46,11 +46,18 @@ class Course:
 
 
 def attention(
-    query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    layout: Layout,
+    *,
+    scale: float,
+    window: int | None,
+    cap: float | None = None,
 ) -> Tensor:
-    """Shapes: see kernels.ops."""
-    if layout.decoding is not None:
-        return reference_attention(query, keys, values, layout, scale=scale, window=window)
+    """Shapes: see kernels.ops. torch's fused attention knows no cap."""
+    if layout.decoding is not None or cap is not None:
+        return reference_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
     course = layout.prepared.get((window, query.dtype))
     if course is None:
         course = layout.prepared[window, query.dtype] = _course(layout, window, query.dtype)

@@ -10,16 +10,23 @@ TYPES = (torch.float16, torch.bfloat16)
 
 
 def attention(
-    query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    layout: Layout,
+    *,
+    scale: float,
+    window: int | None,
+    cap: float | None = None,
 ) -> Tensor:
     """Shapes: see kernels.ops.
 
-    Left to Triton: head sizes and types that FlashInfer has no kernels for, and rows whose lengths only the device
-    knows, because a plan is made on the host.
+    Left to Triton: head sizes and types that FlashInfer has no kernels for, capped scores, and rows whose lengths only
+    the device knows, because a plan is made on the host.
     """
     num_heads, head_dim = query.shape[1:]
-    if layout.decoding is not None or head_dim not in HEAD_DIMS or query.dtype not in TYPES:
-        return other_attention(query, keys, values, layout, scale=scale, window=window)
+    if layout.decoding is not None or head_dim not in HEAD_DIMS or query.dtype not in TYPES or cap is not None:
+        return other_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
     decodes = all(span.num_new == 1 for span in layout.spans)
     kind = Kind(
         decodes=decodes, num_heads=num_heads, num_kv_heads=keys.shape[1], head_dim=head_dim,

@@ -28,7 +28,7 @@ class _Step(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("rows", "pages", "items", "merges", "partials")),
         *((name, ctypes.c_int64) for name in ("num_items", "num_whole", "num_merges", "num_met")),
         *((name, ctypes.c_int64) for name in ("page_size", "num_heads", "num_kv_heads", "dim", "window")),
-        ("scale", ctypes.c_float),
+        *((name, ctypes.c_float) for name in ("scale", "cap", "capped_scale")),
         ("is_bf16", ctypes.c_int32),
     )
 
@@ -43,27 +43,44 @@ class Course:
 
 
 def attention(
-    query: Tensor, keys: Tensor, values: Tensor, layout: Layout, *, scale: float, window: int | None
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    layout: Layout,
+    *,
+    scale: float,
+    window: int | None,
+    cap: float | None = None,
 ) -> Tensor:
     """Shapes: see kernels.ops."""
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
-        return cpu_attention(query, keys, values, layout, scale=scale, window=window)
-    at = course(layout, query.dtype, num_heads, keys.shape[1], dim, scale=scale, window=window).at
+        return cpu_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
+    at = course(layout, query.dtype, num_heads, keys.shape[1], dim, scale=scale, window=window, cap=cap).at
     out = torch.empty_like(query)
     _attention(at, address(query), address(keys), address(values), address(out))
     return out
 
 
 def course(
-    layout: Layout, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, *, scale: float, window: int | None
+    layout: Layout,
+    dtype: torch.dtype,
+    num_heads: int,
+    num_kv_heads: int,
+    dim: int,
+    *,
+    scale: float,
+    window: int | None,
+    cap: float | None,
 ) -> Course:
     """Who does what in a step, for all layers of a kind: worked out by the first of them."""
-    key = (course, dtype, num_heads, num_kv_heads, dim, scale, window)
+    key = (course, dtype, num_heads, num_kv_heads, dim, scale, window, cap)
     found = layout.prepared.get(key)
     if found is None:
         found = _course(layout, num_heads, num_kv_heads, dim, window or 0)
         found.step.scale, found.step.is_bf16 = scale * math.log2(math.e), ELEMENTS[dtype]
+        if cap is not None:
+            found.step.cap, found.step.capped_scale = cap * math.log2(math.e), scale / cap
         layout.prepared[key] = found
     return found
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kernels.cpu import OPS as CPU
 from kernels.cpu.experts import mixing
-from kernels.native.activation import silu_and_mul
+from kernels.native.activation import gelu_and_mul, silu_and_mul
 from kernels.native.attention import attention
 from kernels.native.heads import rotate_and_write
 from kernels.native.kv import new_kv
@@ -19,6 +19,7 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
+    gelu_and_mul=gelu_and_mul,
     linears={"none": linear, "int8": linear_int8, "int4": linear_int4},
     mix_experts=mixing(silu_and_mul),
     new_kv=new_kv,

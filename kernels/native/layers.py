@@ -24,8 +24,9 @@ class _Layer(ctypes.Structure):
     _fields_ = (
         *((name, Weight) for name in _LINEARS),
         *((name, ctypes.c_void_p) for name in ("attention_norm", "mlp_norm", "query_norm", "key_norm")),
+        *((name, ctypes.c_void_p) for name in ("attention_post_norm", "mlp_post_norm")),
         *((name, ctypes.c_void_p) for name in ("keys", "values")),
-        *((name, ctypes.c_int32) for name in ("course", "is_rotated")),
+        *((name, ctypes.c_int32) for name in ("course", "is_rotated", "is_gelu")),
     )
 
 
@@ -36,7 +37,7 @@ class _Pass(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("layers", "courses", "x", "delta", "slots", "cos", "sin", "room")),
         *((name, ctypes.c_int64) for name in ("num_layers", "num_tokens", "width", "num_heads", "num_kv_heads")),
         *((name, ctypes.c_int64) for name in ("dim", "half")),
-        *((name, ctypes.c_float) for name in ("norm_epsilon", "head_epsilon")),
+        *((name, ctypes.c_float) for name in ("norm_epsilon", "norm_offset", "head_epsilon")),
         ("is_bf16", ctypes.c_int32),
     )
 
@@ -48,7 +49,7 @@ class FusedLayers:
         first = layers[0]
         self._kept = list(layers)
         self._dtype = first.attention_norm.dtype
-        self._kinds = list(dict.fromkeys((layer.scale, layer.window) for layer in layers))
+        self._kinds = list(dict.fromkeys(map(_kind, layers)))
         self._layers = (_Layer * len(layers))(*map(self._as_data, layers))
         self._courses = (ctypes.c_void_p * len(self._kinds))()
         self._pools: list[Tensor] = []
@@ -62,6 +63,7 @@ class FusedLayers:
             num_kv_heads=first.num_kv_heads,
             dim=first.head_dim,
             norm_epsilon=epsilon,
+            norm_offset=first.norm_offset,
             head_epsilon=first.head_norms.epsilon if first.head_norms else 0.0,
             is_bf16=ELEMENTS[self._dtype],
         )
@@ -78,7 +80,10 @@ class FusedLayers:
         assert layout.decoding is None  # rows that a CUDA graph reads, which this is not for
         step = self._pass
         shape = step.num_heads, step.num_kv_heads, step.dim
-        courses = [course(layout, self._dtype, *shape, scale=scale, window=window) for scale, window in self._kinds]
+        courses = [
+            course(layout, self._dtype, *shape, scale=scale, window=window, cap=cap)
+            for scale, window, cap in self._kinds
+        ]
         self._courses[:] = [each.at for each in courses]
         self._find(keys, values)
         cos, sin = rotation
@@ -102,8 +107,11 @@ class FusedLayers:
             mlp_norm=address(layer.mlp_norm),
             query_norm=address(norms.query if norms else None),
             key_norm=address(norms.key if norms else None),
-            course=self._kinds.index((layer.scale, layer.window)),
+            attention_post_norm=address(layer.attention_post_norm),
+            mlp_post_norm=address(layer.mlp_post_norm),
+            course=self._kinds.index(_kind(layer)),
             is_rotated=layer.is_rotated,
+            is_gelu=layer.is_gelu,
         )
 
     def _find(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
@@ -113,6 +121,10 @@ class FusedLayers:
         self._pools = [*keys, *values]
         for layer, of_keys, of_values in zip(self._layers, keys, values, strict=True):
             layer.keys, layer.values = address(of_keys), address(of_values)
+
+
+def _kind(layer: DenseLayer) -> tuple[float, int | None, float | None]:
+    return layer.scale, layer.window, layer.cap
 
 
 def fuse_layers(layers: Sequence[DenseLayer], epsilon: float) -> RunLayers | None:

@@ -1,7 +1,7 @@
 """Plain torch, one file per operation: what is right, on any device."""
 
 from kernels.ops import Ops
-from kernels.reference.activation import silu_and_mul
+from kernels.reference.activation import gelu_and_mul, silu_and_mul
 from kernels.reference.adjusting import adjust
 from kernels.reference.attention import attention
 from kernels.reference.experts import mix_experts, pack_experts
@@ -21,6 +21,7 @@ OPS = Ops(
     rotate_and_write=rotate_and_write,
     write_latent=write_latent,
     silu_and_mul=silu_and_mul,
+    gelu_and_mul=gelu_and_mul,
     linears={"none": PlainLinear, "int8": int8, "int4": int4},
     pack_experts=pack_experts,
     mix_experts=mix_experts,

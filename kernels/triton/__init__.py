@@ -14,7 +14,7 @@ from triton import knobs
 from kernels.failures import BackendUnavailable
 from kernels.ops import Ops
 from kernels.reference import OPS as REFERENCE
-from kernels.triton.activation import silu_and_mul
+from kernels.triton.activation import gelu_and_mul, silu_and_mul
 from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
 from kernels.triton.experts import mix_experts, pack_experts
@@ -32,6 +32,7 @@ OPS: Ops = replace(
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
     silu_and_mul=silu_and_mul,
+    gelu_and_mul=gelu_and_mul,
     pack_experts=pack_experts,
     mix_experts=mix_experts,
     attention=attention,

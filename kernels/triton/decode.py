@@ -13,11 +13,11 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.layout import Rows
+from kernels.triton.capping import capped_by, scale_and_cap
 from kernels.triton.dot import dot
 from kernels.triton.merge import merge
 from kernels.triton.paging import slots_of
 
-LOG2_E = 1.4426950408889634
 # Programs to share the work among: an H200 runs 132 x 2 of them at once, and a few times as many even out their ends.
 PROGRAMS = 1024
 LEAST_KEYS = 128  # of a split: with fewer, merging costs more than it saves
@@ -60,6 +60,7 @@ def _decode(
     partial: tl.tensor,
     log_sums: tl.tensor,
     scale: tl.tensor,
+    cap: tl.tensor,
     window: tl.tensor,
     max_pages: tl.tensor,
     num_heads: tl.constexpr,
@@ -67,6 +68,7 @@ def _decode(
     head_dim: tl.constexpr,
     page_size: tl.constexpr,
     windowed: tl.constexpr,
+    capped: tl.constexpr,
     num_splits: tl.constexpr,
     head_block: tl.constexpr,
     dim_block: tl.constexpr,
@@ -77,8 +79,8 @@ def _decode(
     query: [T, num_heads, head_dim], of which a row's is at firsts; keys, values: [S, num_kv_heads, head_dim]; lengths:
     [B] int32; pages: [B, max_pages] int32. partial: [B, num_heads, num_splits, head_dim] float32, softmax(q K^T scale)
     V over the split; log_sums: [B, num_heads, num_splits] float32, log2 of the sum of exp(q K^T scale), minus infinity
-    for a split without keys. scale comes multiplied by log2 e. The few heads of a group are padded to what the tensor
-    cores multiply at once, so that each key is read once for all of them.
+    for a split without keys. scale comes multiplied by log2 e; with a cap see capped_by. The few heads of a group are
+    padded to what the tensor cores multiply at once, so that each key is read once for all of them.
     """
     row, kv_head, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     group: tl.constexpr = num_heads // num_kv_heads
@@ -110,6 +112,8 @@ def _decode(
             keys + at_key[None, :] + dims[:, None], mask=visible[None, :] & (dims < head_dim)[:, None], other=0.0
         )
         scores = dot(q, k, tl.zeros([head_block, key_block], tl.float32)) * scale
+        if capped:
+            scores = capped_by(scores, cap)
         scores = tl.where(visible[None, :], scores, -float("inf"))
         # Each block has a visible key, so that the highest is finite from the first one on.
         new_highest = tl.maximum(highest, tl.max(scores, axis=1))
@@ -133,6 +137,7 @@ def _decode(
 def decode(
     output: Tensor, query: Tensor, keys: Tensor, values: Tensor, rows: Rows, *,
     page_size: int, scale: float, window: int | None,
+    cap: float | None,
 ) -> None:  # fmt: skip
     """Writes what the tokens of rows with one new token each see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]
@@ -142,10 +147,10 @@ def decode(
     partial = query.new_empty(num_rows, num_heads, choice.num_splits, head_dim, dtype=torch.float32)
     log_sums = partial.new_empty(partial.shape[:3])
     _decode[(num_rows, num_kv_heads, choice.num_splits)](
-        query, keys, values, rows.firsts, rows.lengths, rows.pages, partial, log_sums, scale * LOG2_E, window or 0,
-        max_pages,
+        query, keys, values, rows.firsts, rows.lengths, rows.pages, partial, log_sums, *scale_and_cap(scale, cap),
+        window or 0, max_pages,
         num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=head_dim, page_size=page_size,
-        windowed=window is not None, num_splits=choice.num_splits,
+        windowed=window is not None, capped=cap is not None, num_splits=choice.num_splits,
         head_block=max(triton.next_power_of_2(num_heads // num_kv_heads), 16),
         dim_block=max(triton.next_power_of_2(head_dim), 16), key_block=choice.key_block,
         num_warps=choice.num_warps, num_stages=choice.num_stages,

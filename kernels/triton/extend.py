@@ -9,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.triton.capping import capped_by, scale_and_cap
 from kernels.triton.course import Reading
-from kernels.triton.decode import LOG2_E
 from kernels.triton.dot import dot
 from kernels.triton.paging import slots_of
 
@@ -50,6 +50,7 @@ def _extend(
     lengths: tl.tensor,
     pages: tl.tensor,
     scale: tl.tensor,
+    cap: tl.tensor,
     window: tl.tensor,
     max_pages: tl.tensor,
     num_heads: tl.constexpr,
@@ -57,6 +58,7 @@ def _extend(
     head_dim: tl.constexpr,
     page_size: tl.constexpr,
     windowed: tl.constexpr,
+    capped: tl.constexpr,
     query_block: tl.constexpr,
     key_block: tl.constexpr,
     dim_block: tl.constexpr,
@@ -65,7 +67,8 @@ def _extend(
 
     output, query: [T, num_heads, head_dim]; keys, values: [S, num_kv_heads, head_dim]; blocks: [N, 2] int32, row and
     first of its new tokens; firsts, nums_new, lengths: [B] int32; pages: [B, max_pages] int32. A query at position p
-    gives softmax(q K^T scale) V over the keys at positions (p - window, p]. scale comes multiplied by log2 e.
+    gives softmax(q K^T scale) V over the keys at positions (p - window, p]. scale comes multiplied by log2 e; with a
+    cap see capped_by.
     """
     block, head = tl.program_id(0), tl.program_id(1)
     row, in_chunk = tl.load(blocks + 2 * block), tl.load(blocks + 2 * block + 1)
@@ -94,6 +97,8 @@ def _extend(
         at_key = (slots * num_kv_heads + kv_head) * head_dim
         k = tl.load(keys + at_key[None, :] + dims[:, None], mask=there[None, :] & in_head[:, None], other=0.0)
         scores = dot(q, k, tl.zeros([query_block, key_block], tl.float32)) * scale
+        if capped:
+            scores = capped_by(scores, cap)
         visible = of_key[None, :] <= of_query[:, None]
         if windowed:
             visible &= of_key[None, :] > of_query[:, None] - window
@@ -112,15 +117,16 @@ def _extend(
 def extend(
     output: Tensor, query: Tensor, keys: Tensor, values: Tensor, reading: Reading, choice: Choice, *,
     page_size: int, scale: float, window: int | None,
+    cap: float | None,
 ) -> None:  # fmt: skip
     """Writes what the tokens of rows with several new ones see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]
     rows = reading.rows
     _extend[(len(reading.blocks), num_heads)](
         output, query, keys, values, reading.blocks, rows.firsts, rows.nums_new, rows.lengths, rows.pages,
-        scale * LOG2_E, window or 0, rows.pages.shape[1],
+        *scale_and_cap(scale, cap), window or 0, rows.pages.shape[1],
         num_heads=num_heads, num_kv_heads=keys.shape[1], head_dim=head_dim, page_size=page_size,
-        windowed=window is not None, query_block=choice.query_block, key_block=choice.key_block,
+        windowed=window is not None, capped=cap is not None, query_block=choice.query_block, key_block=choice.key_block,
         dim_block=max(triton.next_power_of_2(head_dim), 16),
         num_warps=choice.num_warps, num_stages=choice.num_stages,
     )  # fmt: skip

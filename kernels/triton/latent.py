@@ -13,8 +13,9 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.layout import Layout
-from kernels.triton.decode import LEAST_KEYS, LOG2_E, MOST_SPLITS, PROGRAMS
+from kernels.triton.decode import LEAST_KEYS, MOST_SPLITS, PROGRAMS
 from kernels.triton.dot import dot
+from kernels.triton.exponents import LOG2_E
 from kernels.triton.merge import merge
 from kernels.triton.paging import slots_of
 from kernels.triton.upload import upload

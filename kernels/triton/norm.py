@@ -12,10 +12,12 @@ def _add_rms_norm(
     out: tl.tensor,
     width: tl.tensor,
     epsilon: tl.tensor,
+    offset: tl.tensor,
     adds: tl.constexpr,
+    shifts: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    """One row of x [T, width] per program: x += delta, out = x / sqrt(mean(x^2) + epsilon) * weight.
+    """One row of x [T, width] per program: x += delta, out = x / sqrt(mean(x^2) + epsilon) * (weight + offset).
 
     Zhang and Sennrich, "Root Mean Square Layer Normalization", 2019. The row is read once and stays in registers; its
     squares are summed in float32. block: a power of two that is not below the width.
@@ -29,11 +31,15 @@ def _add_rms_norm(
         tl.store(x + at, value, mask=inside)
     wide = value.to(tl.float32)
     scale = tl.rsqrt(tl.sum(wide * wide, axis=0) / width + epsilon)
-    normed = (wide * scale).to(value.dtype) * tl.load(weight + columns, mask=inside, other=0.0)
+    factor = tl.load(weight + columns, mask=inside, other=0.0)
+    if shifts:
+        normed = (wide * scale * (factor.to(tl.float32) + offset)).to(value.dtype)
+    else:
+        normed = (wide * scale).to(value.dtype) * factor
     tl.store(out + at, normed, mask=inside)
 
 
-def add_rms_norm(x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float) -> Tensor:
+def add_rms_norm(x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float, *, offset: float = 0.0) -> Tensor:
     """Adds delta to x [T, N] in place; gives the norm of the sum, in one launch."""
     assert x.is_contiguous()
     out = torch.empty_like(x)
@@ -46,7 +52,9 @@ def add_rms_norm(x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float
         out,
         width,
         epsilon,
+        offset,
         adds=delta is not None,
+        shifts=offset != 0.0,
         block=block,
         num_warps=num_warps(block),
     )

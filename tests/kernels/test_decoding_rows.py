@@ -15,8 +15,9 @@ NOBODYS = 19
 
 
 @EACH_BACKEND
+@pytest.mark.parametrize("cap", [None, 2.0])
 @pytest.mark.parametrize("window", [None, 1, 6])
-def test_attention(backend: ops.Ops, window: int | None) -> None:
+def test_attention(backend: ops.Ops, window: int | None, cap: float | None) -> None:
     torch.manual_seed(1)
     spans = Layout.build(
         [(length - 1, 1, table) for length, table in zip(LENGTHS, TABLES, strict=True)],
@@ -35,10 +36,10 @@ def test_attention(backend: ops.Ops, window: int | None) -> None:
     decoding = Layout(spans.positions, spans.new_slots, PAGE_SIZE, decoding=rows)
     query = torch.randn(5, 6, 16)
     keys, values = torch.randn(2, NUM_PAGES * PAGE_SIZE, 2, 16)
-    expected = REFERENCE.attention(query[:4], keys, values, spans, scale=0.3, window=window)
+    expected = REFERENCE.attention(query[:4], keys, values, spans, scale=0.3, window=window, cap=cap)
     written = {int(slot) for span in spans.spans for slot in spans.slots(span)} | {NOBODYS * PAGE_SIZE}
     for slot in set(range(NUM_PAGES * PAGE_SIZE)) - written:
         keys[slot] = values[slot] = float("nan")
-    given = backend.attention(query, keys, values, decoding, scale=0.3, window=window)
+    given = backend.attention(query, keys, values, decoding, scale=0.3, window=window, cap=cap)
     torch.testing.assert_close(given[:4], expected)
     assert given.isfinite().all()

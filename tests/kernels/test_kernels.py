@@ -60,6 +60,23 @@ def test_attention(backend: ops.Ops, step: str, heads: tuple[int, int], window: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("step", ["decode, mixed lengths", "mixed"])
+def test_capped_attention(backend: ops.Ops, step: str, window: int | None, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    layout, num_slots = layout_of(STEPS[step])
+    query = 3 * torch.randn(len(layout.positions), 6, 16, dtype=dtype)
+    keys, values = (torch.randn(num_slots, 2, 16, dtype=dtype) for _ in range(2))
+    given, expected, uncapped = (
+        each.attention(query, keys, values, layout, scale=0.25, window=window, cap=cap)
+        for each, cap in ((backend, 1.5), (REFERENCE, 1.5), (REFERENCE, None))
+    )
+    tolerance = 1e-5 if dtype is torch.float32 else 3e-2
+    torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
+    assert not torch.allclose(expected, uncapped, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("width", [32, 100])
 @pytest.mark.parametrize("num_tokens", [1, 7])
 def test_pointwise_operations(backend: ops.Ops, num_tokens: int, width: int, dtype: torch.dtype) -> None:
@@ -72,7 +89,9 @@ def test_pointwise_operations(backend: ops.Ops, num_tokens: int, width: int, dty
         (backend.add_rms_norm(x, None, weight, 1e-6), REFERENCE.add_rms_norm(x, None, weight, 1e-6)),
         tuple(each.add_rms_norm(sums[i], delta, weight, 1e-6) for i, each in enumerate((backend, REFERENCE))),
         tuple(sums),
+        tuple(each.add_rms_norm(x, None, weight, 1e-6, offset=1.0) for each in (backend, REFERENCE)),
         (backend.silu_and_mul(x), REFERENCE.silu_and_mul(x)),
+        (backend.gelu_and_mul(x), REFERENCE.gelu_and_mul(x)),
     ]
     for given, expected in pairs:
         torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)

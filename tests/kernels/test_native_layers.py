@@ -1,5 +1,6 @@
 """All layers in one call: bit for bit what their operations give one after the other."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -59,6 +60,13 @@ def layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
     ]
 
 
+def gemma_layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
+    """With norms behind each block, a cap, GELU, and weights of norms around 0."""
+    torch.manual_seed(0)
+    norms = {name: torch.rand(WIDTH).to(dtype) - 0.5 for name in ("attention_post_norm", "mlp_post_norm")}
+    return [dense(dtype, form, cap=2.0, window=window, is_gelu=True, norm_offset=1.0, **norms) for window in (5, None)]
+
+
 def one_by_one(
     layers: list[DenseLayer], x: Tensor, layout: Layout, keys: list[Tensor], values: list[Tensor],
     rotation: tuple[Tensor, Tensor],
@@ -66,20 +74,28 @@ def one_by_one(
     ops, delta = native(), None
     for layer, k, v in zip(layers, keys, values, strict=True):
         turned = rotation if layer.is_rotated else None
-        qkv = layer.qkv(ops.add_rms_norm(x, delta, layer.attention_norm, EPSILON))
+        qkv = layer.qkv(ops.add_rms_norm(x, delta, layer.attention_norm, EPSILON, offset=layer.norm_offset))
         query = ops.rotate_and_write(qkv, k, v, layout.new_slots, norms=layer.head_norms, rotation=turned)
-        attended = ops.attention(query, k, v, layout, scale=layer.scale, window=layer.window)
+        attended = ops.attention(query, k, v, layout, scale=layer.scale, window=layer.window, cap=layer.cap)
         delta = layer.output(attended.flatten(1))
-        h = ops.add_rms_norm(x, delta, layer.mlp_norm, EPSILON)
-        delta = layer.down(ops.silu_and_mul(layer.gate_up(h)))
+        if layer.attention_post_norm is not None:
+            delta = ops.add_rms_norm(delta, None, layer.attention_post_norm, EPSILON, offset=layer.norm_offset)
+        h = ops.add_rms_norm(x, delta, layer.mlp_norm, EPSILON, offset=layer.norm_offset)
+        gate = ops.gelu_and_mul if layer.is_gelu else ops.silu_and_mul
+        delta = layer.down(gate(layer.gate_up(h)))
+        if layer.mlp_post_norm is not None:
+            delta = ops.add_rms_norm(delta, None, layer.mlp_post_norm, EPSILON, offset=layer.norm_offset)
     assert delta is not None
     return delta
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("form", FORMS)
-def test_layers_in_one_call_give_the_same_bits(form: str, dtype: torch.dtype) -> None:
-    layers = layers_of(dtype, form)
+@pytest.mark.parametrize("made", [layers_of, gemma_layers_of])
+def test_layers_in_one_call_give_the_same_bits(
+    made: Callable[[torch.dtype, str], list[DenseLayer]], form: str, dtype: torch.dtype
+) -> None:
+    layers = made(dtype, form)
     run = native().fuse_layers(layers, EPSILON)
     assert run is not None
     keys, values = ([torch.randn(64, KV_HEADS, DIM).to(dtype) for _ in layers] for _ in range(2))

@@ -35,6 +35,7 @@ typedef struct {
     int64_t num_items, num_whole, num_merges, num_met;
     int64_t page_size, num_heads, num_kv_heads, dim, window; /* window 0: none */
     float scale;                                             /* with log2(e) in it */
+    float cap, capped_scale;                                 /* of scores, with log2(e) in it, or 0; scale / cap */
     int32_t is_bf16;
 } step;
 

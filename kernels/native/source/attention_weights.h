@@ -29,14 +29,27 @@ static inline __m512 exp2_ps(__m512 x) {
     return _mm512_scalef_ps(p, n);
 }
 
+/* Scores of one query row become cap x tanh(score x scale / cap). */
+static void flatten(float *scores, const step *s, int64_t num_keys) {
+    const __m512 cap = _mm512_set1_ps(s->cap), two = _mm512_set1_ps(2.0f), one = _mm512_set1_ps(1.0f);
+    const __m512 scale = _mm512_set1_ps(2.0f * s->capped_scale);
+    for (int32_t at = 0; at < num_keys; at += 16) {
+        const __m512 power = exp_ps(_mm512_mul_ps(_mm512_load_ps(scores + at), scale));
+        const __m512 tanh = _mm512_sub_ps(one, _mm512_div_ps(two, _mm512_add_ps(power, one)));
+        _mm512_store_ps(scores + at, _mm512_mul_ps(cap, tanh));
+    }
+}
+
 /* Scores [num_rows, SPLIT] of keys from `start` on become weights, 0 behind num_keys up to a multiple of 32. A query row
    sees keys up to its position, and with a window not before that. */
 static void soften(
     result given, float *scores, const step *s, const int32_t *positions, int64_t num_rows, int64_t start,
     int64_t num_keys) {
     const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512 scale = _mm512_set1_ps(s->scale);
+    const float factor = s->cap ? 1.0f : s->scale;
+    const __m512 scale = _mm512_set1_ps(factor);
     for (int64_t i = 0; i < num_rows; i++, scores += SPLIT) {
+        if (s->cap) flatten(scores, s, num_keys);
         const int32_t from = s->window ? most(0, positions[i] + 1 - s->window - start) : 0;
         const int32_t to = most(0, least(num_keys, positions[i] + 1 - start));
         const __m512i first = _mm512_set1_epi32(from), end = _mm512_set1_epi32(to);
@@ -46,7 +59,7 @@ static void soften(
             const __mmask16 seen = _mm512_cmpge_epi32_mask(key, first) & _mm512_cmplt_epi32_mask(key, end);
             highest = _mm512_mask_max_ps(highest, seen, highest, _mm512_load_ps(scores + at));
         }
-        given.highest[i] = from < to ? _mm512_reduce_max_ps(highest) * s->scale : LOWEST;
+        given.highest[i] = from < to ? _mm512_reduce_max_ps(highest) * factor : LOWEST;
         const __m512 top = _mm512_set1_ps(given.highest[i]);
         for (int32_t at = 0; at < rounded_up(num_keys, 32); at += 16) {
             const __m512i key = _mm512_add_epi32(lanes, _mm512_set1_epi32(at));

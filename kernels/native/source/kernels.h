@@ -5,7 +5,7 @@
 
 void add_rms_norm(
     void *x, const void *delta, const void *weight, void *out, int64_t num_rows, int64_t width, float epsilon,
-    int32_t is_bf16);
+    float offset, int32_t is_bf16);
 
 void rotate_and_write(
     const char *qkv, char *query, char *keys, char *values, const int64_t *slots, const void *query_norm,
@@ -14,4 +14,4 @@ void rotate_and_write(
 
 void attention(const step *s, const void *query, const void *keys, const void *values, void *out);
 
-void silu_and_mul(const void *x, void *out, int64_t num_rows, int64_t width, int32_t is_bf16);
+void gate_and_mul(const void *x, void *out, int64_t num_rows, int64_t width, int32_t is_gelu, int32_t is_bf16);

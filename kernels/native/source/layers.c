@@ -6,10 +6,10 @@
 /* A layer with grouped attention and a gated MLP; null where it has no such norm. keys, values: its pool. */
 typedef struct {
     Linear qkv, output, gate_up, down;
-    const void *attention_norm, *mlp_norm, *query_norm, *key_norm;
+    const void *attention_norm, *mlp_norm, *query_norm, *key_norm, *attention_post_norm, *mlp_post_norm;
     char *keys, *values;
     int32_t course; /* of its attention, among those of the step */
-    int32_t is_rotated;
+    int32_t is_rotated, is_gelu;
 } Layer;
 
 /* x, delta: [num_tokens, width], what comes in and what the last layer adds to it. slots, cos, sin: see heads.c. */
@@ -21,7 +21,7 @@ typedef struct {
     const float *cos, *sin;
     char *room; /* room_for_layers bytes */
     int64_t num_layers, num_tokens, width, num_heads, num_kv_heads, dim, half;
-    float norm_epsilon, head_epsilon;
+    float norm_epsilon, norm_offset, head_epsilon;
     int32_t is_bf16;
 } Pass;
 
@@ -54,22 +54,27 @@ static Desk lay_out(const Pass *p) {
 
 EXPORT int64_t room_for_layers(const Pass *p) { return lay_out(p).end - p->room; }
 
+static void norm(const Pass *p, char *x, const char *delta, const void *weight, char *out) {
+    add_rms_norm(x, delta, weight, out, p->num_tokens, p->width, p->norm_epsilon, p->norm_offset, p->is_bf16);
+}
+
 EXPORT void run_layers(const Pass *p) {
     const Desk d = lay_out(p);
     const int64_t num_tokens = p->num_tokens;
     const int is_bf16 = p->is_bf16, is_float = !is_bf16;
     for (const Layer *l = p->layers; l < p->layers + p->num_layers; l++) {
-        const void *before = l == p->layers ? 0 : p->delta;
-        add_rms_norm(p->x, before, l->attention_norm, d.states, num_tokens, p->width, p->norm_epsilon, is_bf16);
+        norm(p, p->x, l == p->layers ? 0 : p->delta, l->attention_norm, d.states);
         compute_linear(&l->qkv, d.states, is_float, d.qkv, is_float, num_tokens, d.of_linear);
         rotate_and_write(
             d.qkv, d.query, l->keys, l->values, p->slots, l->query_norm, l->key_norm, p->cos, p->sin, num_tokens,
             p->num_heads, p->num_kv_heads, p->dim, l->is_rotated ? p->half : 0, p->head_epsilon, is_bf16);
         attention(p->courses[l->course], d.query, l->keys, l->values, d.attended);
         compute_linear(&l->output, d.attended, is_float, p->delta, is_float, num_tokens, d.of_linear);
-        add_rms_norm(p->x, p->delta, l->mlp_norm, d.states, num_tokens, p->width, p->norm_epsilon, is_bf16);
+        if (l->attention_post_norm) norm(p, p->delta, 0, l->attention_post_norm, p->delta);
+        norm(p, p->x, p->delta, l->mlp_norm, d.states);
         compute_linear(&l->gate_up, d.states, is_float, d.gate_up, is_float, num_tokens, d.of_linear);
-        silu_and_mul(d.gate_up, d.gated, num_tokens, l->down.width, is_bf16);
+        gate_and_mul(d.gate_up, d.gated, num_tokens, l->down.width, l->is_gelu, is_bf16);
         compute_linear(&l->down, d.gated, is_float, p->delta, is_float, num_tokens, d.of_linear);
+        if (l->mlp_post_norm) norm(p, p->delta, 0, l->mlp_post_norm, p->delta);
     }
 }

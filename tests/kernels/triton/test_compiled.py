@@ -60,8 +60,10 @@ def test_norm_and_activation(launched: list[Resources], width: int) -> None:
         x, weight = empty(4, width, dtype=dtype), empty(width, dtype=dtype)
         OPS.add_rms_norm(x, x, weight, 1e-6)
         OPS.add_rms_norm(x, None, weight, 1e-6)
+        OPS.add_rms_norm(x, x, weight, 1e-6, offset=1.0)
         OPS.silu_and_mul(x)
-    assert {each.kernel for each in launched} == {"_add_rms_norm", "_silu_and_mul"}
+        OPS.gelu_and_mul(x)
+    assert {each.kernel for each in launched} == {"_add_rms_norm", "_gate_and_mul"}
 
 
 @EACH_MODEL
@@ -83,7 +85,10 @@ def test_attention(launched: list[Resources], model: tuple[int, int, int], windo
     num_heads, num_kv_heads, head_dim = model
     for dtype in TYPES.values():
         query, keys = empty(201, num_heads, head_dim, dtype=dtype), empty(64, num_kv_heads, head_dim, dtype=dtype)
-        OPS.attention(query, keys, keys, layout_of([(1000, 1), (4000, 200)]), scale=0.1, window=window)
+        layout = layout_of([(1000, 1), (4000, 200)])
+        OPS.attention(query, keys, keys, layout, scale=0.1, window=window)
+        if window:  # as Gemma 2 has both
+            OPS.attention(query, keys, keys, layout, scale=0.1, window=window, cap=50.0)
     assert {each.kernel for each in launched} == {"_decode", "_merge", "_extend"}
 
 
@@ -113,6 +118,6 @@ def test_every_kernel_is_compiled_here() -> None:
     folder = Path(backend.__file__).parent
     kernels = {name for path in folder.glob("*.py") for name in re.findall(r"(\w+)\[\(", path.read_text())}
     assert kernels == {
-        "_add_rms_norm", "_silu_and_mul", "_rotate_and_write", "_decode", "_merge", "_extend", "_sample", "_adjust",
+        "_add_rms_norm", "_gate_and_mul", "_rotate_and_write", "_decode", "_merge", "_extend", "_sample", "_adjust",
         "_multiply", "_add_up", "_attend",  # test_compiled_moe.py
     }  # fmt: skip

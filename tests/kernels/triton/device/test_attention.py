@@ -48,6 +48,18 @@ def test_rows_of_any_kind_see_what_the_reference_sees(
     close(given, expected, dtype)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("step", ["decode", "mixed"])
+def test_scores_are_capped(step: str, dtype: torch.dtype) -> None:
+    layout, num_slots = layout_of(STEPS[step])
+    query = 3 * random(len(layout.positions), 4, 16, dtype=dtype)
+    keys, values = random(2, num_slots, 2, 16, dtype=dtype, seed=1)
+    given, expected = (
+        each.attention(query, keys, values, layout, scale=0.25, window=9, cap=1.5) for each in (TRITON, REFERENCE)
+    )
+    close(given, expected, dtype)
+
+
 def decoding(lengths: list[int], *, max_pages: int) -> Layout:
     """Rows on the device: page i of row r is r + i x rows."""
     num_rows = len(lengths)

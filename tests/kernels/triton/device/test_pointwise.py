@@ -16,7 +16,10 @@ def test_norm_and_activation(shape: tuple[int, int], dtype: torch.dtype) -> None
     before = x.clone()
     close(TRITON.add_rms_norm(x, None, weight, 1e-5), REFERENCE.add_rms_norm(x, None, weight, 1e-5), dtype)
     assert torch.equal(x, before)
+    shifted = [each.add_rms_norm(x, None, weight, 1e-5, offset=1.0) for each in (TRITON, REFERENCE)]
+    close(*shifted, dtype)
     close(TRITON.silu_and_mul(x), REFERENCE.silu_and_mul(x), dtype)
+    close(TRITON.gelu_and_mul(x), REFERENCE.gelu_and_mul(x), dtype)
 
 
 @pytest.mark.parametrize("dtype", EACH_TYPE)
