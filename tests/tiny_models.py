@@ -60,6 +60,20 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             "attention_multiplier": 0.2, "embedding_multiplier": 3.0, "residual_multiplier": 0.5, "logits_scaling": 2.0,
         },
     ),
+    "gemma2": (
+        "gemma2",
+        {
+            "head_dim": 32, "sliding_window": 9, "query_pre_attn_scalar": 24, "attn_logit_softcapping": 20.0,
+            "final_logit_softcapping": 8.0, "tie_word_embeddings": True,
+        },
+    ),
+    "gemma2-uncapped": (
+        "gemma2",
+        {
+            "head_dim": 16, "sliding_window": 64, "attn_logit_softcapping": None, "final_logit_softcapping": None,
+            "attention_bias": True, "tie_word_embeddings": False,
+        },
+    ),
     "phi3": ("phi3", {"sliding_window": None}),
     "phi3-window": ("phi3", {"sliding_window": 9}),
     "phi3-longrope": (

@@ -18,6 +18,7 @@ class GroupedAttention:
             norms = parameters.pop(f"{i}.q_norm"), parameters.pop(f"{i}.k_norm")
             self.norms = HeadNorms(*norms, config.norm_epsilon)
         self.scale, self.window, self.is_rotated = config.attention_scale, config.windows[i], config.rotated[i]
+        self.cap = config.attention_cap
 
     def __call__(
         self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
@@ -32,5 +33,5 @@ class GroupedAttention:
             norms=self.norms,
             rotation=rotation if self.is_rotated else None,
         )
-        attended = ops.attention(query, keys, values, layout, scale=self.scale, window=self.window)
+        attended = ops.attention(query, keys, values, layout, scale=self.scale, window=self.window, cap=self.cap)
         return self.output(attended.flatten(1))

@@ -88,6 +88,11 @@ class DecoderConfig:
     windows: tuple[int | None, ...] = ()  # per layer
     rotated: tuple[bool, ...] = ()  # per layer: whether positions are embedded
     attention_scale: float = 0.0
+    attention_cap: float | None = None  # of scores, and of logits: see kernels.ops.Attention
+    logits_cap: float | None = None
+    activation: str = "silu"  # or "gelu"
+    post_norms: bool = False  # behind attention and MLP as well, before they are added
+    norm_offset: float = 0.0  # that weights of norms are stored without
     embedding_multiplier: float = 1.0
     residual_multiplier: float = 1.0
     logits_divisor: float = 1.0

@@ -47,7 +47,7 @@ class Decoder:
             x *= config.embedding_multiplier
         delta = self._run_layers(x, layout, pool.keys, pool.values, rotation)
         x, delta = x.index_select(0, wanted), delta.index_select(0, wanted)
-        return ops.add_rms_norm(x, delta, self._norm, config.norm_epsilon)
+        return ops.add_rms_norm(x, delta, self._norm, config.norm_epsilon, offset=config.norm_offset)
 
     def _fused(self) -> RunLayers:
         """The layers in one call, where the backend has that for them."""
@@ -65,13 +65,12 @@ class Decoder:
         rotation: tuple[Tensor, Tensor],
     ) -> Tensor:
         """See kernels.ops.RunLayers."""
-        epsilon, ops = self.config.norm_epsilon, self._ops
         delta = None
         for layer, of_keys, of_values in zip(self._layers, keys, values, strict=True):
-            h = ops.add_rms_norm(x, delta, layer.attention_norm, epsilon)
-            delta = self._weighed(layer.attention(h, layout, of_keys, of_values, rotation))
-            h = ops.add_rms_norm(x, delta, layer.mlp_norm, epsilon)
-            delta = self._weighed(layer.mlp(h))
+            h = self._normed(x, delta, layer.attention_norm)
+            delta = self._weighed(layer.attention(h, layout, of_keys, of_values, rotation), layer.attention_post_norm)
+            h = self._normed(x, delta, layer.mlp_norm)
+            delta = self._weighed(layer.mlp(h), layer.mlp_post_norm)
         assert delta is not None
         return delta
 
@@ -79,9 +78,17 @@ class Decoder:
         """float32 logits [B, V] after tokens with these last states [B, N]."""
         config = self.config
         logits = self._head(states, torch.float32)
+        if config.logits_cap is not None:
+            logits = config.logits_cap * torch.tanh(logits / config.logits_cap)
         return logits if config.logits_divisor == 1.0 else logits / config.logits_divisor
 
-    def _weighed(self, delta: Tensor) -> Tensor:
+    def _normed(self, x: Tensor, delta: Tensor | None, weight: Tensor) -> Tensor:
+        return self._ops.add_rms_norm(x, delta, weight, self.config.norm_epsilon, offset=self.config.norm_offset)
+
+    def _weighed(self, delta: Tensor, norm: Tensor | None) -> Tensor:
+        """What a block adds to its input."""
+        if norm is not None:
+            delta = self._normed(delta, None, norm)
         return delta if self.config.residual_multiplier == 1.0 else delta * self.config.residual_multiplier
 
 

@@ -14,6 +14,7 @@ from shared.model_card import ModelCard, ModelError
 
 Config = dict[str, Any]
 
+ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu"}
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 OLD_NAMES = {"su": "longrope"}  # in early Phi-3 files
 
@@ -70,8 +71,8 @@ def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
             raise ModelError(f"{num_heads} attention heads can't share {num_kv_heads} key-value heads")
         head_dim = config.get("head_dim") or config["hidden_size"] // num_heads
         activation = config.get("hidden_act", "silu")
-        if activation not in ("silu", "swish"):
-            raise ModelError(f"hidden_act {activation!r} is not supported; there is: silu")
+        if activation not in ACTIVATIONS:
+            raise ModelError(f"hidden_act {activation!r} is not supported; there are: {', '.join(ACTIVATIONS)}")
         return DecoderConfig(
             vocab_size=config["vocab_size"],
             hidden_size=config["hidden_size"],
@@ -86,6 +87,7 @@ def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
             windows=_windows(config, by_default=windows_by_default),
             rotated=(True,) * num_layers,
             attention_scale=head_dim**-0.5,
+            activation=ACTIVATIONS[activation],
         )
     except KeyError as error:
         raise ModelError(f"config.json has no {error.args[0]}") from None
@@ -140,6 +142,43 @@ def _phi3(config: Config) -> DecoderConfig:
     decoder = _base({"rms_norm_eps": 1e-5, "original_max_position_embeddings": 4096, **config}, windows_by_default=True)
     kind = "longrope" if decoder.rope.kind == "yarn" else decoder.rope.kind  # early files call it "su" or "yarn"
     return replace(decoder, fused_checkpoint=True, rope=replace(decoder.rope, kind=kind))
+
+
+GEMMA2: Config = {
+    "num_key_value_heads": 4,
+    "head_dim": 256,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "sliding_window": 4096,
+    "query_pre_attn_scalar": 256,
+    "attn_logit_softcapping": 50.0,
+    "final_logit_softcapping": 30.0,
+    "tie_word_embeddings": True,
+}
+
+
+def _gemma2(config: Config) -> DecoderConfig:
+    """Every other layer has a window, beginning with the first, unless layer_types says otherwise."""
+    config = {**GEMMA2, **config}
+    if config.get("layer_types") is None:
+        num_layers = config["num_hidden_layers"]
+        config["layer_types"] = ["full_attention" if i % 2 else "sliding_attention" for i in range(num_layers)]
+    if config.get("use_bidirectional_attention"):
+        raise ModelError("use_bidirectional_attention is not supported")
+    bias = bool(config.get("attention_bias", False))
+    decoder = _base(
+        {**config, "hidden_act": config["hidden_activation"], "use_sliding_window": True}, windows_by_default=True
+    )
+    return replace(
+        decoder,
+        qkv_bias=bias,
+        output_bias=bias,
+        attention_scale=config["query_pre_attn_scalar"] ** -0.5,
+        attention_cap=config["attn_logit_softcapping"],
+        logits_cap=config["final_logit_softcapping"],
+        embedding_multiplier=decoder.hidden_size**0.5,
+        post_norms=True,
+        norm_offset=1.0,
+    )
 
 
 def _mixtral(config: Config) -> DecoderConfig:
@@ -202,6 +241,7 @@ FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
     "SmolLM3ForCausalLM": _smollm3,
     "GraniteForCausalLM": _granite,
     "Phi3ForCausalLM": _phi3,
+    "Gemma2ForCausalLM": _gemma2,
     "MixtralForCausalLM": _mixtral,
     "Qwen2MoeForCausalLM": _qwen2_moe,
     "Qwen3MoeForCausalLM": _qwen3_moe,
@@ -221,6 +261,9 @@ def decoder_config(card: ModelCard) -> DecoderConfig:
     if card.config.get("quantization_config"):
         raise ModelError(f"{card.path / 'config.json'}: quantized weights (quantization_config) are not supported yet")
     try:
-        return family(card.config)
+        decoder = family(card.config)
+        if decoder.experts is not None and decoder.activation != "silu":
+            raise ModelError(f"experts with {decoder.activation} are not supported; there is: silu")
+        return decoder
     except (ModelError, TypeError, ValueError) as error:
         raise ModelError(f"{card.path / 'config.json'}: {error}") from None

@@ -20,19 +20,25 @@ class Layer:
     attention: GroupedAttention | LatentAttention
     mlp_norm: Tensor
     mlp: Mlp | Mixture
+    attention_post_norm: Tensor | None
+    mlp_post_norm: Tensor | None
 
     @classmethod
     def of(cls, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> "Layer":
         """Layer i. parameters: see models.parameters.shapes; those of the layer are taken out."""
         attention = GroupedAttention if config.latent is None else LatentAttention
         mlp = (
-            Mixture(config, i, parameters, ops, pack) if config.has_experts(i) else Mlp(f"{i}.", parameters, ops, pack)
+            Mixture(config, i, parameters, ops, pack)
+            if config.has_experts(i)
+            else Mlp(f"{i}.", parameters, ops, pack, is_gelu=config.activation == "gelu")
         )
         return cls(
             attention_norm=parameters.pop(f"{i}.attention_norm"),
             attention=attention(config, i, parameters, ops, pack),
             mlp_norm=parameters.pop(f"{i}.mlp_norm"),
             mlp=mlp,
+            attention_post_norm=parameters.pop(f"{i}.attention_post_norm", None),
+            mlp_post_norm=parameters.pop(f"{i}.mlp_post_norm", None),
         )
 
     def as_dense(self, config: DecoderConfig) -> DenseLayer | None:
@@ -54,4 +60,9 @@ class Layer:
             mlp_norm=self.mlp_norm,
             gate_up=mlp.gate_up,
             down=mlp.down,
+            cap=attention.cap,
+            is_gelu=mlp.is_gelu,
+            norm_offset=config.norm_offset,
+            attention_post_norm=self.attention_post_norm,
+            mlp_post_norm=self.mlp_post_norm,
         )

@@ -7,6 +7,15 @@ from services.executor.models.places import Place, Shape, stacked
 # These stay float32 whatever the type of the model: small differences decide which experts are chosen.
 WIDE = (".router", ".router_bias")
 
+# What files call the norms of a layer, where it has two of them and where it has four.
+NORMS = {"attention_norm": "input_layernorm", "mlp_norm": "post_attention_layernorm"}
+POST_NORMS = {
+    "attention_norm": "input_layernorm",
+    "attention_post_norm": "post_attention_layernorm",
+    "mlp_norm": "pre_feedforward_layernorm",
+    "mlp_post_norm": "post_feedforward_layernorm",
+}
+
 
 def shapes(config: DecoderConfig) -> dict[str, Shape]:
     """Every parameter. q, k, v are one, and so are gate and up."""
@@ -19,6 +28,8 @@ def shapes(config: DecoderConfig) -> dict[str, Shape]:
             f"{i}.attention_norm": (c.hidden_size,),
             f"{i}.mlp_norm": (c.hidden_size,),
         }
+        if c.post_norms:
+            found |= {f"{i}.attention_post_norm": (c.hidden_size,), f"{i}.mlp_post_norm": (c.hidden_size,)}
         found |= latent_parameters.shapes(c, i) if c.latent is not None else _attention_shapes(c, i)
         found |= expert_parameters.shapes(c, i) if c.has_experts(i) else _mlp_shapes(c, i)
     return found
@@ -59,8 +70,11 @@ def places(config: DecoderConfig) -> dict[str, Place]:
         found["lm_head.weight"] = Place("head", 0, (c.vocab_size, c.hidden_size))
     for i in range(c.num_layers):
         layer = f"model.layers.{i}"
-        found[f"{layer}.input_layernorm.weight"] = Place(f"{i}.attention_norm", 0, (c.hidden_size,))
-        found[f"{layer}.post_attention_layernorm.weight"] = Place(f"{i}.mlp_norm", 0, (c.hidden_size,))
+        names = POST_NORMS if c.post_norms else NORMS
+        found |= {
+            f"{layer}.{name}.weight": Place(f"{i}.{parameter}", 0, (c.hidden_size,))
+            for parameter, name in names.items()
+        }
         attention = f"{layer}.self_attn"
         found |= latent_parameters.places(c, i) if c.latent is not None else _attention_places(c, i, attention)
         found |= expert_parameters.places(c, i) if c.has_experts(i) else _mlp_places(c, i, f"{layer}.mlp")

@@ -1,6 +1,7 @@
 from array import array
 from pathlib import Path
 
+import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
@@ -16,11 +17,12 @@ NUM_NEW = 5
 PAGE_SIZE = 4
 
 
-def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path) -> None:
-    """Grouped heads with norms; one prompt is read in two chunks while the other already decodes."""
-    folder = build("qwen3", tmp_path)
+@pytest.mark.parametrize("variant", ["qwen3", "gemma2"])
+def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path, variant: str) -> None:
+    """Grouped heads, with norms or capped scores; one prompt is read in two chunks while the other already decodes."""
+    folder = build(variant, tmp_path)
     prompts = [[5, 9, 200, 31, 7, 8], [17, 300, 4, 90, 91, 92, 93, 94, 12]]
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     expected = []
     for prompt in prompts:
         ids = torch.tensor([prompt])
