@@ -35,6 +35,7 @@ MEMORY = ("--kv-bytes", str(KV_BYTES))
 def ready(arguments: argparse.Namespace, comparison: Comparison, model: Path) -> list[Rival]:
     found = []
     for name in arguments.peers:
+        print(f"making {name} ready", flush=True)
         try:
             found.append(made_ready(name, model, arguments.folder / "peers"))
         except NotInstalled as error:
