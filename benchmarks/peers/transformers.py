@@ -9,7 +9,11 @@ from typing import Any
 
 from benchmarks.peers.protocol import KV_TOKENS, About, Step, main
 
-ABOUT = About(requirements=("transformers[serving]==5.23.0", "torch==2.13.0", "accelerate==1.15.0"), variants=("bf16",))
+ABOUT = About(
+    requirements=("transformers[serving]==5.23.0", "torch==2.13.0", "accelerate==1.15.0"),
+    variants=("bf16",),
+    ready_path="/health",  # its /v1/models fails where nothing was ever downloaded
+)
 BLOCK = 16
 
 
