@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from kernels import ops
+from kernels.attention_kind import AttentionKind
 from kernels.reference.linear import PlainLinear
 
 # Of the 0.5B model: columns, width.
@@ -96,7 +97,7 @@ def attentions(steps: Sequence[str]) -> Iterator[Group]:
             ]
             calls = [
                 lambda attend=backend.attention, pool=pool, query=query, layout=layout: attend(  # type: ignore[misc]
-                    query, *pool, layout, scale=HEAD_DIM**-0.5, window=None
+                    query, *pool, layout, AttentionKind(HEAD_DIM**-0.5)
                 )
                 for pool in pools
             ]

@@ -21,7 +21,6 @@ PARTS = {
     "score": "sampling",
     "sample": "sampling",
 }
-LINEARS = ("qkv", "output", "gate_up", "down")
 
 
 class TimedOps:
@@ -47,7 +46,7 @@ class TimedOps:
 
         def fuse(layers: Sequence[ops.DenseLayer], epsilon: float) -> ops.RunLayers | None:
             plain = [
-                dataclasses.replace(layer, **{name: getattr(layer, name).__wrapped__ for name in LINEARS})
+                dataclasses.replace(layer, **{name: getattr(layer, name).__wrapped__ for name in ops.LINEARS})
                 for layer in layers
             ]
             run = backend.fuse_layers(plain, epsilon)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from kernels.adjustment import Adjustment
+from kernels.attention_kind import AttentionKind
 from kernels.draw_columns import Draw, DrawColumns
 from kernels.failures import BackendUnavailable
 from kernels.head_norms import HeadNorms
@@ -25,10 +26,12 @@ from kernels.scored import Scored
 
 __all__ = [
     "BACKENDS",
+    "LINEARS",
     "AddRmsNorm",
     "Adjust",
     "Adjustment",
     "Attention",
+    "AttentionKind",
     "BackendUnavailable",
     "DenseLayer",
     "Draw",
@@ -73,21 +76,12 @@ PackLinear = Callable[[Tensor, Tensor | None], Linear]
 class Attention(Protocol):
     """Causal attention of new tokens over the paged KV of their rows.
 
-    query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens; window: keys that a token sees, itself
-    included, or None for all. cap: a scaled score s becomes cap x tanh(s / cap) (Gemma 2, 2024). keys and values may be
-    the same tensor (latent attention, with K = 1, and without a cap). Gives [T, H, D].
+    query: [T, H, D]; keys, values: [S, K, D], already holding the new tokens. They may be the same tensor (latent
+    attention, with K = 1 and neither window nor cap). Gives [T, H, D].
     """
 
     def __call__(
-        self,
-        query: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        layout: Layout,
-        *,
-        scale: float,
-        window: int | None,
-        cap: float | None = None,
+        self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind, /
     ) -> Tensor: ...
 
 
@@ -167,8 +161,8 @@ class DenseLayer:
     """A layer of a decoder as data: grouped attention, then a gated MLP, with a norm [N] before each and perhaps one
     behind.
 
-    norm_offset: of these norms; is_rotated: whether queries and keys are; scale, window, cap: of Attention; is_gelu:
-    the MLP's activation, else it is SiLU.
+    norm_offset: of these norms; is_rotated: whether queries and keys are; is_gelu: the MLP's activation, which else is
+    SiLU.
     """
 
     attention_norm: Tensor
@@ -178,17 +172,18 @@ class DenseLayer:
     num_heads: int
     num_kv_heads: int
     head_dim: int
-    scale: float
-    window: int | None
+    kind: AttentionKind
     output: Linear
     mlp_norm: Tensor
     gate_up: Linear
     down: Linear
-    cap: float | None = None
     is_gelu: bool = False
     norm_offset: float = 0.0
     attention_post_norm: Tensor | None = None
     mlp_post_norm: Tensor | None = None
+
+
+LINEARS = ("qkv", "output", "gate_up", "down")  # of a DenseLayer
 
 
 class RunLayers(Protocol):

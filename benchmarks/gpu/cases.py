@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.scale import Scale
-from kernels.ops import DrawColumns, Layout, Ops, Rows
+from kernels.ops import AttentionKind, DrawColumns, Layout, Ops, Rows
 from shared.messages import Sampling
 
 PAGE_SIZE = 16
@@ -117,7 +117,7 @@ class Cases:
         def run(ops: Ops, wide: bool) -> Tensor:
             tensors = (t.double() if wide else t for t in (query, keys, values))
             of_run = replace(layout, prepared={}) if wide else layout
-            return ops.attention(*tensors, of_run, scale=query.shape[-1] ** -0.5, window=None)
+            return ops.attention(*tensors, of_run, AttentionKind(query.shape[-1] ** -0.5))
 
         return run
 

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from kernels.attention_kind import AttentionKind
 from kernels.layout import Layout, Span
 from kernels.reference.attention import attention as reference_attention
 
@@ -45,27 +46,18 @@ class Course:
     chunks: tuple[Chunk, ...]
 
 
-def attention(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    layout: Layout,
-    *,
-    scale: float,
-    window: int | None,
-    cap: float | None = None,
-) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
     """Shapes: see kernels.ops. torch's fused attention knows no cap."""
-    if layout.decoding is not None or cap is not None:
-        return reference_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
-    course = layout.prepared.get((window, query.dtype))
+    if layout.decoding is not None or kind.cap is not None:
+        return reference_attention(query, keys, values, layout, kind)
+    course = layout.prepared.get((kind.window, query.dtype))
     if course is None:
-        course = layout.prepared[window, query.dtype] = _course(layout, window, query.dtype)
+        course = layout.prepared[kind.window, query.dtype] = _course(layout, kind.window, query.dtype)
     output = torch.empty_like(query)
     for bucket in course.buckets:
-        _decode(output, query, keys, values, bucket, scale=scale)
+        _decode(output, query, keys, values, bucket, scale=kind.scale)
     for chunk in course.chunks:
-        _read(output, query, keys, values, chunk, scale=scale)
+        _read(output, query, keys, values, chunk, scale=kind.scale)
     return output
 
 

@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor
 
+from kernels.attention_kind import AttentionKind
 from kernels.flashinfer.plans import Kind, planned
 from kernels.layout import Layout
 from kernels.triton.attention import attention as other_attention
@@ -9,29 +10,20 @@ HEAD_DIMS = (64, 128, 256)
 TYPES = (torch.float16, torch.bfloat16)
 
 
-def attention(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    layout: Layout,
-    *,
-    scale: float,
-    window: int | None,
-    cap: float | None = None,
-) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
     """Shapes: see kernels.ops.
 
     Left to Triton: head sizes and types that FlashInfer has no kernels for, capped scores, and rows whose lengths only
     the device knows, because a plan is made on the host.
     """
     num_heads, head_dim = query.shape[1:]
-    if layout.decoding is not None or head_dim not in HEAD_DIMS or query.dtype not in TYPES or cap is not None:
-        return other_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
+    if layout.decoding is not None or head_dim not in HEAD_DIMS or query.dtype not in TYPES or kind.cap is not None:
+        return other_attention(query, keys, values, layout, kind)
     decodes = all(span.num_new == 1 for span in layout.spans)
-    kind = Kind(
+    of_plan = Kind(
         decodes=decodes, num_heads=num_heads, num_kv_heads=keys.shape[1], head_dim=head_dim,
-        page_size=layout.page_size, window=window, scale=scale, dtype=query.dtype, device=query.device,
+        page_size=layout.page_size, window=kind.window, scale=kind.scale, dtype=query.dtype, device=query.device,
     )  # fmt: skip
     paged = (-1, layout.page_size, *keys.shape[1:])
-    output: Tensor = planned(layout, kind).run(query, (keys.view(paged), values.view(paged)))
+    output: Tensor = planned(layout, of_plan).run(query, (keys.view(paged), values.view(paged)))
     return output

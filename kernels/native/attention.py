@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kernels.attention_kind import AttentionKind
 from kernels.cpu.attention import attention as cpu_attention
 from kernels.layout import Layout
 from kernels.native.library import ELEMENTS, address, kernel
@@ -42,45 +43,28 @@ class Course:
     at: int
 
 
-def attention(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    layout: Layout,
-    *,
-    scale: float,
-    window: int | None,
-    cap: float | None = None,
-) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
     """Shapes: see kernels.ops."""
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
-        return cpu_attention(query, keys, values, layout, scale=scale, window=window, cap=cap)
-    at = course(layout, query.dtype, num_heads, keys.shape[1], dim, scale=scale, window=window, cap=cap).at
+        return cpu_attention(query, keys, values, layout, kind)
+    at = course(layout, query.dtype, num_heads, keys.shape[1], dim, kind).at
     out = torch.empty_like(query)
     _attention(at, address(query), address(keys), address(values), address(out))
     return out
 
 
 def course(
-    layout: Layout,
-    dtype: torch.dtype,
-    num_heads: int,
-    num_kv_heads: int,
-    dim: int,
-    *,
-    scale: float,
-    window: int | None,
-    cap: float | None,
+    layout: Layout, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, kind: AttentionKind
 ) -> Course:
     """Who does what in a step, for all layers of a kind: worked out by the first of them."""
-    key = (course, dtype, num_heads, num_kv_heads, dim, scale, window, cap)
+    key = (course, dtype, num_heads, num_kv_heads, dim, kind)
     found = layout.prepared.get(key)
     if found is None:
-        found = _course(layout, num_heads, num_kv_heads, dim, window or 0)
-        found.step.scale, found.step.is_bf16 = scale * math.log2(math.e), ELEMENTS[dtype]
-        if cap is not None:
-            found.step.cap, found.step.capped_scale = cap * math.log2(math.e), scale / cap
+        found = _course(layout, num_heads, num_kv_heads, dim, kind.window or 0)
+        found.step.scale, found.step.is_bf16 = kind.scale * math.log2(math.e), ELEMENTS[dtype]
+        if kind.cap is not None:
+            found.step.cap, found.step.capped_scale = kind.cap * math.log2(math.e), kind.scale / kind.cap
         layout.prepared[key] = found
     return found
 

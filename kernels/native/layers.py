@@ -10,19 +10,17 @@ from kernels.layout import Layout
 from kernels.native.attention import VECTOR, course
 from kernels.native.library import ELEMENTS, address, count, kernel
 from kernels.native.linear import NativeLinear, Weight
-from kernels.ops import DenseLayer, RunLayers
+from kernels.ops import LINEARS, DenseLayer, RunLayers
 
 _run_layers = kernel("run_layers", "p")
 _room = count("room_for_layers", "p")
-
-_LINEARS = ("qkv", "output", "gate_up", "down")
 
 
 class _Layer(ctypes.Structure):
     """The `Layer` of source/layers.c."""
 
     _fields_ = (
-        *((name, Weight) for name in _LINEARS),
+        *((name, Weight) for name in LINEARS),
         *((name, ctypes.c_void_p) for name in ("attention_norm", "mlp_norm", "query_norm", "key_norm")),
         *((name, ctypes.c_void_p) for name in ("attention_post_norm", "mlp_post_norm")),
         *((name, ctypes.c_void_p) for name in ("keys", "values")),
@@ -49,7 +47,7 @@ class FusedLayers:
         first = layers[0]
         self._kept = list(layers)
         self._dtype = first.attention_norm.dtype
-        self._kinds = list(dict.fromkeys(map(_kind, layers)))
+        self._kinds = list(dict.fromkeys(layer.kind for layer in layers))
         self._layers = (_Layer * len(layers))(*map(self._as_data, layers))
         self._courses = (ctypes.c_void_p * len(self._kinds))()
         self._pools: list[Tensor] = []
@@ -80,10 +78,7 @@ class FusedLayers:
         assert layout.decoding is None  # rows that a CUDA graph reads, which this is not for
         step = self._pass
         shape = step.num_heads, step.num_kv_heads, step.dim
-        courses = [
-            course(layout, self._dtype, *shape, scale=scale, window=window, cap=cap)
-            for scale, window, cap in self._kinds
-        ]
+        courses = [course(layout, self._dtype, *shape, kind) for kind in self._kinds]
         self._courses[:] = [each.at for each in courses]
         self._find(keys, values)
         cos, sin = rotation
@@ -100,7 +95,7 @@ class FusedLayers:
 
     def _as_data(self, layer: DenseLayer) -> _Layer:
         norms = layer.head_norms
-        linears = {name: getattr(layer, name).weight for name in _LINEARS}
+        linears = {name: getattr(layer, name).weight for name in LINEARS}
         return _Layer(
             **linears,
             attention_norm=address(layer.attention_norm),
@@ -109,7 +104,7 @@ class FusedLayers:
             key_norm=address(norms.key if norms else None),
             attention_post_norm=address(layer.attention_post_norm),
             mlp_post_norm=address(layer.mlp_post_norm),
-            course=self._kinds.index(_kind(layer)),
+            course=self._kinds.index(layer.kind),
             is_rotated=layer.is_rotated,
             is_gelu=layer.is_gelu,
         )
@@ -123,17 +118,13 @@ class FusedLayers:
             layer.keys, layer.values = address(of_keys), address(of_values)
 
 
-def _kind(layer: DenseLayer) -> tuple[float, int | None, float | None]:
-    return layer.scale, layer.window, layer.cap
-
-
 def fuse_layers(layers: Sequence[DenseLayer], epsilon: float) -> RunLayers | None:
     """None where an operation of a layer is left to torch, or wants its input filled up."""
     return FusedLayers(layers, epsilon) if all(map(_is_native, layers)) else None
 
 
 def _is_native(layer: DenseLayer) -> bool:
-    linears = [getattr(layer, name) for name in _LINEARS]
+    linears = [getattr(layer, name) for name in LINEARS]
     if layer.attention_norm.dtype not in ELEMENTS or layer.head_dim % VECTOR:
         return False
     if not all(isinstance(linear, NativeLinear) for linear in linears):

@@ -3,6 +3,7 @@
 import triton
 import triton.language as tl
 
+from kernels.attention_kind import AttentionKind
 from kernels.triton.exponents import LARGEST, LOG2_E
 
 
@@ -12,6 +13,6 @@ def capped_by(scores: tl.tensor, cap: tl.tensor) -> tl.tensor:
     return cap * (1.0 - 2.0 / (tl.exp(tl.minimum(2.0 * scores, LARGEST)) + 1.0))
 
 
-def scale_and_cap(scale: float, cap: float | None) -> tuple[float, float]:
+def scale_and_cap(kind: AttentionKind) -> tuple[float, float]:
     """What kernels multiply products with, and what they cap them by then: the result is log2 e times the scores."""
-    return (scale * LOG2_E, 0.0) if cap is None else (scale / cap, cap * LOG2_E)
+    return (kind.scale * LOG2_E, 0.0) if kind.cap is None else (kind.scale / kind.cap, kind.cap * LOG2_E)

@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.attention_kind import AttentionKind
 from kernels.layout import Rows
 from kernels.triton.capping import capped_by, scale_and_cap
 from kernels.triton.dot import dot
@@ -135,10 +136,8 @@ def _decode(
 
 
 def decode(
-    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, rows: Rows, *,
-    page_size: int, scale: float, window: int | None,
-    cap: float | None,
-) -> None:  # fmt: skip
+    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, rows: Rows, kind: AttentionKind, *, page_size: int
+) -> None:
     """Writes what the tokens of rows with one new token each see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]
     num_kv_heads = keys.shape[1]
@@ -147,10 +146,10 @@ def decode(
     partial = query.new_empty(num_rows, num_heads, choice.num_splits, head_dim, dtype=torch.float32)
     log_sums = partial.new_empty(partial.shape[:3])
     _decode[(num_rows, num_kv_heads, choice.num_splits)](
-        query, keys, values, rows.firsts, rows.lengths, rows.pages, partial, log_sums, *scale_and_cap(scale, cap),
-        window or 0, max_pages,
+        query, keys, values, rows.firsts, rows.lengths, rows.pages, partial, log_sums, *scale_and_cap(kind),
+        kind.window or 0, max_pages,
         num_heads=num_heads, num_kv_heads=num_kv_heads, head_dim=head_dim, page_size=page_size,
-        windowed=window is not None, capped=cap is not None, num_splits=choice.num_splits,
+        windowed=kind.window is not None, capped=kind.cap is not None, num_splits=choice.num_splits,
         head_block=max(triton.next_power_of_2(num_heads // num_kv_heads), 16),
         dim_block=max(triton.next_power_of_2(head_dim), 16), key_block=choice.key_block,
         num_warps=choice.num_warps, num_stages=choice.num_stages,

@@ -9,6 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from kernels.attention_kind import AttentionKind
 from kernels.triton.capping import capped_by, scale_and_cap
 from kernels.triton.course import Reading
 from kernels.triton.dot import dot
@@ -115,18 +116,17 @@ def _extend(
 
 
 def extend(
-    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, reading: Reading, choice: Choice, *,
-    page_size: int, scale: float, window: int | None,
-    cap: float | None,
+    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, reading: Reading, choice: Choice, kind: AttentionKind,
+    *, page_size: int,
 ) -> None:  # fmt: skip
     """Writes what the tokens of rows with several new ones see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]
     rows = reading.rows
     _extend[(len(reading.blocks), num_heads)](
         output, query, keys, values, reading.blocks, rows.firsts, rows.nums_new, rows.lengths, rows.pages,
-        *scale_and_cap(scale, cap), window or 0, rows.pages.shape[1],
+        *scale_and_cap(kind), kind.window or 0, rows.pages.shape[1],
         num_heads=num_heads, num_kv_heads=keys.shape[1], head_dim=head_dim, page_size=page_size,
-        windowed=window is not None, capped=cap is not None, query_block=choice.query_block, key_block=choice.key_block,
-        dim_block=max(triton.next_power_of_2(head_dim), 16),
+        windowed=kind.window is not None, capped=kind.cap is not None,
+        query_block=choice.query_block, key_block=choice.key_block, dim_block=max(triton.next_power_of_2(head_dim), 16),
         num_warps=choice.num_warps, num_stages=choice.num_stages,
     )  # fmt: skip

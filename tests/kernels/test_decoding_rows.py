@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kernels import ops
-from kernels.ops import Layout, Rows
+from kernels.ops import AttentionKind, Layout, Rows
 from tests.kernels.backends import CPU, EACH_BACKEND, REFERENCE
 
 PAGE_SIZE = 4
@@ -36,10 +36,10 @@ def test_attention(backend: ops.Ops, window: int | None, cap: float | None) -> N
     decoding = Layout(spans.positions, spans.new_slots, PAGE_SIZE, decoding=rows)
     query = torch.randn(5, 6, 16)
     keys, values = torch.randn(2, NUM_PAGES * PAGE_SIZE, 2, 16)
-    expected = REFERENCE.attention(query[:4], keys, values, spans, scale=0.3, window=window, cap=cap)
+    expected = REFERENCE.attention(query[:4], keys, values, spans, AttentionKind(0.3, window, cap))
     written = {int(slot) for span in spans.spans for slot in spans.slots(span)} | {NOBODYS * PAGE_SIZE}
     for slot in set(range(NUM_PAGES * PAGE_SIZE)) - written:
         keys[slot] = values[slot] = float("nan")
-    given = backend.attention(query, keys, values, decoding, scale=0.3, window=window, cap=cap)
+    given = backend.attention(query, keys, values, decoding, AttentionKind(0.3, window, cap))
     torch.testing.assert_close(given[:4], expected)
     assert given.isfinite().all()

@@ -9,7 +9,7 @@ import torch
 
 import kernels
 from kernels import ops
-from kernels.ops import Layout
+from kernels.ops import AttentionKind, Layout
 from kernels.reference.heads import rotate
 from tests.kernels.backends import BACKENDS, CPU, REFERENCE
 
@@ -53,8 +53,8 @@ def test_attention(backend: ops.Ops, step: str, heads: tuple[int, int], window: 
     query = torch.randn(num_new, heads[0], 16, dtype=dtype)
     keys, values = (torch.randn(num_slots, heads[1], 16, dtype=dtype) for _ in range(2))
     arguments = (query, keys, values, layout)
-    expected = REFERENCE.attention(*arguments, scale=0.25, window=window)
-    given = backend.attention(*arguments, scale=0.25, window=window)
+    expected = REFERENCE.attention(*arguments, AttentionKind(0.25, window))
+    given = backend.attention(*arguments, AttentionKind(0.25, window))
     tolerance = 1e-5 if dtype is torch.float32 else 3e-2
     torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
 
@@ -68,7 +68,7 @@ def test_capped_attention(backend: ops.Ops, step: str, window: int | None, dtype
     query = 3 * torch.randn(len(layout.positions), 6, 16, dtype=dtype)
     keys, values = (torch.randn(num_slots, 2, 16, dtype=dtype) for _ in range(2))
     given, expected, uncapped = (
-        each.attention(query, keys, values, layout, scale=0.25, window=window, cap=cap)
+        each.attention(query, keys, values, layout, AttentionKind(0.25, window, cap))
         for each, cap in ((backend, 1.5), (REFERENCE, 1.5), (REFERENCE, None))
     )
     tolerance = 1e-5 if dtype is torch.float32 else 3e-2
@@ -164,8 +164,8 @@ def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Op
         for dtype in (torch.float32, torch.bfloat16):
             query = torch.randn(len(layout.positions), 4, 16, dtype=dtype)
             keys, values = (torch.randn(num_slots, 2, 16, dtype=dtype) for _ in range(2))
-            expected = REFERENCE.attention(query, keys, values, layout, scale=0.25, window=window)
-            given = backend.attention(query, keys, values, layout, scale=0.25, window=window)
+            expected = REFERENCE.attention(query, keys, values, layout, AttentionKind(0.25, window))
+            given = backend.attention(query, keys, values, layout, AttentionKind(0.25, window))
             tolerance = 1e-5 if dtype is torch.float32 else 3e-2
             torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
 

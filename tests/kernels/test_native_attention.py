@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels import ops
-from kernels.ops import Layout
+from kernels.ops import AttentionKind, Layout
 from tests.kernels.backends import BACKENDS, CPU, REFERENCE
 
 pytestmark = pytest.mark.skipif("native" not in BACKENDS, reason="this machine can't have the native backend")
@@ -46,7 +46,7 @@ class Pool:
         )
         query = torch.cat([self.queries[i][start : start + new] for i, start, new in rows])
         scale = 1 / math.sqrt(query.shape[-1])
-        found = backend.attention(query, self.keys, self.values, layout, scale=scale, window=window)
+        found = backend.attention(query, self.keys, self.values, layout, AttentionKind(scale, window))
         return list(found.split([new for _, _, new in rows]))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.ops import DenseLayer, HeadNorms, Layout, Ops
+from kernels.ops import AttentionKind, DenseLayer, HeadNorms, Layout, Ops
 from tests.kernels.backends import BACKENDS
 
 pytestmark = [
@@ -39,8 +39,7 @@ def dense(dtype: torch.dtype, form: str, *, width: int = WIDTH, dim: int = DIM, 
         num_heads=HEADS,
         num_kv_heads=KV_HEADS,
         head_dim=dim,
-        scale=dim**-0.5,
-        window=None,
+        kind=AttentionKind(dim**-0.5),
         output=pack(weight(width, HEADS * dim), None),
         mlp_norm=weight(width),
         gate_up=pack(weight(2 * INNER, width), None),
@@ -55,8 +54,8 @@ def layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
     norms = HeadNorms(torch.rand(DIM).to(dtype), torch.rand(DIM).to(dtype), EPSILON)
     return [
         dense(dtype, form, head_norms=norms),
-        dense(dtype, form, head_norms=norms, window=5, is_rotated=False),
-        dense(dtype, form, head_norms=norms, scale=0.3),
+        dense(dtype, form, head_norms=norms, kind=AttentionKind(DIM**-0.5, 5), is_rotated=False),
+        dense(dtype, form, head_norms=norms, kind=AttentionKind(0.3)),
     ]
 
 
@@ -64,7 +63,10 @@ def gemma_layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
     """With norms behind each block, a cap, GELU, and weights of norms around 0."""
     torch.manual_seed(0)
     norms = {name: torch.rand(WIDTH).to(dtype) - 0.5 for name in ("attention_post_norm", "mlp_post_norm")}
-    return [dense(dtype, form, cap=2.0, window=window, is_gelu=True, norm_offset=1.0, **norms) for window in (5, None)]
+    return [
+        dense(dtype, form, kind=AttentionKind(DIM**-0.5, window, 2.0), is_gelu=True, norm_offset=1.0, **norms)
+        for window in (5, None)
+    ]
 
 
 def one_by_one(
@@ -76,7 +78,7 @@ def one_by_one(
         turned = rotation if layer.is_rotated else None
         qkv = layer.qkv(ops.add_rms_norm(x, delta, layer.attention_norm, EPSILON, offset=layer.norm_offset))
         query = ops.rotate_and_write(qkv, k, v, layout.new_slots, norms=layer.head_norms, rotation=turned)
-        attended = ops.attention(query, k, v, layout, scale=layer.scale, window=layer.window, cap=layer.cap)
+        attended = ops.attention(query, k, v, layout, layer.kind)
         delta = layer.output(attended.flatten(1))
         if layer.attention_post_norm is not None:
             delta = ops.add_rms_norm(delta, None, layer.attention_post_norm, EPSILON, offset=layer.norm_offset)

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from kernels.ops import HeadNorms, Layout, Ops, PackLinear
+from kernels.ops import AttentionKind, HeadNorms, Layout, Ops, PackLinear
 from services.executor.models.config import DecoderConfig
 
 
@@ -17,8 +17,8 @@ class GroupedAttention:
         if config.qk_norm:
             norms = parameters.pop(f"{i}.q_norm"), parameters.pop(f"{i}.k_norm")
             self.norms = HeadNorms(*norms, config.norm_epsilon)
-        self.scale, self.window, self.is_rotated = config.attention_scale, config.windows[i], config.rotated[i]
-        self.cap = config.attention_cap
+        self.kind = AttentionKind(config.attention_scale, config.windows[i], config.attention_cap)
+        self.is_rotated = config.rotated[i]
 
     def __call__(
         self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
@@ -33,5 +33,5 @@ class GroupedAttention:
             norms=self.norms,
             rotation=rotation if self.is_rotated else None,
         )
-        attended = ops.attention(query, keys, values, layout, scale=self.scale, window=self.window, cap=self.cap)
+        attended = ops.attention(query, keys, values, layout, self.kind)
         return self.output(attended.flatten(1))

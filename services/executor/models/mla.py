@@ -9,7 +9,7 @@ and values are one tensor; of its result the part that belongs to positions is l
 import torch
 from torch import Tensor
 
-from kernels.ops import Layout, Ops, PackLinear
+from kernels.ops import AttentionKind, Layout, Ops, PackLinear
 from services.executor.models.config import DecoderConfig
 
 EPSILON = 1e-6  # of the norms of the latents, whatever rms_norm_eps says: so were the models trained
@@ -24,7 +24,7 @@ class LatentAttention:
         assert config.latent is not None
         self._config = latent = config.latent
         self._ops = ops
-        self._num_heads, self._scale = config.num_heads, config.attention_scale
+        self._num_heads, self._kind = config.num_heads, AttentionKind(config.attention_scale)
         compress, query_up = parameters.pop(f"{i}.compress"), parameters.pop(f"{i}.query_up", None)
         self._num_query = len(compress) - latent.key_dim
         if latent.interleaved:
@@ -55,7 +55,7 @@ class LatentAttention:
         )
         absorbed = torch.bmm(plain.transpose(0, 1), self._key_up).transpose(0, 1)  # [T, H, R]
         query = torch.cat((absorbed, rotated), dim=-1)
-        attended = ops.attention(query, keys, values, layout, scale=self._scale, window=None)[..., : latent.rank]
+        attended = ops.attention(query, keys, values, layout, self._kind)[..., : latent.rank]
         of_heads = torch.bmm(attended.transpose(0, 1), self._value_up).transpose(0, 1)  # [T, H, V]
         return self._output(of_heads.flatten(1))
 

@@ -11,6 +11,7 @@ import torch
 
 import kernels
 from kernels import ops
+from kernels.attention_kind import AttentionKind
 from tests.kernels.backends import CPU, REFERENCE
 from tests.kernels.flashinfer.recording import Decode, Prefill, Wrapper
 from tests.kernels.test_kernels import STEPS, layout_of
@@ -54,8 +55,8 @@ def test_plans_mean_what_the_reference_does(
     query = torch.randn(len(layout.positions), heads[0], 64, dtype=torch.float16)
     keys, values = torch.randn(2, num_slots, heads[1], 64, dtype=torch.float16)
     for _ in range(3):  # layers
-        given = attention()(query, keys, values, layout, scale=0.125, window=window)
-        expected = REFERENCE.attention(query, keys, values, layout, scale=0.125, window=window)
+        given = attention()(query, keys, values, layout, AttentionKind(0.125, window))
+        expected = REFERENCE.attention(query, keys, values, layout, AttentionKind(0.125, window))
         torch.testing.assert_close(given, expected, atol=4e-3, rtol=4e-3)
     [wrapper] = made
     assert len(wrapper.plans) == 1
@@ -69,8 +70,8 @@ def test_layers_of_different_windows_have_plans_of_their_own_and_the_next_step_n
         layout, num_slots = layout_of(STEPS["one decode"])
         keys, values = torch.randn(2, num_slots, 2, 64, dtype=torch.float16)
         for window in (None, 3, None, 3):
-            given = attention()(query, keys, values, layout, scale=0.125, window=window)
-            expected = REFERENCE.attention(query, keys, values, layout, scale=0.125, window=window)
+            given = attention()(query, keys, values, layout, AttentionKind(0.125, window))
+            expected = REFERENCE.attention(query, keys, values, layout, AttentionKind(0.125, window))
             torch.testing.assert_close(given, expected, atol=4e-3, rtol=4e-3)
     assert [len(wrapper.plans) for wrapper in made] == [2, 2]
     assert made[0].float_workspace_buffer is made[1].float_workspace_buffer
@@ -83,8 +84,8 @@ def test_what_it_has_no_kernels_for_is_tritons(
     layout, num_slots = layout_of(STEPS["one decode"])
     query, keys = torch.randn(1, 4, head_dim, dtype=dtype), torch.randn(num_slots, 2, head_dim, dtype=dtype)
     monkeypatch.setattr(import_module("kernels.flashinfer.attention"), "other_attention", REFERENCE.attention)
-    given = attention()(query, keys, keys, layout, scale=0.125, window=None)
-    assert torch.equal(given, REFERENCE.attention(query, keys, keys, layout, scale=0.125, window=None))
+    given = attention()(query, keys, keys, layout, AttentionKind(0.125))
+    assert torch.equal(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.125)))
     assert made == []
 
 

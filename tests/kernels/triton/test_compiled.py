@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kernels import triton as backend
-from kernels.ops import Adjustment, DrawColumns, HeadNorms, Layout
+from kernels.ops import Adjustment, AttentionKind, DrawColumns, HeadNorms, Layout
 from kernels.triton.decode import choose
 from tests.kernels.triton.compiling import Resources, compiled
 
@@ -86,9 +86,9 @@ def test_attention(launched: list[Resources], model: tuple[int, int, int], windo
     for dtype in TYPES.values():
         query, keys = empty(201, num_heads, head_dim, dtype=dtype), empty(64, num_kv_heads, head_dim, dtype=dtype)
         layout = layout_of([(1000, 1), (4000, 200)])
-        OPS.attention(query, keys, keys, layout, scale=0.1, window=window)
+        OPS.attention(query, keys, keys, layout, AttentionKind(0.1, window))
         if window:  # as Gemma 2 has both
-            OPS.attention(query, keys, keys, layout, scale=0.1, window=window, cap=50.0)
+            OPS.attention(query, keys, keys, layout, AttentionKind(0.1, window, 50.0))
     assert {each.kernel for each in launched} == {"_decode", "_merge", "_extend"}
 
 
@@ -97,7 +97,7 @@ def test_every_number_of_splits(launched: list[Resources]) -> None:
     for num_rows, length in ((128, 1000), (1, 200), (1, 400), (1, 1000), (1, 2000), (1, 4000), (1, 130_000)):
         OPS.attention(
             empty(num_rows, 32, 128), empty(64, 8, 128), empty(64, 8, 128), layout_of([(length, 1)] * num_rows),
-            scale=0.1, window=None,
+            AttentionKind(0.1),
         )  # fmt: skip
         splits.add(choose(num_rows, 8, length + 1, 256).num_splits)
     assert splits == {1, 2, 4, 8, 16, 32, 64}

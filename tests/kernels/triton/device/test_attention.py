@@ -3,7 +3,7 @@ import random as chance
 import pytest
 import torch
 
-from kernels.ops import Layout, Rows
+from kernels.ops import AttentionKind, Layout, Rows
 from tests.kernels.triton.device.machine import DEVICE, ON_GPU, REFERENCE, TRITON, close, random
 
 PAGE_SIZE = 4
@@ -43,7 +43,8 @@ def test_rows_of_any_kind_see_what_the_reference_sees(
     query = random(len(layout.positions), heads[0], head_dim, dtype=dtype)
     keys, values = random(2, num_slots, heads[1], head_dim, dtype=dtype, seed=1)
     given, expected = (
-        each.attention(query, keys, values, layout, scale=head_dim**-0.5, window=window) for each in (TRITON, REFERENCE)
+        each.attention(query, keys, values, layout, AttentionKind(head_dim**-0.5, window))
+        for each in (TRITON, REFERENCE)
     )
     close(given, expected, dtype)
 
@@ -55,7 +56,7 @@ def test_scores_are_capped(step: str, dtype: torch.dtype) -> None:
     query = 3 * random(len(layout.positions), 4, 16, dtype=dtype)
     keys, values = random(2, num_slots, 2, 16, dtype=dtype, seed=1)
     given, expected = (
-        each.attention(query, keys, values, layout, scale=0.25, window=9, cap=1.5) for each in (TRITON, REFERENCE)
+        each.attention(query, keys, values, layout, AttentionKind(0.25, 9, 1.5)) for each in (TRITON, REFERENCE)
     )
     close(given, expected, dtype)
 
@@ -82,7 +83,7 @@ def test_rows_on_the_device_count_as_they_are_when_the_kernels_run(window: int |
     assert rows is not None
     for _ in range(2):
         given, expected = (
-            each.attention(query, keys, values, layout, scale=0.25, window=window) for each in (TRITON, REFERENCE)
+            each.attention(query, keys, values, layout, AttentionKind(0.25, window)) for each in (TRITON, REFERENCE)
         )
         close(given, expected, torch.float32)
         rows.lengths.copy_(torch.tensor([10, 1, 131, 77]))
@@ -94,13 +95,13 @@ def test_the_number_of_splits_does_not_show() -> None:
     query = random(2, 4, 16)
     keys, values = random(2, 2 * 300 * PAGE_SIZE, 2, 16, seed=1)
     layouts = [decoding([70, 3], max_pages=max_pages) for max_pages in (20, 300)]
-    given = [TRITON.attention(query, keys, values, layout, scale=0.25, window=None) for layout in layouts]
+    given = [TRITON.attention(query, keys, values, layout, AttentionKind(0.25)) for layout in layouts]
     close(given[0], given[1], torch.float32)
 
 
 def test_a_row_without_keys_gives_zeros() -> None:
     layout = decoding([0, 5], max_pages=40)
     keys, values = random(2, 2 * 40 * PAGE_SIZE, 2, 16, seed=1)
-    given = TRITON.attention(random(2, 4, 16), keys, values, layout, scale=0.25, window=None)
+    given = TRITON.attention(random(2, 4, 16), keys, values, layout, AttentionKind(0.25))
     assert given[0].count_nonzero() == 0
     assert given[1].isfinite().all()

@@ -5,7 +5,7 @@ import random as chance
 import pytest
 import torch
 
-from kernels.ops import Layout, Rows
+from kernels.ops import AttentionKind, Layout, Rows
 from kernels.triton.latent import choose
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
 
@@ -28,8 +28,8 @@ def test_latents(step: str, num_heads: int, head_dim: int, dtype: torch.dtype) -
     layout, num_slots = layout_of(STEPS[step])
     query = random(len(layout.positions), num_heads, head_dim, dtype=dtype)
     keys = random(num_slots, 1, head_dim, dtype=dtype, seed=1)
-    given = TRITON.attention(query, keys, keys, layout, scale=0.2, window=None)
-    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), dtype)
+    given = TRITON.attention(query, keys, keys, layout, AttentionKind(0.2))
+    close(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.2)), dtype)
 
 
 def test_few_keys_and_many_tokens_are_not_split() -> None:
@@ -37,8 +37,8 @@ def test_few_keys_and_many_tokens_are_not_split() -> None:
     assert choose(40, 2, 48, 4).num_splits == 1
     layout, num_slots = layout_of([(5, 40)])
     query, keys = random(40, 2, 24), random(num_slots, 1, 24, seed=1)
-    given = TRITON.attention(query, keys, keys, layout, scale=0.2, window=None)
-    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), torch.float32)
+    given = TRITON.attention(query, keys, keys, layout, AttentionKind(0.2))
+    close(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.2)), torch.float32)
 
 
 def test_rows_on_the_device() -> None:
@@ -50,5 +50,5 @@ def test_rows_on_the_device() -> None:
     rows = Rows(*(torch.tensor(column, dtype=torch.int32, device=DEVICE) for column in columns), pages.to(DEVICE))
     there = Layout(layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
     query, keys = random(3, 4, 24), random(num_slots, 1, 24, seed=1)
-    given = TRITON.attention(query, keys, keys, there, scale=0.2, window=None)
-    close(given, REFERENCE.attention(query, keys, keys, layout, scale=0.2, window=None), torch.float32)
+    given = TRITON.attention(query, keys, keys, there, AttentionKind(0.2))
+    close(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.2)), torch.float32)
