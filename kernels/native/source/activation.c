@@ -18,7 +18,7 @@ static inline __m512 activated(__m512 x, const int is_gelu) {
     return _mm512_div_ps(x, _mm512_add_ps(one, exp_ps(_mm512_sub_ps(_mm512_setzero_ps(), y))));
 }
 
-static inline __attribute__((always_inline)) void gate(
+INLINE void gate(
     const Gate *g, int64_t first, int64_t last, const int is_gelu, const int is_bf16) {
     const int64_t width = g->width;
     for (int64_t row = first; row < last; row++)

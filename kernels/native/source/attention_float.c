@@ -23,7 +23,7 @@ static void write(void *out, __m512 first, __m512 second, __mmask32 mask) {
 }
 
 /* out [rows, 16 x vectors] = left [rows, depth] x right [depth, 16 x vectors]; strides in elements. */
-static inline __attribute__((always_inline)) void multiply(
+INLINE void multiply(
     float *out, int64_t out_stride, const float *left, int64_t left_stride, const float *right, int64_t right_stride,
     int64_t vector_stride, int64_t depth, const int rows, const int vectors) {
     __m512 sums[8][4], here[4];

@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#define INLINE static inline __attribute__((always_inline))
-
 /* One head: the root mean square norm if there is a weight for it, then the rotation of its first 2 x half dimensions,
    where dimension i pairs with i + half; in float32, rounded once. */
 INLINE void turn(

@@ -37,7 +37,14 @@ void compute_linear(const Linear *weight, const void *x, int x_is_float, void *o
 
 int64_t room_of_linear(const Linear *weight, int64_t num_rows);
 
-static inline int64_t panels_of(const Linear *weight) { return rounded_up(weight->num_columns, PANEL) / PANEL; }
+#define PACKED_TOGETHER 16 /* panels, as one piece of work */
+
+static inline int64_t num_panels(int64_t num_columns) { return rounded_up(num_columns, PANEL) / PANEL; }
+
+/* Bytes of room for sums that are not finished in one go. */
+static inline int64_t room_for_sums(const Linear *weight, int64_t num_rows) {
+    return num_rows * num_panels(weight->num_columns) * PANEL * sizeof(float);
+}
 
 /* How a product is shared: x by blocks of rows, and the panels of each by shares. */
 typedef struct {
@@ -48,10 +55,10 @@ typedef struct {
 /* Shares are as many for each thread, of some 200 KiB where weights are read from memory, and few where rows of x would
  * be read anew with each. */
 static inline Split split_of(const Product *p, int64_t block_rows, int64_t panel_bytes) {
-    const int64_t num_panels = panels_of(p->weight), threads = num_threads();
-    const int64_t of_thread = num_panels * panel_bytes / threads / (200 << 10);
+    const int64_t panels = num_panels(p->weight->num_columns), threads = num_threads();
+    const int64_t of_thread = panels * panel_bytes / threads / (200 << 10);
     const int64_t wanted = threads * (p->num_rows > ROWS ? 2 : of_thread < 1 ? 1 : of_thread);
-    return (Split){p, block_rows, least(num_panels, wanted)};
+    return (Split){p, block_rows, least(panels, wanted)};
 }
 
 static inline int64_t count_of(const Split *s) {
@@ -65,8 +72,8 @@ typedef struct {
 
 static inline Share share_of(const Split *s, int64_t i) {
     const int64_t row = i / s->num_shares * s->block_rows, of_block = i % s->num_shares;
-    const int64_t num_panels = panels_of(s->product->weight);
+    const int64_t panels = num_panels(s->product->weight->num_columns);
     return (Share){
-        row, least(s->block_rows, s->product->num_rows - row), num_panels * of_block / s->num_shares,
-        num_panels * (of_block + 1) / s->num_shares};
+        row, least(s->block_rows, s->product->num_rows - row), panels * of_block / s->num_shares,
+        panels * (of_block + 1) / s->num_shares};
 }

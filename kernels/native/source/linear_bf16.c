@@ -13,7 +13,6 @@
 #define AHEAD 6                       /* steps from the fetching of weights to their use, where they are used once */
 #define MOST_STEPS 64                 /* at once, where they are used again: the panel has to stay in the second cache */
 #define BLOCK_BYTES (1 << 20)         /* of x, for the same reason */
-#define PANELS 16                     /* packed as one piece of work */
 
 static inline int64_t steps_of(int64_t width) { return rounded_up(width, STEP) / STEP; }
 
@@ -43,11 +42,11 @@ static void pack_panels(const void *packing, int64_t first, int64_t last) {
 /* weight [num_columns, width] into packed [panels, steps, 2, 16, 16, 2]; zero where there is no weight. */
 EXPORT void pack_linear_bf16(const bf16 *weight, bf16 *packed, int64_t num_columns, int64_t width) {
     const Packing p = {weight, packed, num_columns, width};
-    share(pack_panels, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
+    share(pack_panels, &p, num_panels(num_columns), PACKED_TOGETHER);
 }
 
 /* Sums of up to 32 rows of x and one panel over some steps. Beside it num_lines lines for each step are fetched. */
-static inline __attribute__((always_inline)) void multiply(
+INLINE void multiply(
     const bf16 *x, int64_t width, const bf16 *panel, int64_t num_steps, int both, const char *fetch, int num_lines) {
     for (int64_t step = 0; step < num_steps; step++, x += STEP, panel += STEP_ELEMENTS, fetch += 64 * STEP_LINES) {
         for (int line = 0; line < num_lines; line++) _mm_prefetch(fetch + 64 * line, _MM_HINT_T0);
@@ -145,10 +144,8 @@ static void compute(const Product *p) {
     share(multiply_shares, &s, count_of(&s), 1);
 }
 
-/* For sums that are not finished in one go. */
 static int64_t room(const Linear *w, int64_t num_rows) {
-    const int64_t columns = rounded_up(w->num_columns, PANEL);
-    return num_rows > ROWS && steps_of(w->width) > MOST_STEPS ? num_rows * columns * sizeof(float) : 0;
+    return num_rows > ROWS && steps_of(w->width) > MOST_STEPS ? room_for_sums(w, num_rows) : 0;
 }
 
 const LinearKind linear_bf16 = {compute, room};

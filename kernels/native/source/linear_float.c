@@ -8,9 +8,6 @@
 #define AHEAD 32             /* of K, from the fetching of weights to their use, where they are used once */
 #define MOST_DEPTH 5120      /* of K at once, where weights are used again: a panel must not fill the second cache */
 #define BLOCK_BYTES (1 << 20) /* of x, for the same reason */
-#define PANELS 16            /* packed as one piece of work */
-#define INLINE static inline __attribute__((always_inline))
-
 typedef struct {
     const float *weight;
     float *packed;
@@ -31,7 +28,7 @@ static void pack_panels(const void *packing, int64_t first, int64_t last) {
 /* weight [num_columns, width] into packed [panels, width, 32], which holds zeros. */
 EXPORT void pack_linear_float(const float *weight, float *packed, int64_t num_columns, int64_t width) {
     const Packing p = {weight, packed, num_columns, width};
-    share(pack_panels, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
+    share(pack_panels, &p, num_panels(num_columns), PACKED_TOGETHER);
 }
 
 /* Adds to the sums [rows, 32], or begins them, what some of K give. */
@@ -107,10 +104,8 @@ static void compute(const Product *p) {
     share(multiply_shares, &s, count_of(&s), 1);
 }
 
-/* For sums that are not finished in one go. */
 static int64_t room(const Linear *w, int64_t num_rows) {
-    const int64_t columns = rounded_up(w->num_columns, PANEL);
-    return num_rows > TOGETHER && w->width > MOST_DEPTH ? num_rows * columns * sizeof(float) : 0;
+    return num_rows > TOGETHER && w->width > MOST_DEPTH ? room_for_sums(w, num_rows) : 0;
 }
 
 const LinearKind linear_float = {compute, room};

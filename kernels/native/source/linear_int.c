@@ -17,7 +17,6 @@
 #define INT4_GROUP 1
 #define AHEAD_BYTES (12 << 10) /* from the fetching of weights to their use, where they are used once */
 #define BLOCK_BYTES (1 << 20)  /* of x: it has to stay in the second cache */
-#define PANELS 16 /* packed as one piece of work */
 
 typedef struct {
     const int8_t *codes;
@@ -64,14 +63,14 @@ static void pack_int4(const void *packing, int64_t first, int64_t last) {
 /* codes [num_columns, num_steps x 64] into packed [panels, steps, 2, 16, 16, 4]. */
 EXPORT void pack_linear_int8(const int8_t *codes, uint8_t *packed, int64_t num_columns, int64_t num_steps) {
     const Packing p = {codes, 0, packed, num_columns, num_steps};
-    share(pack_int8, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
+    share(pack_int8, &p, num_panels(num_columns), PACKED_TOGETHER);
 }
 
 /* codes as above, scales [num_columns, num_steps], into packed [panels, steps, INT4_STEP bytes]. */
 EXPORT void pack_linear_int4(
     const int8_t *codes, const bf16 *scales, uint8_t *packed, int64_t num_columns, int64_t num_steps) {
     const Packing p = {codes, scales, packed, num_columns, num_steps};
-    share(pack_int4, &p, rounded_up(num_columns, PANEL) / PANEL, PANELS);
+    share(pack_int4, &p, num_panels(num_columns), PACKED_TOGETHER);
 }
 
 /* Rows of x in 8 bits. */
@@ -118,7 +117,7 @@ static inline void unpack(const uint8_t *packed, uint8_t *tiles) {
 }
 
 /* Up to 32 rows of x times a panel, over all of K, into sums. Beside it num_lines lines for each KiB are fetched. */
-static inline __attribute__((always_inline)) void multiply(
+INLINE void multiply(
     const Input *in, int64_t row, int num_rows, const uint8_t *panel, const char *fetch, int num_lines, int bits,
     float *sums) {
     const int64_t stride = in->num_steps * STEP, num_groups = in->num_steps / in->group;

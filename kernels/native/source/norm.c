@@ -11,7 +11,7 @@ typedef struct {
     int32_t is_bf16;
 } Sum;
 
-static inline __attribute__((always_inline)) void add_and_norm(
+INLINE void add_and_norm(
     const Sum *s, int64_t first, int64_t last, const int is_bf16) {
     void *x = s->x, *out = s->out;
     const void *delta = s->delta, *weight = s->weight;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
 
 typedef uint16_t bf16;
 
@@ -60,11 +61,11 @@ static inline __m512 exp_ps(__m512 x) {
 }
 
 /* Elements [i, i + 16) of either type as floats, and back; the type is known where these are compiled into. */
-static inline __attribute__((always_inline)) __m512 load(const void *from, int64_t i, __mmask16 mask, int is_bf16) {
+INLINE __m512 load(const void *from, int64_t i, __mmask16 mask, int is_bf16) {
     return is_bf16 ? load_bf16_masked(mask, (const bf16 *)from + i) : _mm512_maskz_loadu_ps(mask, (const float *)from + i);
 }
 
-static inline __attribute__((always_inline)) void store(void *to, int64_t i, __mmask16 mask, __m512 value, int is_bf16) {
+INLINE void store(void *to, int64_t i, __mmask16 mask, __m512 value, int is_bf16) {
     if (is_bf16)
         store_bf16_masked((bf16 *)to + i, mask, value);
     else
