@@ -21,6 +21,7 @@ def _here() -> list[ops.Ops]:
 
 
 BACKENDS = {backend.name: backend for backend in _here()}
+NEEDS_NATIVE = pytest.mark.skipif("native" not in BACKENDS, reason="this machine can't run the native kernels")
 EACH_BACKEND = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 
 

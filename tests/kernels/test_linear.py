@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from kernels import ops, quantization
-from tests.kernels.backends import BACKENDS, REFERENCE
+from tests.kernels.backends import BACKENDS, NEEDS_NATIVE, REFERENCE
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,15 +64,14 @@ def coarsening(x: Tensor, weight: Tensor, group: int) -> Tensor:
     return bound
 
 
+@NEEDS_NATIVE
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("form", BACKENDS.get("native", REFERENCE).linears)
 @EACH_DTYPE
 def test_a_row_is_the_same_bits_in_any_batch_and_with_any_threads(
     form: str, dtype: torch.dtype, shape: tuple[int, int]
 ) -> None:
-    backend = BACKENDS.get("native")
-    if backend is None:
-        pytest.skip("this machine can't run the native kernels")
+    backend = BACKENDS["native"]
     x, weight, bias = problem(shape, dtype)
     linear = backend.packing(form)(weight, bias)
     whole = linear(x)

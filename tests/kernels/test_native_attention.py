@@ -9,9 +9,9 @@ from torch import Tensor
 
 from kernels import ops
 from kernels.ops import AttentionKind, Layout
-from tests.kernels.backends import BACKENDS, CPU, REFERENCE
+from tests.kernels.backends import BACKENDS, CPU, NEEDS_NATIVE, REFERENCE
 
-pytestmark = pytest.mark.skipif("native" not in BACKENDS, reason="this machine can't have the native backend")
+pytestmark = NEEDS_NATIVE
 
 BF16 = 2.0**-8  # relative distance of neighbours
 EACH_TYPE = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

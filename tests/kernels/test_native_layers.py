@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from kernels.ops import AttentionKind, DenseLayer, HeadNorms, Layout, Ops
-from tests.kernels.backends import BACKENDS
+from tests.kernels.backends import BACKENDS, NEEDS_NATIVE
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
-    pytest.mark.skipif("native" not in BACKENDS, reason="this machine can't run the native kernels"),
+    NEEDS_NATIVE,
 ]
 
 WIDTH, INNER, HEADS, KV_HEADS, DIM, PAGE = 64, 96, 4, 2, 32, 4

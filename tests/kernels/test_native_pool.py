@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from kernels.ops import Linear
-from tests.kernels.backends import BACKENDS
+from tests.kernels.backends import BACKENDS, NEEDS_NATIVE
 
-pytestmark = pytest.mark.skipif("native" not in BACKENDS, reason="this machine can't run the native kernels")
+pytestmark = NEEDS_NATIVE
 
 # Prints whether a forked process, which has none of the threads, comes to the same result.
 FORKED = """
