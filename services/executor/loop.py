@@ -157,7 +157,7 @@ class StepLoop:
         ended_s = time.perf_counter()
         while True:
             had_work = engine.has_work()
-            news = self._take(engine)
+            news = self._take(engine, wait=not had_work)
             if self.stopping:
                 return
             if news or engine.has_work():
@@ -173,10 +173,9 @@ class StepLoop:
                 self._credits.acquire()
                 self._loop.call_soon_threadsafe(self._outbox.put_nowait, output)
 
-    def _take(self, engine: Engine) -> bool:
-        """Runs the commands that wait; waits for one when there is no work. True when there is something to tell."""
+    def _take(self, engine: Engine, *, wait: bool) -> bool:
+        """Runs the commands that are there; with `wait`, at least one. True when there is something to tell."""
         news = False
-        wait = not engine.has_work()
         try:
             while not self.stopping:
                 command = self._inbox.get(wait)

@@ -39,7 +39,7 @@ class Decoder:
 
     def forward(self, token_ids: Tensor, layout: Layout, pool: KvPool, wanted: Tensor) -> Tensor:
         """Writes the KV of all T tokens into the pool; gives the last states [len(wanted), N] of those tokens."""
-        config, ops = self.config, self._ops
+        config = self.config
         # Not by [...]: for eight rows torch wakes its threads, which then keep those of kernels from their cores.
         rotation = self._cos.index_select(0, layout.positions), self._sin.index_select(0, layout.positions)
         x = self._embedding.index_select(0, token_ids)
@@ -47,7 +47,7 @@ class Decoder:
             x *= config.embedding_multiplier
         delta = self._run_layers(x, layout, pool.keys, pool.values, rotation)
         x, delta = x.index_select(0, wanted), delta.index_select(0, wanted)
-        return ops.add_rms_norm(x, delta, self._norm, config.norm_epsilon, offset=config.norm_offset)
+        return self._normed(x, delta, self._norm)
 
     def _fused(self) -> RunLayers:
         """The layers in one call, where the backend has that for them."""

@@ -24,15 +24,14 @@ def shapes(config: DecoderConfig) -> dict[str, Shape]:
     if not c.tied_embeddings:
         found["head"] = (c.vocab_size, c.hidden_size)
     for i in range(c.num_layers):
-        found |= {
-            f"{i}.attention_norm": (c.hidden_size,),
-            f"{i}.mlp_norm": (c.hidden_size,),
-        }
-        if c.post_norms:
-            found |= {f"{i}.attention_post_norm": (c.hidden_size,), f"{i}.mlp_post_norm": (c.hidden_size,)}
+        found |= {f"{i}.{norm}": (c.hidden_size,) for norm in _norms(c)}
         found |= latent_parameters.shapes(c, i) if c.latent is not None else _attention_shapes(c, i)
         found |= expert_parameters.shapes(c, i) if c.has_experts(i) else _mlp_shapes(c, i)
     return found
+
+
+def _norms(c: DecoderConfig) -> dict[str, str]:
+    return POST_NORMS if c.post_norms else NORMS
 
 
 def _attention_shapes(c: DecoderConfig, i: int) -> dict[str, Shape]:
@@ -70,10 +69,8 @@ def places(config: DecoderConfig) -> dict[str, Place]:
         found["lm_head.weight"] = Place("head", 0, (c.vocab_size, c.hidden_size))
     for i in range(c.num_layers):
         layer = f"model.layers.{i}"
-        names = POST_NORMS if c.post_norms else NORMS
         found |= {
-            f"{layer}.{name}.weight": Place(f"{i}.{parameter}", 0, (c.hidden_size,))
-            for parameter, name in names.items()
+            f"{layer}.{name}.weight": Place(f"{i}.{norm}", 0, (c.hidden_size,)) for norm, name in _norms(c).items()
         }
         attention = f"{layer}.self_attn"
         found |= latent_parameters.places(c, i) if c.latent is not None else _attention_places(c, i, attention)
