@@ -30,6 +30,7 @@ from shared.settings import (
 )
 from tests import tokenizer_kinds
 from tests.fake_runner import FakeRunner
+from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ class OneLoop:
         await self.gateway.context.lives.ready()
         self.bus = await Bus.connect(self.url, "stranger")
         assert self.gateway.server is not None
-        self.http = httpx.AsyncClient(base_url=self.gateway.server.url, timeout=20)
+        self.http = httpx.AsyncClient(base_url=self.gateway.server.url, timeout=PATIENCE_S)
 
     async def _course(self, service: Service[Any], ready: asyncio.Event) -> None:
         async with running(service):

@@ -21,6 +21,7 @@ from benchmarks.record import Record
 from benchmarks.serving_run import Pace, run
 from benchmarks.stream import Answer
 from tests.benchmarks.openai_server import Reply, serving
+from tests.patience import PATIENCE_S
 
 NO_DATA = RandomWords(input=4, output=4)
 
@@ -49,7 +50,7 @@ class Together:
 
 async def test_clients_take_turns() -> None:
     asking = Together(3)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await closed(sessions(9), 3, asking)
     assert (len(asking.intended_s), asking.most_open) == (9, 3)
 
@@ -57,7 +58,7 @@ async def test_clients_take_turns() -> None:
 async def test_arrivals_do_not_wait_for_answers_and_are_due_when_they_were_drawn() -> None:
     """A million a second: no loop sends that soon, and what it is late by must count as waiting."""
     asking = Together(20)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await open_loop(sessions(20), 1e6, 7, asking)
     draw = random.Random("arrivals 7")
     gaps_s = [draw.expovariate(1e6) for _ in range(20)]

@@ -11,6 +11,7 @@ from shared.errors import PayloadTooLarge, Unavailable
 from shared.messages import Abort, Accepted, Ack, Control, ControlReply, Refused
 from shared.ports import free_port
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 from tests.wire_tap import WireTap
 
 
@@ -24,7 +25,7 @@ async def test_publish_reaches_listener_of_its_kind(bus: Bus) -> None:
     await bus.barrier()
     await bus.publish("t.kinds", Refused(request_id="x", attempt=0, code="c", message="not of the union"))
     await bus.publish("t.kinds", abort("a"))
-    assert await asyncio.wait_for(heard.get(), 5) == abort("a")
+    assert await asyncio.wait_for(heard.get(), PATIENCE_S) == abort("a")
     assert heard.empty()
 
 
@@ -40,7 +41,7 @@ async def test_failing_callback_does_not_end_the_subscription(bus: Bus, caplog: 
     await bus.barrier()
     for name in ("bad", "good"):
         await bus.publish("t.fail", abort(name))
-    assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == ["bad", "good"]
+    assert [await asyncio.wait_for(heard.get(), PATIENCE_S) for _ in range(2)] == ["bad", "good"]
     assert "on purpose" in caplog.text
 
 
@@ -119,7 +120,7 @@ async def test_barrier_makes_subscriptions_count_for_other_connections(bus: Bus,
             await bus.listen(f"t.barrier.{round_number}", Abort, heard.put)
             await bus.barrier()
             await other.publish(f"t.barrier.{round_number}", abort())
-            await asyncio.wait_for(heard.get(), 5)
+            await asyncio.wait_for(heard.get(), PATIENCE_S)
     finally:
         await other.drain()
 
@@ -136,10 +137,10 @@ async def test_drain_lets_callbacks_in_hand_finish(bus: Bus, nats_url: str) -> N
     await receiver.answer("t.drain", Abort, callback, concurrency=2)
     await receiver.barrier()
     asked = asyncio.create_task(bus.hand_over("t.drain", abort("in hand")))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
     draining = asyncio.create_task(receiver.drain())
     go_on.set()
-    await asyncio.wait_for(draining, 5)
+    await asyncio.wait_for(draining, PATIENCE_S)
     await asked
     assert handled == ["in hand"]
 
@@ -155,13 +156,13 @@ async def test_an_outage_loses_nothing_silently(own_nats_server: NatsServer) -> 
     with pytest.raises(Unavailable):
         while True:  # until the client has noticed
             with suppress(Exception):
-                await asyncio.wait_for(bus.barrier(), 5)
+                await asyncio.wait_for(bus.barrier(), PATIENCE_S)
             await bus.publish("t.outage", abort("during the outage"))
     own_nats_server.start()
-    assert await asyncio.wait_for(epochs.get(), 10) == 1
+    assert await asyncio.wait_for(epochs.get(), PATIENCE_S) == 1
     await bus.barrier()
     await bus.publish("t.outage", abort("after"))
-    assert (await asyncio.wait_for(heard.get(), 5)).request_id == "after"
+    assert (await asyncio.wait_for(heard.get(), PATIENCE_S)).request_id == "after"
     await bus.drain()
 
 
@@ -180,7 +181,7 @@ async def test_a_slow_consumer_begins_a_new_epoch(
     await slow.barrier()
     for _ in range(20):
         await bus.publish("t.slow", abort())
-    await asyncio.wait_for(signalled.wait(), 5)
+    await asyncio.wait_for(signalled.wait(), PATIENCE_S)
     assert slow.epoch >= 1
     assert "slow consumer on t.slow" in caplog.text
     go_on.set()
@@ -243,6 +244,6 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
     """nats-py waits for its greeting inside a wait_for, which may swallow that somebody else's time is up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel accepts, and nobody reads
         url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(BusError, match=r"within 0\.3 s"):
                 await Bus.connect(url, "test", timeout_s=0.3)

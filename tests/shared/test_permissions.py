@@ -11,6 +11,7 @@ from shared.bus import Bus, BusError
 from shared.errors import Unavailable
 from shared.messages import Ack, Control, ControlReply, Generate, Message, Plan, Presence, WhoIsThere
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 
 PASSWORDS = permissions.passwords()
 MODEL = "m"
@@ -67,7 +68,7 @@ async def test_what_a_kind_may_not_say_is_not_heard(
         await service.publish(subject, message)
         await service.publish(subjects.presence(user, "me"), Presence(user, "me", 1, MODEL))
         await service.barrier()
-        await asyncio.wait_for(heard.get(), 5)  # its own heartbeat
+        await asyncio.wait_for(heard.get(), PATIENCE_S)  # its own heartbeat
         await admin.barrier()
         assert heard.empty()
         assert "may not" in caplog.text

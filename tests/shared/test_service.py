@@ -17,6 +17,7 @@ from shared.presence import Directory
 from shared.service import Service, StartupError, running
 from shared.settings import RouterSettings
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +56,7 @@ class Watch:
         self.directory.on_change(lambda presence, alive: self.changes.put_nowait((presence, alive)))
 
     async def until(self, instance: str, state: str, *, alive: bool = True) -> Presence:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 presence, is_alive = await self.changes.get()
                 if (presence.id, presence.state, is_alive) == (instance, state, alive):
@@ -146,7 +147,7 @@ async def test_reconnection_is_a_new_epoch_and_peers_are_found_again(own_nats_se
         bus = await Bus.connect(own_nats_server.url, "test", timeout_s=5)
         watch = Watch()
         await watch.directory.open(bus, "test")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (await watch.until("again", "ready")).epoch <= before:
                 pass
         await bus.drain()
@@ -158,7 +159,7 @@ async def test_the_younger_of_two_namesakes_stays(nats_url: str) -> None:
         younger = Probe(settings(nats_url, "same"))
         younger.epoch = older.epoch + 1
         async with running(younger):
-            await asyncio.wait_for(older.stopping.wait(), 5)
+            await asyncio.wait_for(older.stopping.wait(), PATIENCE_S)
             assert not younger.stopping.is_set()
 
 
@@ -197,7 +198,7 @@ def test_a_process_exits_with_0_on_a_signal(nats_url: str, number: signal.Signal
         if "is ready" in line:
             break
     process.send_signal(number)
-    rest = process.communicate(timeout=10)[1]
+    rest = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 0, rest
 
 
@@ -215,4 +216,4 @@ async def test_who_is_there_message_reaches_the_bus(bus: Bus) -> None:
     heard: asyncio.Queue[WhoIsThere] = asyncio.Queue()
     await bus.listen(subjects.WHO_IS_THERE, WhoIsThere, heard.put)
     await Watch().directory.open(bus, "asker")
-    assert (await asyncio.wait_for(heard.get(), 5)).asker == "asker"
+    assert (await asyncio.wait_for(heard.get(), PATIENCE_S)).asker == "asker"

@@ -10,6 +10,7 @@ import pytest
 from shared import subjects
 from shared.bus import Bus
 from shared.messages import Control, ControlReply
+from tests.patience import PATIENCE_S
 from tests.serving import Served
 from tests.system.asking import MODEL, PROMPTS, Answer, all_at_once, chat_body, client, one_by_one
 
@@ -35,7 +36,7 @@ async def books(served: Served) -> dict[str, dict[str, object]]:
 
 
 async def until_nothing_runs(url: str) -> None:
-    async with client(url) as http, asyncio.timeout(20):
+    async with client(url) as http, asyncio.timeout(PATIENCE_S):
         while True:
             metrics = (await http.get("/metrics")).text
             running = re.findall(r"^xylem_running_requests(?:{[^}]*})? (\S+)", metrics, re.MULTILINE)

@@ -15,6 +15,7 @@ from shared.service import StartupError, running
 from shared.settings import DetokenizerSettings
 from shared.text_codec import TextCodec
 from tests import tokenizer_kinds as kinds
+from tests.patience import PATIENCE_S
 
 MODEL = "detok-test"
 
@@ -49,7 +50,7 @@ class Gateway:
     async def rows(self, until_finish: int) -> list[tuple[str, str, int]]:
         """(request, text, finish) of each row, up to so many finished requests."""
         rows: list[tuple[str, str, int]] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while sum(1 for row in rows if row[2]) < until_finish:
                 deltas = await self.deltas.get()
                 rows += zip(deltas.request_ids, deltas.texts, unpack(deltas.finishes), strict=True)
@@ -102,7 +103,7 @@ async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, cod
         ("b", Finish.STOP),
         ("a", Finish.LENGTH),
     ] or ([(request, finish) for request, _, finish in rows if finish] == [("a", Finish.LENGTH), ("b", Finish.STOP)])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await gateway.aborts.get() == Abort(request_id="b", attempt=0, reason="stop")
     assert await check(bus) == {"open_sequences": 0}
 
@@ -115,12 +116,12 @@ async def test_an_abort_to_any_scheduler_frees_the_state(service: DetokenizerSer
         await bus.publish(
             subjects.detokenizer(MODEL, "d1"), step([(number, 0, 70, 0)], (number, opening(request, "aborting")))
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await gateway.deltas.get()
         assert await check(bus) == {"open_sequences": 1}
         await bus.publish(subject, Abort(request_id=request, attempt=0))
         await bus.barrier()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await check(bus) != {"open_sequences": 0}:
                 pass  # each check is a round trip
 
@@ -129,7 +130,7 @@ async def test_states_of_a_dead_executor_are_dropped(service: DetokenizerService
     alive = Presence(kind="executor", id="e", epoch=1, model=MODEL)
     await bus.publish(subjects.presence("executor", "e"), alive)
     await bus.publish(subjects.detokenizer(MODEL, "d1"), step([(1, 0, 70, 0)], (1, opening("r", "nobody"))))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await check(bus) != {"open_sequences": 0}:  # three missed heartbeats later
             pass
 
@@ -139,7 +140,7 @@ async def test_drain_finishes_what_runs(nats_url: str, tmp_path: Path, bus: Bus)
     gateway = Gateway()
     await gateway.open(bus, "draining")
     subject = subjects.detokenizer(MODEL, "draining")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async with running(made):
             await bus.publish(subject, step([(1, 0, 70, 0)], (1, opening("r", "draining"))))
             await gateway.deltas.get()

@@ -9,6 +9,7 @@ from services.executor.engine import Engine
 from services.executor.loop import MAX_UNDELIVERED, LoopEnded, StepLoop
 from services.executor.output import StepOutput
 from tests.fake_runner import FakeRunner, predict
+from tests.patience import PATIENCE_S
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 
 
@@ -24,7 +25,7 @@ class Listener:
         self._heard.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 self._heard.clear()
                 await self._heard.wait()
@@ -95,7 +96,7 @@ async def test_a_gap_forgets_everything_and_is_told_once(runs_ahead: bool) -> No
         loop.offer(plan(0, admit(1, [1], [0], max_new_tokens=100)))
         loop.offer(plan(2))
         loop.offer(plan(3, admit(2, [1], [1])))
-        await asyncio.wait_for(gaps.seen.wait(), 5)
+        await asyncio.wait_for(gaps.seen.wait(), PATIENCE_S)
         assert await loop.ask(lambda engine: engine.num_running) == 0
         loop.reset(EXECUTOR_EPOCH + 1)
         listener.outputs.clear()
@@ -110,7 +111,7 @@ async def test_an_exception_in_a_step_ends_the_loop_and_comes_out_of_watch(runs_
     async with stepping(FakeRunner(fail_at=3, runs_ahead=runs_ahead)) as (loop, _):
         loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=30)))
         with pytest.raises(RuntimeError, match="the device broke"):
-            await asyncio.wait_for(loop.watch(), 5)
+            await asyncio.wait_for(loop.watch(), PATIENCE_S)
         with pytest.raises(LoopEnded):
             await loop.ask(lambda engine: engine.num_running)
 
@@ -133,7 +134,7 @@ async def test_ask_soon_answers_on_the_event_loop() -> None:
     async with stepping(FakeRunner(num_pages=10)) as (loop, _):
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         loop.ask_soon(lambda engine: engine.runner.num_pages, answer.set_result)
-        assert await asyncio.wait_for(answer, 5) == 10
+        assert await asyncio.wait_for(answer, PATIENCE_S) == 10
 
 
 async def test_loading_happens_in_the_thread_and_its_error_comes_out_of_start() -> None:
@@ -160,7 +161,7 @@ async def test_delivered_waits_for_what_was_not_told(runs_ahead: bool) -> None:
         loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=20)))
         while await loop.ask(lambda engine: engine.num_running):
             pass
-        await asyncio.wait_for(loop.delivered(), 5)
+        await asyncio.wait_for(loop.delivered(), PATIENCE_S)
         assert len(listener.outputs) == 20
 
 
@@ -182,7 +183,7 @@ async def test_a_listener_that_stands_still_holds_the_steps_up() -> None:
     await first.wait()
     assert runner.steps <= MAX_UNDELIVERED + 1
     go_on.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while await loop.ask(lambda engine: engine.num_running):
             pass
         await loop.delivered()

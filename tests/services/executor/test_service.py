@@ -19,6 +19,7 @@ from shared.service import StartupError, running
 from shared.settings import ExecutorSettings
 from tests.conftest import NatsServer
 from tests.fake_runner import FakeRunner, predict
+from tests.patience import PATIENCE_S
 from tests.services.executor.plans import admit, plan
 
 MODEL = "fake"
@@ -81,7 +82,7 @@ class Ears:
         return callback
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not condition():
                 self._heard.clear()
                 await self._heard.wait()
@@ -112,9 +113,14 @@ def model_folder(tmp_path: Path) -> Path:
     return folder
 
 
+def settings_for(model_folder: Path, nats_url: str) -> ExecutorSettings:
+    """Three beats of standing still begin a new life, to which none of a test's plans belongs: they are long ones."""
+    return ExecutorSettings(model=str(model_folder), nats_url=nats_url, id=EXECUTOR, heartbeat_s=2, drain_s=0)
+
+
 @pytest.fixture
 def settings(model_folder: Path, nats_url: str) -> ExecutorSettings:
-    return ExecutorSettings(model=str(model_folder), nats_url=nats_url, id=EXECUTOR, heartbeat_s=0.3, drain_s=0)
+    return settings_for(model_folder, nats_url)
 
 
 @pytest.fixture
@@ -158,7 +164,7 @@ async def test_presence_says_what_there_is(settings: ExecutorSettings, ears: Ear
 
 
 async def test_heartbeats_go_out_while_the_model_is_loading(settings: ExecutorSettings, ears: Ears) -> None:
-    service = SlowToLoad(settings)
+    service = SlowToLoad(settings.model_copy(update={"heartbeat_s": 0.3}))
 
     async def serve() -> None:
         async with running(service):
@@ -174,7 +180,7 @@ async def test_heartbeats_go_out_while_the_model_is_loading(settings: ExecutorSe
 
 
 async def test_loading_can_be_stopped(settings: ExecutorSettings, ears: Ears) -> None:
-    service = NeverLoaded(settings)
+    service = NeverLoaded(settings.model_copy(update={"heartbeat_s": 0.3}))
 
     async def serve() -> None:
         async with running(service):
@@ -213,7 +219,7 @@ async def test_a_gap_begins_a_new_life(settings: ExecutorSettings, ears: Ears) -
 
 async def test_a_lost_connection_begins_a_new_life(model_folder: Path, own_nats_server: NatsServer) -> None:
     url = own_nats_server.url
-    settings = ExecutorSettings(model=str(model_folder), nats_url=url, id=EXECUTOR, heartbeat_s=0.3, drain_s=0)
+    settings = settings_for(model_folder, url)
     bus = await Bus.connect(url, "ears")
     ears = Ears(bus)
     await ears.open()
@@ -232,7 +238,7 @@ async def test_a_lost_connection_begins_a_new_life(model_folder: Path, own_nats_
 
 
 async def test_draining_finishes_what_runs(settings: ExecutorSettings, ears: Ears) -> None:
-    async with serving(settings.model_copy(update={"drain_s": 10})):
+    async with serving(settings.model_copy(update={"drain_s": PATIENCE_S})):
         life = await ears.life()
         await ears.send(plan(0, admit(1, [1], range(60), max_new_tokens=200, ignore_eos=True), executor_epoch=life))
         await ears.until(lambda: len(ears.deltas) > 0)

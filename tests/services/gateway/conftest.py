@@ -36,6 +36,7 @@ from shared.messages import (
 )
 from shared.service import running
 from shared.settings import GatewaySettings
+from tests.patience import PATIENCE_S
 
 MODEL = "tiny"
 KINDS = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
@@ -203,7 +204,7 @@ async def gateway(serving: Callable[..., Any]) -> AsyncIterator[GatewayService]:
 @pytest.fixture
 async def http(gateway: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
     assert gateway.server is not None
-    async with httpx.AsyncClient(base_url=gateway.server.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as client:
         yield client
 
 

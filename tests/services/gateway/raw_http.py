@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from services.gateway.service import GatewayService
+from tests.patience import PATIENCE_S
 
 
 @asynccontextmanager
@@ -33,7 +34,7 @@ async def exchange(gateway: GatewayService, request: bytes) -> tuple[int, dict[s
     """Sends the bytes and reads until the gateway closes: status, headers, body."""
     async with connected(gateway) as (reader, writer):
         writer.write(request)
-        return parsed(await asyncio.wait_for(reader.read(), 10))
+        return parsed(await asyncio.wait_for(reader.read(), PATIENCE_S))
 
 
 def parsed(answer: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -14,6 +14,7 @@ from services.gateway.service import GatewayService
 from shared.errors import Forbidden, Unauthorized
 from shared.messages import Finish
 from shared.service import StartupError, running
+from tests.patience import PATIENCE_S
 
 ALICE, BOB, BOSS = "sk-alice-0123456789", "sk-bob-0123456789", "sk-boss-0123456789"
 FREE = "sk-free-0123456789"
@@ -53,7 +54,7 @@ async def guarded(serving: Any, keys_file: Path) -> AsyncIterator[GatewayService
 @pytest.fixture
 async def http(guarded: GatewayService) -> AsyncIterator[httpx.AsyncClient]:
     assert guarded.server is not None
-    async with httpx.AsyncClient(base_url=guarded.server.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=guarded.server.url, timeout=PATIENCE_S) as client:
         yield client
 
 

@@ -16,6 +16,7 @@ from shared.bus import Bus
 from shared.columns import pack, unpack
 from shared.messages import Finish, Resume, Resumed, Started, State
 from shared.service import running
+from tests.patience import PATIENCE_S
 
 BODY = {"prompt": "Hi", "max_tokens": 5}
 PATH = "/v1/completions"
@@ -45,7 +46,7 @@ async def test_a_gap_is_read_again_from_what_is_there(http: httpx.AsyncClient, p
     assert answer["usage"]["completion_tokens"] == 5
     assert outputs(pipeline) == [[], [100, 101]]
     assert [g.attempt for g in pipeline.generates] == [0, 1]
-    abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
+    abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
     assert (abort.request_id, abort.attempt) == (pipeline.generates[0].request_id, 0)
 
 
@@ -154,10 +155,10 @@ async def test_nats_is_restarted(
     service = GatewayService(gateway_settings(nats_url=own_nats_server.url))
     try:
         await pipeline.open()
-        async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=30) as http:
+        async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http:
             await service.context.lives.ready()
             request = asyncio.create_task(http.post(PATH, json={**BODY, "stream": True}))
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
             await asyncio.to_thread(own_nats_server.kill)
             await asyncio.to_thread(own_nats_server.start)
             text = (await request).text
@@ -202,7 +203,7 @@ async def test_deadlines(serving: Any, pipeline: Any, setting: str, status: int)
         response = await http.post(PATH, json=BODY)
         assert response.status_code == status
         assert "0.2 s" in response.json()["error"]["message"]
-        abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
+        abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
         assert abort.request_id == pipeline.generates[0].request_id
 
 
@@ -241,7 +242,7 @@ async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any) -
 
     pipeline.play = play
     async with serving(stall_timeout_s=1.6) as service, httpx.AsyncClient(base_url=service.server.url) as http:
-        response = await http.post(PATH, json=BODY, timeout=20)
+        response = await http.post(PATH, json=BODY, timeout=PATIENCE_S)
     assert response.json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
     assert len(pipeline.generates) == 1
 
@@ -271,12 +272,12 @@ async def test_a_stage_that_has_just_gone_is_waited_for(
     gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
     executor = pipeline.peers["executor"]
     await pipeline.beat("executor", state="bye")
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), PATIENCE_S)
     lives = gateway.context.lives
     begin, begun = lives.begin, asyncio.Event()
     monkeypatch.setattr(lives, "begin", lambda *arguments: (begin(*arguments), begun.set())[0])
     request = asyncio.create_task(http.post(PATH, json=BODY))
-    await asyncio.wait_for(begun.wait(), 5)
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert pipeline.generates == []
     pipeline.peers["executor"] = executor
     assert (await request).json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "

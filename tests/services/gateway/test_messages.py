@@ -19,6 +19,7 @@ from services.gateway.mailbox import Piece
 from services.gateway.results import Result
 from services.gateway.stream import named_event
 from shared.messages import Finish
+from tests.patience import PATIENCE_S
 
 PATH = "/v1/messages"
 HI: list[MessageParam] = [{"role": "user", "content": "Hi"}]
@@ -91,8 +92,8 @@ async def test_leaving_a_stream_aborts_it(client: anthropic.AsyncAnthropic, gate
     pipeline.play = play
     async with await client.messages.create(model="tiny", max_tokens=9, messages=HI, stream=True) as stream:
         await anext(aiter(stream))
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), 5)
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
+    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
 
 
 async def test_count_tokens(client: anthropic.AsyncAnthropic) -> None:

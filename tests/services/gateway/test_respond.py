@@ -8,6 +8,7 @@ import httpx
 
 from services.gateway.stream import event
 from shared.messages import Accepted
+from tests.patience import PATIENCE_S
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 PATH = "/v1/chat/completions"
@@ -28,7 +29,7 @@ async def test_stream_bytes(http: httpx.AsyncClient) -> None:
 
 
 async def aborted(pipeline: Any, number: int) -> set[str]:
-    return {(await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id for _ in range(number)}
+    return {(await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id for _ in range(number)}
 
 
 async def test_leaving_a_stream_aborts_every_choice(gateway: Any, http: httpx.AsyncClient, pipeline: Any) -> None:
@@ -40,7 +41,7 @@ async def test_leaving_a_stream_aborts_every_choice(gateway: Any, http: httpx.As
     async with http.stream("POST", PATH, json={**CHAT, "stream": True, "n": 3}) as response:
         await anext(response.aiter_lines())
     assert await aborted(pipeline, 3) == {g.request_id for g in pipeline.generates}
-    await asyncio.wait_for(gateway.context.lives.idle(), 5)
+    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
 
 
 async def test_leaving_before_the_first_token_aborts(gateway: Any, http: httpx.AsyncClient, pipeline: Any) -> None:
@@ -52,10 +53,10 @@ async def test_leaving_before_the_first_token_aborts(gateway: Any, http: httpx.A
     pipeline.play = play
     for stream in (False, True):
         request = asyncio.create_task(http.post(PATH, json={**CHAT, "stream": stream}))
-        await asyncio.wait_for(started.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE_S)
         request.cancel()
         assert await aborted(pipeline, 1) == {pipeline.generates[-1].request_id}
-        await asyncio.wait_for(gateway.context.lives.idle(), 5)
+        await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
         started.clear()
 
 
@@ -72,7 +73,7 @@ async def test_text_for_nobody_is_aborted_once(gateway: Any, http: httpx.AsyncCl
     await pipeline.text(stray, 0, [1], "x")
     await pipeline.text(stray, 1, [1], "x")
     await pipeline.say(Accepted("cmpl-last-0", 0, "scheduler-0", 7))
-    assert [(await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id for _ in range(2)] == [
+    assert [(await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id for _ in range(2)] == [
         "cmpl-stray-0",
         "cmpl-last-0",
     ]
@@ -97,9 +98,9 @@ async def test_a_reader_that_is_too_slow_is_given_up(gateway: Any, pipeline: Any
     reader._transport.pause_reading()  # type: ignore[attr-defined]
     data = json.dumps({**CHAT, "stream": True}).encode()
     writer.write(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(data)) + data)
-    await asyncio.wait_for(played.wait(), 20)
+    await asyncio.wait_for(played.wait(), PATIENCE_S)
     assert await aborted(pipeline, 1) == {pipeline.generates[0].request_id}
-    await asyncio.wait_for(gateway.context.lives.idle(), 5)
+    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
     writer.close()
 
 
@@ -124,13 +125,13 @@ async def test_too_many_open(serving: Any, pipeline: Any) -> None:
     pipeline.play = play
     async with serving(max_open_requests=2) as service, httpx.AsyncClient(base_url=service.server.url) as http:
         first = asyncio.create_task(http.post(PATH, json=CHAT))
-        await asyncio.wait_for(begun.wait(), 5)
+        await asyncio.wait_for(begun.wait(), PATIENCE_S)
         response = await http.post(PATH, json={**CHAT, "n": 2})
         assert response.status_code == 429
         assert response.headers["retry-after"] == "1"
         assert response.json()["error"]["type"] == "rate_limit_error"
         first.cancel()
-        await asyncio.wait_for(service.context.lives.idle(), 5)
+        await asyncio.wait_for(service.context.lives.idle(), PATIENCE_S)
 
 
 async def test_too_large_for_the_bus(http: httpx.AsyncClient, bus: Any) -> None:

@@ -10,6 +10,7 @@ import openai
 import pytest
 
 from shared.messages import Finish
+from tests.patience import PATIENCE_S
 
 PATH = "/v1/responses"
 
@@ -174,9 +175,9 @@ async def test_several_read_along(client: openai.AsyncOpenAI, gate: asyncio.Even
 async def test_leaving_a_stream_aborts_it(client: openai.AsyncOpenAI, gateway: Any, pipeline: Any) -> None:
     async with await client.responses.create(model="tiny", input="Hi", stream=True) as stream:
         created = await anext(aiter(stream))
-    abort = await asyncio.wait_for(pipeline.aborts.get(), 5)
+    abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
     assert abort.request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), 5)
+    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
     left = await client.responses.cancel(created.response.id)  # type: ignore[union-attr]
     assert left.status == "cancelled"
 
@@ -194,10 +195,10 @@ async def test_leaving_before_the_end_of_a_whole_answer_aborts_it(
 
     pipeline.play = noted
     request = asyncio.create_task(client.responses.create(model="tiny", input="Hi"))
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), PATIENCE_S)
     request.cancel()
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), 5)
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
+    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
 
 
 @pytest.mark.usefixtures("gate")
@@ -212,7 +213,7 @@ async def test_cancel(client: openai.AsyncOpenAI, gateway: Any, pipeline: Any, *
     assert (cancelled.status, cancelled.output_text) == ("cancelled", "w0 w1 ")
     assert events[-1].type == "response.incomplete"
     assert events[-1].response.status == "cancelled"
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
     with pytest.raises(openai.BadRequestError, match="cancelled"):
         await client.responses.create(model="tiny", input="More", previous_response_id=cancelled.id)
 
@@ -221,7 +222,7 @@ async def test_cancel(client: openai.AsyncOpenAI, gateway: Any, pipeline: Any, *
 async def test_deleting_ends_what_runs(client: openai.AsyncOpenAI, pipeline: Any) -> None:
     queued = await client.responses.create(model="tiny", input="Hi", background=True)
     await client.responses.delete(queued.id)
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
 
 
 async def test_a_refusal_before_the_first_token_is_a_status(client: openai.AsyncOpenAI, pipeline: Any) -> None:

@@ -18,6 +18,7 @@ from shared.bus import Bus
 from shared.messages import Finish
 from shared.service import running
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 
 PATH = "/v1/responses"
 
@@ -69,7 +70,7 @@ async def test_one_that_has_ended(pair: Any, pipeline: Any) -> None:
 
 async def ended(client: openai.AsyncOpenAI, identity: str) -> Any:
     """The response, when its record or its gateway say that it has ended."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while (found := await client.responses.retrieve(identity)).status in ("queued", "in_progress"):
             pass
     return found
@@ -102,7 +103,7 @@ async def test_cancel(pair: Any, pipeline: Any, *, background: bool) -> None:
             cancelled = await b.responses.cancel(events[0].response.id)
     assert (cancelled.status, cancelled.output_text) == ("cancelled", "w0 w1 ")
     assert events[-1].response.status == "cancelled"
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
     # Its end is all that another gateway has of it: the model would not stop there again.
     assert [event.sequence_number for event in await streamed(b, cancelled.id)][-1] == len(events) - 1
 
@@ -112,7 +113,7 @@ async def test_remove_what_runs(pair: Any, pipeline: Any) -> None:
     a, b = pair
     queued = await a.responses.create(model="tiny", input="Hi", background=True)
     await b.responses.delete(queued.id)
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
     for client in pair:
         with pytest.raises(openai.NotFoundError):
             await client.responses.retrieve(queued.id)
@@ -197,7 +198,7 @@ async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate
                 adopted = old.responses._memory.find(identity)
                 await new.responses._adopt(*await new.responses.ledger.get(identity))
                 old.responses.recheck()
-                await asyncio.wait_for(adopted.run.ended(), 5)
+                await asyncio.wait_for(adopted.run.ended(), PATIENCE_S)
                 gate.set()
         assert events[-1].response.output_text == "w0 w1 w2 w3 w4 "
         assert [event.sequence_number for event in events] == list(range(len(events)))

@@ -8,6 +8,8 @@ import httpx
 import openai
 import pytest
 
+from tests.patience import PATIENCE_S
+
 
 async def test_models(http: httpx.AsyncClient) -> None:
     listed = (await http.get("/v1/models")).json()
@@ -70,7 +72,7 @@ async def test_ready_says_what_is_missing(serving: Any, pipeline: Any) -> None:
         gone = asyncio.Event()
         gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
         await pipeline.beat("executor", state="bye")
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), PATIENCE_S)
         response = await http.get("/ready")
         assert response.status_code == 503
         assert response.json()["missing"] == ["executor"]
@@ -86,7 +88,7 @@ async def test_metrics(http: httpx.AsyncClient, gateway: Any, pipeline: Any) -> 
     seen = asyncio.Event()
     gateway.directory.on_change(lambda presence, alive: seen.set())
     await pipeline.beat("scheduler", running=3, waiting=2, free_pages=5, total_pages=9, epoch=2)
-    await asyncio.wait_for(seen.wait(), 5)
+    await asyncio.wait_for(seen.wait(), PATIENCE_S)
     lines = (await http.get("/metrics")).text.splitlines()
     for line in (
         'xylem_running_requests{scheduler="scheduler-0"} 3.0',

@@ -13,6 +13,7 @@ import pytest
 from services.gateway.order import Order
 from services.gateway.running import Running
 from shared.messages import Generate, Limits
+from tests.patience import PATIENCE_S
 
 PATH = "/abort_request"
 ALICE, BOB = "sk-alice-0123456789", "sk-bob-0123456789"
@@ -57,7 +58,7 @@ async def test_by_rid(http: httpx.AsyncClient, gateway: Any, endless: Any) -> No
         last = (await rest())[-1]
     assert last["text"] == "w0 w1 "
     assert last["meta_info"]["finish_reason"] == {"type": "abort", "message": "aborted"}
-    abort = await asyncio.wait_for(endless.aborts.get(), 5)
+    abort = await asyncio.wait_for(endless.aborts.get(), PATIENCE_S)
     assert abort.request_id == endless.generates[0].request_id
     assert (await http.post(PATH, json={"rid": "mine"})).json() == {"aborted": 0}
     assert len(gateway.context.lives) == 0
@@ -97,12 +98,12 @@ async def test_all_of_it_whole(http: httpx.AsyncClient, endless: Any) -> None:
 async def test_through_another_gateway(http: httpx.AsyncClient, serving: Any, endless: Any) -> None:
     async with (
         serving(id="gw2") as other,
-        httpx.AsyncClient(base_url=other.server.url, timeout=20) as elsewhere,
+        httpx.AsyncClient(base_url=other.server.url, timeout=PATIENCE_S) as elsewhere,
         begun(http, "/generate", {"text": "x", "rid": "mine"}) as rest,
     ):
         met = asyncio.Event()
         other.directory.on_beat(lambda peer: met.set() if (peer.kind, peer.id) == ("gateway", "gw") else None)
-        await asyncio.wait_for(met.wait(), 5)
+        await asyncio.wait_for(met.wait(), PATIENCE_S)
         assert (await elsewhere.post(PATH, json={"rid": "mine"})).json() == {"aborted": 1}
         assert (await rest())[-1]["meta_info"]["finish_reason"]["type"] == "abort"
 
@@ -113,7 +114,7 @@ async def test_a_key_ends_only_what_it_has_asked_for(serving: Any, endless: Any,
     alice, bob = ({"authorization": f"Bearer {key}"} for key in (ALICE, BOB))
     async with (
         serving(api_keys_file=str(keys)) as gateway,
-        httpx.AsyncClient(base_url=gateway.server.url, timeout=20) as http,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
         begun(http, "/generate", {"text": "x", "rid": "mine"}, headers=alice) as rest,
     ):
         for body in ({"rid": "mine"}, {"abort_all": True}):

@@ -10,6 +10,7 @@ import pytest
 from services.gateway.routes import health_generate
 from shared import subjects
 from shared.messages import Capacity, Control, ControlReply, Generate
+from tests.patience import PATIENCE_S
 
 CAPACITY = Capacity(num_pages=100, page_size=16, max_running=8, token_budget=64)
 
@@ -21,7 +22,7 @@ async def heard(gateway: Any, pipeline: Any, kind: str, **changes: Any) -> None:
         lambda peer: came.set() if all(getattr(peer, name) == value for name, value in changes.items()) else None
     )
     await pipeline.beat(kind, **changes)
-    await asyncio.wait_for(came.wait(), 5)
+    await asyncio.wait_for(came.wait(), PATIENCE_S)
 
 
 @pytest.mark.parametrize("path", ["/model_info", "/get_model_info"])
@@ -116,7 +117,7 @@ async def test_flush_cache_without_a_scheduler(http: httpx.AsyncClient, gateway:
     gone = asyncio.Event()
     gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
     await pipeline.beat("scheduler", state="bye")
-    await asyncio.wait_for(gone.wait(), 5)
+    await asyncio.wait_for(gone.wait(), PATIENCE_S)
     assert (await http.post("/flush_cache")).status_code == 503
 
 
@@ -137,7 +138,7 @@ async def test_health_generate_of_a_silent_pipeline(
     response = await http.get("/health_generate")
     assert response.status_code == 503
     assert "0.2 s" in response.json()["error"]["message"]
-    assert (await asyncio.wait_for(pipeline.aborts.get(), 5)).request_id == pipeline.generates[0].request_id
+    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
     assert len(gateway.context.lives) == 0
 
 
@@ -156,7 +157,7 @@ async def test_health_generate_says_what_is_missing(serving: Any, pipeline: Any)
         gone = asyncio.Event()
         gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
         await pipeline.beat("router", state="bye")
-        await asyncio.wait_for(gone.wait(), 5)
+        await asyncio.wait_for(gone.wait(), PATIENCE_S)
         response = await http.get("/health_generate")
     assert response.status_code == 503
     assert "router" in response.json()["error"]["message"]

@@ -10,6 +10,7 @@ import pytest
 from services.gateway.service import GatewayService
 from shared.service import StartupError, running
 from shared.settings import GatewaySettings
+from tests.patience import PATIENCE_S
 
 
 async def start(settings: GatewaySettings) -> None:
@@ -55,11 +56,11 @@ async def test_drain_lets_streams_finish_and_takes_nothing_new(serving: Any, pip
         await pipeline.words(g, 1, 3, 1)
 
     pipeline.play = play
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         async with serving() as service:
             url = service.server.url
             running_request = asyncio.create_task(http.post(f"{url}/v1/completions", json={"prompt": "x"}))
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
             draining = asyncio.create_task(service.drain())
             await asyncio.sleep(0)  # one turn of the loop: the drain has begun
             assert not service.context.accepting
@@ -82,11 +83,11 @@ async def test_what_does_not_finish_in_time_gets_an_error(serving: Any, pipeline
         begun.set()
 
     pipeline.play = play
-    async with httpx.AsyncClient(timeout=20) as http:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
         async with serving(drain_s=0.1) as service:
             body = {"prompt": "x", "stream": True}
             request = asyncio.create_task(http.post(f"{service.server.url}/v1/completions", json=body))
-            await asyncio.wait_for(begun.wait(), 5)
+            await asyncio.wait_for(begun.wait(), PATIENCE_S)
         text = (await request).text
     assert "the gateway is stopping" in text
     assert text.endswith("data: [DONE]\n\n")

@@ -7,6 +7,7 @@ import pytest
 
 from services.gateway.service import GatewayService
 from shared.messages import Finish, Generate
+from tests.patience import PATIENCE_S
 from tests.services.gateway.raw_http import connected, error_of, exchange, parsed, post
 
 TIMEOUT_S = 0.3
@@ -14,7 +15,7 @@ STREAM = b'{"prompt": "a", "stream": true, "max_tokens": 100}'
 
 
 async def assert_serving(gateway: GatewayService) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await gateway.context.lives.idle()
     assert len(gateway.context.lives) == 0
     assert (await exchange(gateway, post(b'{"prompt": "a"}')))[0] == 200
@@ -41,7 +42,7 @@ async def test_a_request_that_never_ends_is_a_408(serving: Any, start: bytes, tr
 
         writer.write(start)
         dripping = asyncio.create_task(drip())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             head = await reader.readuntil(b"\r\n\r\n")
             size = int(parsed(head)[1]["content-length"])
             body = await reader.readexactly(size)
@@ -58,7 +59,7 @@ async def test_what_follows_a_refused_body_does_not_hold_the_connection(serving:
         connected(gateway) as (reader, writer),
     ):
         writer.write(b"POST /v1/completions HTTP/1.1\r\ncontent-length: 1000\r\n\r\n{")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert b" 413 " in await reader.readuntil(b"\r\n\r\n")
             await reader.read()
 
@@ -78,8 +79,8 @@ async def test_a_client_that_leaves_its_stream(gateway: GatewayService, pipeline
     pipeline.play = first_word_only
     async with connected(gateway) as (reader, writer):
         writer.write(post(STREAM))
-        await asyncio.wait_for(reader.readuntil(b"w0 "), 10)
-    abort = await asyncio.wait_for(pipeline.aborts.get(), 10)
+        await asyncio.wait_for(reader.readuntil(b"w0 "), PATIENCE_S)
+    abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
     assert abort.request_id == pipeline.generates[0].request_id
     pipeline.play = pipeline.answer
     await assert_serving(gateway)
@@ -96,11 +97,11 @@ async def test_a_client_that_takes_nothing_of_its_stream(serving: Any, pipeline:
         pipeline.play = flood
         async with connected(gateway, limit=1 << 10) as (reader, writer):
             writer.write(post(STREAM))
-            abort = await asyncio.wait_for(pipeline.aborts.get(), 10)
+            abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
             assert abort.request_id == pipeline.generates[0].request_id
             pipeline.play = pipeline.answer
             await assert_serving(gateway)
-            assert b"[DONE]" not in await asyncio.wait_for(reader.read(), 10)
+            assert b"[DONE]" not in await asyncio.wait_for(reader.read(), PATIENCE_S)
 
 
 async def test_a_client_that_takes_its_stream_slowly_gets_all_of_it(serving: Any, pipeline: Any) -> None:
@@ -113,7 +114,7 @@ async def test_a_client_that_takes_its_stream_slowly_gets_all_of_it(serving: Any
     async with serving(client_timeout_s=0.2) as gateway, connected(gateway, limit=1 << 18) as (reader, writer):
         writer.write(post(STREAM))
         num_bytes = 0
-        while part := await asyncio.wait_for(reader.read(1 << 18), 10):
+        while part := await asyncio.wait_for(reader.read(1 << 18), PATIENCE_S):
             num_bytes += len(part)
             last = part
             await asyncio.sleep(0.02)  # slower than the gateway, never silent
@@ -130,7 +131,7 @@ async def test_idle_connections_are_no_load_and_are_closed_in_the_end(
         opened = [connected(gateway) for _ in range(500)]
         pairs = [await one.__aenter__() for one in opened]
         await assert_serving(gateway)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             for reader, _ in pairs:
                 assert await reader.read() == b""
         for one in opened:

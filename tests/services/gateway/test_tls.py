@@ -14,6 +14,7 @@ from services.gateway.tls import server_context
 from shared.service import StartupError
 from tests import certificates
 from tests.certificates import Pair
+from tests.patience import PATIENCE_S
 from tests.services.gateway.raw_http import error_of, parsed, post
 
 COMPLETIONS = "/v1/completions"
@@ -49,7 +50,7 @@ async def exchange(service: GatewayService, trust: ssl.SSLContext | None, *piece
     try:
         for piece in pieces:
             writer.write(piece)
-        return await asyncio.wait_for(reader.read(), 10)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
     finally:
         writer.transport.abort()
 

@@ -10,13 +10,14 @@ from shared.columns import pack
 from shared.messages import Presence, Refused, Tokenized
 from shared.service import running
 from shared.settings import RouterSettings
+from tests.patience import PATIENCE_S
 
 MODEL = "router-test"
 
 
 @pytest.fixture
 async def service(nats_url: str) -> AsyncIterator[RouterService]:
-    made = RouterService(RouterSettings(nats_url=nats_url, served_name=MODEL, id="r1", heartbeat_s=0.2, drain_s=5))
+    made = RouterService(RouterSettings(nats_url=nats_url, served_name=MODEL, id="r1", heartbeat_s=2, drain_s=5))
     async with running(made):
         yield made
 
@@ -49,7 +50,7 @@ async def serve(bus: Bus, name: str) -> "asyncio.Queue[Tokenized]":
 
 
 async def test_the_request_is_passed_on_as_it_is(service: RouterService, bus: Bus) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         taken = await serve(bus, "s1")
         await bus.barrier()
         await show(service, bus, "s1")
@@ -58,7 +59,7 @@ async def test_the_request_is_passed_on_as_it_is(service: RouterService, bus: Bu
 
 
 async def test_the_next_scheduler_is_tried(service: RouterService, bus: Bus) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         taken = await serve(bus, "s2")
         await bus.barrier()
         await show(service, bus, "s1")  # there by its heartbeat, but nobody answers
@@ -87,7 +88,7 @@ async def test_a_slow_scheduler_does_not_hold_up_others(service: RouterService, 
         got.put_nowait(tokenized.request_id)
         await released.wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await bus.answer(subjects.submit(MODEL, "s1"), Tokenized, slow, concurrency=8)
         await bus.barrier()
         await show(service, bus, "s1")

@@ -36,6 +36,7 @@ from shared.service import running
 from shared.settings import SchedulerSettings
 from tests.conftest import NatsServer
 from tests.otlp_collector import collecting
+from tests.patience import PATIENCE_S
 from tests.services.scheduler.simulation import Client, SimulatedExecutor, World, expected_output
 
 T = TypeVar("T")
@@ -113,14 +114,14 @@ class Peers:
 
     async def settled(self, **counts: int) -> dict[str, int]:
         """The executor's books, once they have these counts."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 books: dict[str, int] = (await self.control("check"))["executors"]["x"]
                 if counts.items() <= books.items():
                     return books
 
     async def soon(self, queue: "asyncio.Queue[T]") -> T:
-        return await asyncio.wait_for(queue.get(), 5)
+        return await asyncio.wait_for(queue.get(), PATIENCE_S)
 
     async def answer(self) -> Accepted | Refused:
         return await self.soon(self.answers)
@@ -234,7 +235,7 @@ async def test_a_drain_finishes_what_runs(nats_url: str, bus: Bus) -> None:
         assert not draining.done()
         peers.paused = False
         await peers.run_executor()
-        await asyncio.wait_for(draining, 5)
+        await asyncio.wait_for(draining, PATIENCE_S)
     assert client.output == expected_output(PROMPT, "", 6)
 
 
@@ -250,11 +251,11 @@ async def test_after_an_outage_of_the_bus_everything_begins_anew(own_nats_server
             bus.on_epoch(back.set)
             own_nats_server.kill()
             own_nats_server.start()
-            await asyncio.wait_for(back.wait(), 10)
+            await asyncio.wait_for(back.wait(), PATIENCE_S)
             # The executor has seen the outage too. What it says may still come too early for the scheduler.
             peers.executor.begin_anew()
             plan = None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while plan is None or plan.executor_epoch != peers.executor.epoch:
                     await peers.announce()
                     with suppress(TimeoutError):
@@ -318,7 +319,7 @@ async def test_the_second_scheduler_of_a_group_stands_by_and_takes_over(nats_url
             assert {plan.scheduler for plan in old_plans} <= {"s"}
             peers.service.state = "draining"
             await peers.service.announce()
-            await asyncio.wait_for(peers.service.drain(), 5)  # it does not wait for what runs
+            await asyncio.wait_for(peers.service.drain(), PATIENCE_S)  # it does not wait for what runs
             refused = await peers.answer()
             assert isinstance(refused, Refused)
             assert refused.code == "unavailable"

@@ -14,6 +14,7 @@ from shared.messages import Detokenize, Detokenized, Generate, Refused, Scoring,
 from shared.service import StartupError, running
 from shared.settings import TokenizerSettings
 from tests import tokenizer_kinds as kinds
+from tests.patience import PATIENCE_S
 
 MODEL = "tokenizer-test"
 SUBJECT = subjects.tokenize(MODEL)
@@ -61,7 +62,7 @@ async def test_requests_go_on_to_the_router(service: TokenizerService, bus: Bus)
     after = Next()
     await after.open(bus, "on")
     short, long = "the quick", "the quick brown fox " * 500
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for text in (short, long):
             await bus.hand_over(SUBJECT, generate("on", prompt=text))
             assert unpack((await after.tokenized.get()).prompt_ids).tolist() == kinds.byte_level().encode(text).ids
@@ -72,7 +73,7 @@ async def test_scores_that_fit_into_no_message_are_refused(service: TokenizerSer
     await after.open(bus, "scores")
     most = bus.max_payload // 32 // 21
     prompt = pack([5] * 19_000)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for prompt_from in (-1, 19_000 - most + 100):
             scoring = Scoring(num_top=20, prompt_from=prompt_from)
             await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=scoring))
@@ -96,7 +97,7 @@ async def test_refusals_go_to_the_gateway(
 ) -> None:
     after = Next()
     await after.open(bus, "refusing")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await bus.hand_over(SUBJECT, generate("refusing", **fields))
         refused = await after.refused.get()
     assert (refused.request_id, refused.attempt, refused.code) == ("r", 1, code)
@@ -151,7 +152,7 @@ async def test_drain_finishes_what_is_in_hand(
         return encode(self, *arguments)
 
     monkeypatch.setattr(PromptEncoder, "request", request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         async with running(make(nats_url, folder, "t2")):
             await bus.hand_over(SUBJECT, generate("drained", prompt="the quick brown fox " * 2000))
             await seen.wait()

@@ -20,6 +20,7 @@ from shared.provision import __main__ as command
 from shared.provision.holders import HOLDERS, all_files
 from shared.provision.write import COMPLETE, ProvisionError, provision
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -182,7 +183,7 @@ def test_a_service_that_is_no_longer_known_ends_and_says_why(tmp_path: Path, ren
         else:
             (secrets / "nats" / "users.conf").write_text(permissions.configuration(permissions.passwords()))
         server.start()
-        rest = process.communicate(timeout=30)[1]
+        rest = process.communicate(timeout=PATIENCE_S)[1]
         assert process.returncode == 1
         assert "the NATS server takes us no more: " in rest
         assert said.lower() in rest.lower()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xylem.serve.child import Child, Member
 
 
@@ -56,7 +57,7 @@ def test_a_command_that_is_missing_leaks_nothing() -> None:
 
 def test_its_own_children_end_with_it() -> None:
     # The grandchild holds the pipe: whoever waits for its end of file waits for ever.
-    code, lines, _ = asyncio.run(asyncio.wait_for(outcome(shell("sleep 1000 & echo $!; exit 5")), 10))
+    code, lines, _ = asyncio.run(asyncio.wait_for(outcome(shell("sleep 1000 & echo $!; exit 5")), PATIENCE_S))
     assert code == 5
     gone(int(lines[0]))
 

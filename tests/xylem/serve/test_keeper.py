@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xylem.serve.child import Member
 from xylem.serve.keeper import Keeper, Phase, StartupFailure
 
@@ -29,7 +30,7 @@ class Notes:
         self._wake()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(PATIENCE_S), self._news:
             await self._news.wait_for(condition)
 
     def _wake(self) -> None:

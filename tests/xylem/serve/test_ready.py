@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import PATIENCE_S
 from xylem.serve.ready import wait_until_ready
 
 NOT_YET = 'HTTP/1.1 503 Service Unavailable\r\n\r\n{"missing": ["executor", "router"]}'
@@ -26,7 +27,7 @@ def test_it_returns_with_the_first_200_and_tells_what_is_missing(answers: list[s
         said: list[str] = []
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            await asyncio.wait_for(wait_until_ready(f"http://127.0.0.1:{port}", said.append), 10)
+            await asyncio.wait_for(wait_until_ready(f"http://127.0.0.1:{port}", said.append), PATIENCE_S)
         return said
 
     assert asyncio.run(story()) == waited_for
