@@ -19,6 +19,7 @@ from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
 from kernels.triton.experts import mix_experts, pack_experts
 from kernels.triton.heads import rotate_and_write
+from kernels.triton.latent_write import write_latent
 from kernels.triton.norm import add_rms_norm
 from kernels.triton.sampling import sample, sample_on_device
 from kernels.triton.scoring import score
@@ -31,6 +32,7 @@ OPS: Ops = replace(
     name="triton",
     add_rms_norm=add_rms_norm,
     rotate_and_write=rotate_and_write,
+    write_latent=write_latent,
     silu_and_mul=silu_and_mul,
     gelu_and_mul=gelu_and_mul,
     pack_experts=pack_experts,

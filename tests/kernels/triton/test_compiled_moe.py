@@ -8,6 +8,7 @@ import torch
 from kernels.ops import Layout
 from kernels.triton.experts import mix_experts
 from kernels.triton.latent import attend
+from kernels.triton.latent_write import write_latent
 from tests.kernels.triton.compiling import Resources, compiled
 
 SHARED_BYTES = 227 << 10  # that a program of an sm_90 can have
@@ -40,4 +41,16 @@ def test_latents_of_deepseek(tmp_path: Path, num_heads: int, num_tokens: int) ->
     with compiled(tmp_path) as resources:
         attend(torch.empty(num_tokens, num_heads, 576, dtype=torch.bfloat16), keys, layout, scale=0.1)
     assert len(resources) == (1 if num_tokens == 600 else 2)
+    assert fit(resources), resources
+
+
+@pytest.mark.parametrize("num_heads", [128, 16])
+def test_latents_of_deepseek_are_written(tmp_path: Path, num_heads: int) -> None:
+    query, latent, keys, norm = (
+        torch.empty(shape, dtype=torch.bfloat16) for shape in ((3, num_heads, 192), (3, 576), (64, 1, 576), (512,))
+    )
+    slots, angles = torch.zeros(3, dtype=torch.int64), torch.empty(3, 32)
+    with compiled(tmp_path) as resources:
+        write_latent(query[..., 128:], latent, keys, slots, norm=norm, epsilon=1e-6, rotation=(angles, angles))
+    assert len(resources) == 1
     assert fit(resources), resources

@@ -52,3 +52,30 @@ def test_rows_on_the_device() -> None:
     query, keys = random(3, 4, 24), random(num_slots, 1, 24, seed=1)
     given = TRITON.attention(query, keys, keys, there, AttentionKind(0.2))
     close(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.2)), torch.float32)
+
+
+@pytest.mark.parametrize("dtype", EACH_TYPE)
+@pytest.mark.parametrize(("num_heads", "rank", "num_rotated"), [(4, 10, 6), (70, 100, 64), (5, 32, 32)])
+def test_latents_are_normed_rotated_and_written(
+    num_heads: int, rank: int, num_rotated: int, dtype: torch.dtype
+) -> None:
+    """The queries and the latents are parts of wider tensors, as they come from their projections."""
+    heads, wide = random(3, num_heads, 7 + num_rotated, dtype=dtype), random(3, 5 + rank + num_rotated, dtype=dtype)
+    query, latent = heads[..., 7:], wide[:, 5:]
+    norm, angles = random(rank, dtype=dtype, seed=1), random(3, num_rotated // 2, seed=2)
+    slots = torch.tensor([7, 0, 11], device=DEVICE)
+    found = []
+    for each in (TRITON, REFERENCE):
+        keys = torch.zeros(12, 1, rank + num_rotated, dtype=dtype, device=DEVICE)
+        rotation = (angles.cos(), angles.sin())
+        rotated = each.write_latent(query, latent, keys, slots, norm=norm, epsilon=1e-3, rotation=rotation)
+        found.append((rotated, keys))
+    close(found[0], found[1], dtype)
+    others = [slot for slot in range(12) if slot not in slots.tolist()]
+    assert found[0][1][others].count_nonzero() == 0
+    none = slice(0, 0)
+    given = TRITON.write_latent(
+        query[none], latent[none], found[0][1], slots[none], norm=norm, epsilon=1e-3,
+        rotation=(angles.cos()[none], angles.sin()[none]),
+    )  # fmt: skip
+    assert given.shape == (0, num_heads, num_rotated)
