@@ -241,8 +241,8 @@ class Ops:
     (SwiGLU and GEGLU, Shazeer 2020).
     linears: how linear layers are made, by the quantization of their weights; see PackLinear and `packing`.
     pack_experts, mix_experts: see PackExperts and MixExperts.
-    new_kv((S, K, D), dtype, device) -> a pool of zeros, where this backend reads fastest.
-    copy_kv(pool [S, K, D], source, target, count): slots [source, source + count) to those from target on.
+    new_kv((P, S, K, D), dtype, device) -> P pools of zeros, where this backend reads fastest.
+    copy_kv(pools [P, S, K, D], source, target, count): slots [source, source + count) to those from target on, in all.
     attention: see Attention.
     fuse_layers(layers, epsilon of their norms): see RunLayers; None where the backend has no faster way for them than
     one operation after the other.

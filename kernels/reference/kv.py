@@ -7,6 +7,6 @@ def new_kv(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     return torch.zeros(shape, dtype=dtype, device=device)
 
 
-def copy_kv(pool: Tensor, source: int, target: int, count: int) -> None:
-    """Slots [source, source + count) of a pool to those from target on."""
-    pool[target : target + count] = pool[source : source + count]
+def copy_kv(pools: Tensor, source: int, target: int, count: int) -> None:
+    """Slots [source, source + count) to those from target on, in all pools at once."""
+    pools[:, target : target + count] = pools[:, source : source + count]

@@ -10,7 +10,7 @@ from shared.model_card import ModelError
 class KvPool:
     """keys[i], values[i]: [num_pages x page_size, K, D] of layer i. The slot of a token: page x page_size + offset.
 
-    Of models with latent attention they are one tensor.
+    Of models with latent attention they are one tensor. All lie in one, so that a page is copied at once.
     """
 
     def __init__(
@@ -20,16 +20,15 @@ class KvPool:
         self._ops = ops
         self.num_pages = num_pages
         self.page_size = page_size
-        shape = (num_pages * page_size, config.num_kv_heads, config.head_dim)
-        self.keys = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
-        self.values = self.keys
-        if config.latent is None:
-            self.values = [ops.new_kv(shape, dtype, device) for _ in range(config.num_layers)]
+        num_kinds = 2 if config.latent is None else 1
+        shape = (num_kinds * config.num_layers, num_pages * page_size, config.num_kv_heads, config.head_dim)
+        self._kv = ops.new_kv(shape, dtype, device)
+        self.keys = list(self._kv[: config.num_layers])
+        self.values = self.keys if config.latent is not None else list(self._kv[config.num_layers :])
 
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """The first num_tokens of a page into another one, in all layers."""
-        for pool in self.keys if self.values is self.keys else (*self.keys, *self.values):
-            self._ops.copy_kv(pool, source * self.page_size, target * self.page_size, num_tokens)
+        self._ops.copy_kv(self._kv, source * self.page_size, target * self.page_size, num_tokens)
 
 
 def page_bytes(config: DecoderConfig, *, page_size: int, dtype: torch.dtype) -> int:

@@ -149,11 +149,11 @@ def test_the_cpu_packs_what_is_large() -> None:
 
 
 def test_kv_is_copied(backend: ops.Ops) -> None:
-    pool = torch.randn(12, 2, 4)
-    expected = pool.clone()
-    expected[4:6] = pool[7:9]
-    backend.copy_kv(pool, 7, 4, 2)
-    assert torch.equal(pool, expected)
+    pools = torch.randn(3, 12, 2, 4)
+    expected = pools.clone()
+    expected[:, 4:6] = pools[:, 7:9]
+    backend.copy_kv(pools, 7, 4, 2)
+    assert torch.equal(pools, expected)
 
 
 def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Ops) -> None:
