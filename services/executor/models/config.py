@@ -98,6 +98,7 @@ class DecoderConfig:
     logits_divisor: float = 1.0
     experts: ExpertsConfig | None = None
     latent: LatentConfig | None = None
+    fp8_block: tuple[int, int] | None = None  # see models.fp8
     num_unused_layers: int = 0  # after the last one: checkpoints carry modules there that predict further tokens
 
     @property

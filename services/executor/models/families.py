@@ -9,6 +9,7 @@ from typing import Any
 
 from services.executor.models import latents, mixtures
 from services.executor.models.config import DecoderConfig, ExpertsConfig, RopeConfig
+from services.executor.models.fp8 import block_of
 from services.executor.models.rope import KINDS
 from shared.model_card import ModelCard, ModelError
 
@@ -258,10 +259,8 @@ def decoder_config(card: ModelCard) -> DecoderConfig:
             f"{card.path / 'config.json'}: the architecture {card.architecture} is not supported; "
             f"there are: {', '.join(FAMILIES)}"
         )
-    if card.config.get("quantization_config"):
-        raise ModelError(f"{card.path / 'config.json'}: quantized weights (quantization_config) are not supported yet")
     try:
-        decoder = family(card.config)
+        decoder = replace(family(card.config), fp8_block=block_of(card.config))
         if decoder.experts is not None and decoder.activation != "silu":
             raise ModelError(f"experts with {decoder.activation} are not supported; there is: silu")
         return decoder

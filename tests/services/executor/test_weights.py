@@ -163,7 +163,9 @@ def test_a_tied_head_in_the_file_is_ignored(tmp_path: Path) -> None:
     [
         ({"architectures": ["MambaForCausalLM"]}, "MambaForCausalLM is not supported; there are: LlamaForCausalLM"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
-        ({"quantization_config": {"quant_method": "awq"}}, "quantiz"),
+        ({"quantization_config": {"quant_method": "awq"}}, "weights quantized by 'awq' are not supported.*fp8"),
+        ({"quantization_config": {"quant_method": "fp8"}}, "weight_block_size None: two positive integers"),
+        ({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 0]}}, r"\[128, 0\]: two positive"),
         ({"rope_parameters": {"rope_type": "spiral"}}, "rope type 'spiral'.*there are: default"),
         ({"rope_parameters": {"rope_type": "linear"}}, "linear needs the parameter factor"),
         ({"hidden_size": None}, "config.json: hidden_size must be a positive integer"),
