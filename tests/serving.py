@@ -15,7 +15,7 @@ from typing import Any
 from shared.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
-READY_S = 90
+READY_S = 180
 
 
 @dataclass

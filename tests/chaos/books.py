@@ -10,7 +10,7 @@ from shared.errors import Unavailable
 from shared.messages import Control, ControlReply
 from tests.serving import Served
 
-BALANCED_S = 40.0  # orphans of a dead gateway live on for 10 s
+BALANCED_S = 90.0  # orphans of a dead gateway live on for 10 s
 KINDS = ("scheduler", "executor", "detokenizer")
 
 

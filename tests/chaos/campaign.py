@@ -43,7 +43,7 @@ class Campaign:
         await self.crowd.ended(4)
 
     async def _replaced(self, victim: str, pid: int) -> None:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(180):
             while True:
                 if self.served.state["pids"].get(victim) not in (pid, None):
                     return

@@ -13,8 +13,6 @@ from tests.chaos.reader import Answer
 from tests.conftest import NatsServer
 from tests.serving import Served, serving
 
-pytestmark = pytest.mark.timeout(300)
-
 # Everything but heartbeats, whose loss is not the loss of a message but of a second's patience.
 TRAFFIC = re.compile(r"xy\.(?!presence|who|ctl).*|_INBOX\..*")
 SUBJECTS = {

@@ -11,8 +11,6 @@ from tests.chaos.crowd import Crowd, undisturbed
 from tests.conftest import NatsServer
 from tests.serving import serving
 
-pytestmark = pytest.mark.timeout(200)
-
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[list[NatsServer]]:

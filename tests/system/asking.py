@@ -45,7 +45,7 @@ def urls(pair: Served) -> tuple[str, str]:
 
 def until_ready(url: str) -> None:
     """Returns when the supervisor has started it again."""
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline_s:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(f"{url}/ready").status_code == 200:

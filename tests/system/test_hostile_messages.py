@@ -74,7 +74,7 @@ def of_detokenizer(system: OneLoop) -> list[Target]:
     ],
 )
 # Without shrinking: a system that has died of one volley says nothing about the next one.
-@settings(max_examples=60, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=60, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(data=st.data())
 def test_it_serves_after_a_volley(
     system: OneLoop, kind: str, instance: str, targets: Callable[[OneLoop], list[Target]], data: Any

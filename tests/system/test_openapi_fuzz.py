@@ -82,7 +82,7 @@ def test_no_answer_is_a_server_error(
 
     examples = 100 if (method, path) in WITH_BODY else 10
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode), short=st.booleans())
     def ask(case: Any, short: bool) -> None:
         if short and isinstance(case.body, dict):

@@ -14,8 +14,6 @@ from tests.patience import PATIENCE_S
 from tests.serving import Served
 from tests.system.asking import MODEL, PROMPTS, Answer, all_at_once, chat_body, client, one_by_one
 
-pytestmark = pytest.mark.timeout(300)
-
 
 def said(answers: list[Answer]) -> list[tuple[str, str, int]]:
     return [(answer.text, answer.finish_reason, answer.completion_tokens) for answer in answers]

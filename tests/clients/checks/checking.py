@@ -18,7 +18,7 @@ MODEL = os.environ.get("XYLEM_MODEL", "demonstration")
 ANY_KEY = KEY or "none"  # the packages refuse to start without one
 
 MARK = "CHECK "
-SOON_S = 5.0
+SOON_S = 30.0
 
 Check = Callable[[], None]
 Raised = TypeVar("Raised", bound=Exception)

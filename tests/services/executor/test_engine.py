@@ -397,8 +397,6 @@ class HistoriesAhead(Histories):
     runs_ahead = True
 
 
-Histories.TestCase.settings = HistoriesAhead.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=50, deadline=None
-)
+Histories.TestCase.settings = HistoriesAhead.TestCase.settings = settings(max_examples=60, stateful_step_count=50)
 TestHistories = Histories.TestCase
 TestHistoriesAhead = HistoriesAhead.TestCase

@@ -41,7 +41,7 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path) -> None:
         Model(ModelCard.load(folder), device=DEVICE, dtype=torch.float32, kernels="triton"),
         device,
         page_size=4,
-        max_running=16,
+        max_running=4,  # graphs for 1, 2 and 4: without a GPU each of them is a pass of interpreted kernels
         token_budget=8,
         context_length=32,
         num_pages=24,

@@ -161,7 +161,7 @@ def _schemas() -> st.SearchStrategy[Any]:
     return st.recursive(leaves, more, max_leaves=6)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(schema=_schemas(), seed=st.integers(0, 1000))
 def test_made_up_schemas(writer: Writer, schema: Any, seed: int) -> None:
     writer.draw = random.Random(seed)

@@ -48,7 +48,7 @@ def pieces(draw: st.DrawFn) -> list[str]:
     return [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(pieces(), parsers)
 def test_what_is_out_depends_on_the_text_only(pieces: list[str], parser: tuple[str, str]) -> None:
     model = family(*parser)
@@ -57,7 +57,7 @@ def test_what_is_out_depends_on_the_text_only(pieces: list[str], parser: tuple[s
     assert whole(model, pieces) == whole(model, [text]) == whole(model, list(text))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(garbage, parsers)
 def test_what_was_out_is_never_taken_back(text: str, parser: tuple[str, str]) -> None:
     model = family(*parser)
@@ -69,7 +69,7 @@ def test_what_was_out_is_never_taken_back(text: str, parser: tuple[str, str]) ->
         assert (earlier[0], later[1][: len(earlier[1])]) == (later[0], earlier[1])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from([each for each in FRAGMENTS if "CALL_ID" not in each]), max_size=20), parsers)
 def test_no_words_are_lost(fragments: list[str], parser: tuple[str, str]) -> None:
     """Whatever stands around it: a word that is part of no marker is somewhere in what comes out."""
@@ -81,7 +81,7 @@ def test_no_words_are_lost(fragments: list[str], parser: tuple[str, str]) -> Non
             assert f"w{at}w" in found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(exclude_characters="<[{◁", exclude_categories=["Cs"]), max_size=80), parsers)
 def test_plain_text_is_itself(text: str, parser: tuple[str, str]) -> None:
     if not text.strip().startswith("to="):

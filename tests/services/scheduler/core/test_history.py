@@ -93,7 +93,7 @@ def trouble(world: World, number: int) -> None:
             world.feed(e.Submit(client.tokenized())) if not client.ends else None
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(world=worlds(), events=st.lists(st.tuples(st.integers(0, 1), EVENTS), max_size=90))
 def test_histories(world: World, events: list[tuple[int, tuple[str, object]]]) -> None:
     executors = list(world.executors.values())

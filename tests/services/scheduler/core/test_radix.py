@@ -106,7 +106,7 @@ class Cache:
 TOKENS = st.lists(st.integers(0, 1), min_size=1, max_size=24)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     page_size=st.sampled_from([1, 2, 3, 4, 16]),
     events=st.lists(st.tuples(st.integers(0, 7), TOKENS, st.sampled_from(["", "x"])), max_size=25),
