@@ -119,7 +119,7 @@ class ExecutorSettings(Settings):
     token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")
     kernels: str = Field("auto", description="Backend of the kernels.")
-    quantization: Literal["none", "int8", "int4"] = Field("none", description="Bits of the weights of linear layers.")
+    quantization: Literal["none", "int8", "int4"] = Field("none", description="Bits of linear weights, on CPUs.")
     grammar_timeout_s: float = Field(
         15.0, gt=0, description="For compiling a grammar; one that takes longer is refused."
     )

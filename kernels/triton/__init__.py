@@ -14,6 +14,7 @@ from triton import knobs
 from kernels.failures import BackendUnavailable
 from kernels.ops import Ops
 from kernels.reference import OPS as REFERENCE
+from kernels.reference.linear import PlainLinear
 from kernels.triton.activation import gelu_and_mul, silu_and_mul
 from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
@@ -35,6 +36,7 @@ OPS: Ops = replace(
     write_latent=write_latent,
     silu_and_mul=silu_and_mul,
     gelu_and_mul=gelu_and_mul,
+    linears={"none": PlainLinear},  # the reference's coarser ones are as large: nobody who asks for int8 wants that
     pack_experts=pack_experts,
     mix_experts=mix_experts,
     attention=attention,

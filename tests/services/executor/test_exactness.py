@@ -169,7 +169,7 @@ def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..
 
 @pytest.mark.parametrize(
     ("dtype", "kernels", "quantization"),
-    [(torch.bfloat16, "auto", "none"), (torch.float32, "reference", "int8"), (torch.bfloat16, "reference", "int8")],
+    [(torch.bfloat16, "auto", "none"), (torch.float32, "reference", "int8"), (torch.bfloat16, "auto", "int8")],
 )
 def test_coarser_forms_are_near(
     make_runner: Callable[..., Runner], dtype: torch.dtype, kernels: str, quantization: str

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kernels.ops import HeadNorms
+from kernels.ops import HeadNorms, NoSuchQuantization
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
 
 
@@ -45,3 +45,8 @@ def test_heads_are_normed_rotated_and_written(
     assert torch.equal(found[0][2], found[1][2])
     others = [slot for slot in range(12) if slot not in slots.tolist()]
     assert found[0][1][others].count_nonzero() == found[0][2][others].count_nonzero() == 0
+
+
+def test_weights_are_not_quantized() -> None:
+    with pytest.raises(NoSuchQuantization, match="triton has no quantization 'int8'; it has: none"):
+        TRITON.packing("int8")
