@@ -163,13 +163,14 @@ def _sample(
 
 def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) -> Tensor:
     """Shapes: see kernels.ops."""
-    assert logits.is_contiguous()
+    draws = (columns.temperature, columns.top_p, columns.top_k, columns.min_p, columns.seed)
+    assert all(tensor.is_contiguous() for tensor in (logits, *draws, positions))
     num_rows, vocab_size = logits.shape
     num_sums = triton.next_power_of_2(triton.cdiv(vocab_size, BLOCK))
     tokens = torch.empty_like(positions)
     _sample[(num_rows,)](
         logits, torch.empty_like(logits), logits.new_empty(num_rows, num_sums, dtype=torch.float64),
-        columns.temperature, columns.top_p, columns.top_k, columns.min_p, columns.seed, positions, tokens, vocab_size,
+        *draws, positions, tokens, vocab_size,
         coldest=COLDEST, block=BLOCK, num_sums=num_sums, search_block=SEARCH_BLOCK, arity=ARITY, num_warps=NUM_WARPS,
     )  # fmt: skip
     return tokens

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from tests.one_loop import OneLoop, one_loop
+from tests.patience import PATIENCE_S
 
 WITH_BODY = [
     ("POST", "/v1/chat/completions"),
@@ -87,7 +88,7 @@ def test_no_answer_is_a_server_error(
     def ask(case: Any, short: bool) -> None:
         if short and isinstance(case.body, dict):
             case.body.update(SHORT.get(path, {}))
-        response = case.call(timeout=20)
+        response = case.call(timeout=PATIENCE_S)
         assert response.status_code < 500, (response.status_code, response.text, case.as_curl_command())
         if response.status_code >= 400:
             error = response.json()["error"]

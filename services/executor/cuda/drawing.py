@@ -23,8 +23,8 @@ class Drawer:
         """One token per row, all of which have sample. logits: [B, V] float32; they are changed."""
         masks = self._masks.begin(rows)
         self._model.bend(logits, rows, None if masks is None else self._device.upload(masks.result().numpy()))
-        places = np.array([(row.slot, row.start + len(row.token_ids)) for row in rows], dtype=np.int64)
-        slots, positions = self._device.upload(places).unbind(1)
+        slots = self._device.upload(np.array([row.slot for row in rows], dtype=np.int64))
+        positions = self._device.upload(np.array([row.start + len(row.token_ids) for row in rows], dtype=np.int64))
         drawn = self._model.ops.sample_on_device(logits, self._slots.draws(slots), positions)
         self._slots.keep(drawn, slots)
         return self._device.download(drawn)

@@ -14,6 +14,7 @@ from torch import Tensor
 from kernels.ops import DrawColumns
 from services.executor.cuda.device import Device
 from services.executor.row import Row
+from shared.messages import Sampling
 
 NOBODY = 0
 
@@ -31,8 +32,7 @@ class Slots:
         self._table_len = table_len
         self.last_token = torch.zeros(num_slots + 1, dtype=torch.int64, device=on)
         self.tables = torch.full((num_slots + 1, table_len), dummy_page, dtype=torch.int32, device=on)
-        self._shares = torch.ones((num_slots + 1, 3), dtype=torch.float64, device=on)  # temperature, top_p, min_p
-        self._numbers = torch.zeros((num_slots + 1, 2), dtype=torch.int64, device=on)  # top_k, seed
+        self._draws = DrawColumns.build([Sampling(temperature=0.0)] * (num_slots + 1), on)  # padding has no choice
         # Whose pages a slot has, told by the array itself, and how many of them.
         self._owners: list[array[int] | None] = [None] * (num_slots + 1)
         self._num_written = [0] * (num_slots + 1)
@@ -58,18 +58,27 @@ class Slots:
             self._introduce(newcomers)
 
     def _introduce(self, rows: Sequence[Row]) -> None:
-        drawn = [(row.slot, row.sampling) for row in rows]
-        numbers = self._device.upload(np.array([(slot, s.top_k, s.seed) for slot, s in drawn], dtype=np.int64))
-        shares = self._device.upload(np.array([(s.temperature, s.top_p, s.min_p) for _, s in drawn], dtype=np.float64))
-        slots = numbers[:, 0]
-        self._numbers.index_copy_(0, slots, numbers[:, 1:])
-        self._shares.index_copy_(0, slots, shares)
+        chosen, draws = [row.sampling for row in rows], self._draws
+        slots = self._upload([row.slot for row in rows], np.int64)
+        draws.temperature.index_copy_(0, slots, self._upload([one.temperature for one in chosen], np.float64))
+        draws.top_p.index_copy_(0, slots, self._upload([one.top_p for one in chosen], np.float64))
+        draws.top_k.index_copy_(0, slots, self._upload([one.top_k for one in chosen], np.int64))
+        draws.min_p.index_copy_(0, slots, self._upload([one.min_p for one in chosen], np.float64))
+        draws.seed.index_copy_(0, slots, self._upload([one.seed for one in chosen], np.int64))
+
+    def _upload(self, values: Sequence[float], dtype: type[np.generic]) -> Tensor:
+        return self._device.upload(np.array(values, dtype=dtype))
 
     def draws(self, slots: Tensor) -> DrawColumns:
         """How the sequences in these slots [B] draw."""
-        temperature, top_p, min_p = self._shares[slots].unbind(1)
-        top_k, seed = self._numbers[slots].unbind(1)
-        return DrawColumns(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p, seed=seed)
+        draws = self._draws
+        return DrawColumns(
+            temperature=draws.temperature[slots],
+            top_p=draws.top_p[slots],
+            top_k=draws.top_k[slots],
+            min_p=draws.min_p[slots],
+            seed=draws.seed[slots],
+        )
 
     def known(self, token_ids: Tensor, slots: Tensor) -> Tensor:
         """The token ids [T] with those filled in that are AWAITED. slots: [T]."""

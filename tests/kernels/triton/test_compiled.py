@@ -119,5 +119,5 @@ def test_every_kernel_is_compiled_here() -> None:
     kernels = {name for path in folder.glob("*.py") for name in re.findall(r"(\w+)\[\(", path.read_text())}
     assert kernels == {
         "_add_rms_norm", "_gate_and_mul", "_rotate_and_write", "_decode", "_merge", "_extend", "_sample", "_adjust",
-        "_multiply", "_add_up", "_attend",  # test_compiled_moe.py
+        "_multiply", "_add_up", "_attend", "_write_latent",  # test_compiled_moe.py
     }  # fmt: skip

@@ -13,7 +13,7 @@ from shared.messages import Sampling
 from shared.model_card import ModelCard
 from tests.kernels.triton.device.machine import DEVICE
 from tests.services.executor.cuda.recorded import RecordingDevice
-from tests.services.executor.model_runs import engine_of, run
+from tests.services.executor.model_runs import engine_of, run, runner_of
 from tests.tiny_models import build
 
 NUM_NEW = 5
@@ -26,16 +26,14 @@ class RepeatingDevice(RecordingDevice):
         return work
 
 
-def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path) -> None:
+def test_tokens_of_a_model_are_those_of_transformers_or_of_the_reference(tmp_path: Path) -> None:
+    """Greedy ones, and drawn ones, each row in its own way."""
     folder = build("qwen3", tmp_path)
-    prompts = [[5, 9, 200, 31, 7, 88], [17, 3, 250, 99, 4, 61, 301], [42]]
+    prompts = [[5, 9, 200, 31, 7, 88], [17, 3, 250, 99, 4, 61, 301]]
     peer = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    expected = []
-    for prompt in prompts:
-        ids = torch.tensor([prompt])
-        told = {"do_sample": False, "max_new_tokens": NUM_NEW, "min_new_tokens": NUM_NEW, "eos_token_id": None}
-        output = peer.generate(ids, attention_mask=torch.ones_like(ids), **told)
-        expected.append(output[0, len(prompt) :].tolist())
+    ids = torch.tensor([prompts[0]])
+    told = {"do_sample": False, "max_new_tokens": NUM_NEW, "min_new_tokens": NUM_NEW, "eos_token_id": None}
+    expected = peer.generate(ids, attention_mask=torch.ones_like(ids), **told)[0, len(prompts[0]) :].tolist()
     device: Device = CudaDevice("cuda") if DEVICE.type == "cuda" else RepeatingDevice()
     runner = CudaRunner(
         Model(ModelCard.load(folder), device=DEVICE, dtype=torch.float32, kernels="triton"),
@@ -46,8 +44,17 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path) -> None:
         context_length=32,
         num_pages=24,
     )
-    requests = [{"prompt": prompt, "max_new_tokens": NUM_NEW} for prompt in prompts]
-    bent = {**requests[0], "sampling": Sampling(temperature=0.0, presence_penalty=9.0)}
-    ran = run(engine_of(runner, token_budget=5), *requests, bent)
-    assert [each.token_ids for each in ran[:3]] == expected
-    assert len(set(ran[3].token_ids)) == NUM_NEW
+    ways = [
+        Sampling(temperature=0.0),
+        Sampling(temperature=0.9, top_p=0.8, seed=7),
+        Sampling(temperature=1.5, top_k=40, min_p=0.01, seed=(1 << 62) + 5),
+        Sampling(temperature=0.0, presence_penalty=9.0),
+    ]
+    requests = [
+        {"prompt": prompts[i % 2], "max_new_tokens": NUM_NEW, "sampling": sampling} for i, sampling in enumerate(ways)
+    ]
+    ran = run(engine_of(runner, token_budget=5), *requests)
+    reference = run(engine_of(runner_of("cpu", folder, page_size=4, num_pages=24), token_budget=5), *requests)
+    assert ran[0].token_ids == expected
+    assert [each.token_ids for each in ran] == [each.token_ids for each in reference]
+    assert len({tuple(each.token_ids) for each in ran}) == 4
