@@ -13,6 +13,7 @@ from services.executor.cuda.drawing import Drawer
 from services.executor.cuda.flights import Drawn, Passed
 from services.executor.cuda.memory import kv_pages
 from services.executor.cuda.slots import NOBODY, Slots
+from services.executor.cuda.warming import warm_up
 from services.executor.kv_pool import page_bytes, pages_that_fit
 from services.executor.model import Model, States
 from services.executor.models.decoder import token_tensor
@@ -51,11 +52,12 @@ class CudaRunner:
         self.vocab_size = model.config.vocab_size
         if not num_pages and kv_bytes:
             num_pages = pages_that_fit(kv_bytes, model.config, page_size=page_size, dtype=model.dtype)
-        self.num_pages = num_pages or self._pages_left(token_budget, max_running, memory_fraction)
+        self.num_pages = num_pages or self._pages_left(token_budget, context_length, max_running, memory_fraction)
         self._pool = model.new_pool(self.num_pages + 1, page_size)  # the last page is for rows that pad a batch
         table_len = min(self.num_pages, -(-context_length // page_size))
         self._slots = Slots(device, num_slots=max_running, table_len=table_len, dummy_page=self.num_pages)
         self._drawer = Drawer(model, self._slots, device)
+        warm_up(model, self._pool, page=self.num_pages, token_budget=token_budget, context_length=context_length)
         self._graphs = DecodeGraphs(model, self._pool, self._slots, device, max_rows=max_running, progress=progress)
 
     @torch.inference_mode()
@@ -86,18 +88,19 @@ class CudaRunner:
         slots = np.repeat([row.slot for row in rows], [len(row.token_ids) for row in rows])
         return self._slots.known(token_ids, self._device.upload(slots))
 
-    def _pages_left(self, token_budget: int, max_running: int, memory_fraction: float) -> int:
+    def _pages_left(self, token_budget: int, context_length: int, max_running: int, memory_fraction: float) -> int:
         """Pages for which there is room, after a try of the largest step."""
         model, page_size = self._model, self.page_size
         self._device.release()
-        memory = self._device.memory()
-        pages = array("i", range(-(-token_budget // page_size)))
         try:
-            pool = model.new_pool(len(pages), page_size)
+            pool = model.new_pool(-(-min(token_budget, context_length) // page_size), page_size)
             allocated = self._device.memory().allocated
-            row = Row([0] * token_budget, 0, pages, True, Sampling())
-            states = model.read([row], self._token_ids([row]), pool)
-            logits = model.decoder.logits(states.tensor.expand(max_running, -1))
+            # Prompts as long as they can be, all in the same pages: what they find there does not matter.
+            lengths = [min(context_length, token_budget - first) for first in range(0, token_budget, context_length)]
+            pages = array("i", range(pool.num_pages))
+            rows = [Row([0] * length, 0, pages, True, Sampling()) for length in lengths]
+            states = model.read(rows, self._token_ids(rows), pool)
+            logits = model.decoder.logits(states.tensor[:1].expand(max_running, -1))
             slots = Slots(self._device, num_slots=0, table_len=1, dummy_page=0)
             nobodys = torch.full((max_running,), NOBODY, device=self._device.device)
             model.ops.sample_on_device(logits, slots.draws(nobodys), nobodys)
@@ -107,4 +110,5 @@ class CudaRunner:
         del pool, states, logits
         self._device.release()
         each = page_bytes(model.config, page_size=page_size, dtype=model.dtype)
-        return kv_pages(memory, step_bytes=step_bytes, fraction=memory_fraction, page_bytes=each)
+        # Read afterwards: what libraries have loaded for the step stays.
+        return kv_pages(self._device.memory(), step_bytes=step_bytes, fraction=memory_fraction, page_bytes=each)

@@ -235,6 +235,22 @@ def test_the_pool_takes_the_memory_that_is_left(model: Model) -> None:
         make_runner(model, device, num_pages=0, memory_fraction=0.8)
 
 
+def test_a_step_may_be_longer_than_a_context(model: Model, card: ModelCard) -> None:
+    """On a GPU, who looks up a position that is none ends the process."""
+    device = RecordingDevice()
+    device.total = 1 << 30
+    budget = 3 * card.context_length + 5
+    runner = make_runner(model, device, num_pages=0, token_budget=budget, context_length=card.context_length)
+    assert runner.num_pages > 0
+
+
+def test_warming_up_writes_to_nobodys_page_only(model: Model) -> None:
+    runner = make_runner(model, RecordingDevice())
+    for pool in (*runner._pool.keys, *runner._pool.values):
+        assert pool[: NUM_PAGES * PAGE_SIZE].count_nonzero() == 0
+        assert pool[NUM_PAGES * PAGE_SIZE :].count_nonzero() > 0
+
+
 def test_graphs_are_captured_largest_first_and_told(model: Model) -> None:
     told: list[tuple[int, int]] = []
     make_runner(model, RecordingDevice(), max_running=3, progress=lambda *done: told.append(done))

@@ -1,0 +1,40 @@
+"""What a GPU meets for the first time takes seconds, for its kernels are compiled: so it is met before any request."""
+
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from kernels.ops import Adjustment
+from services.executor.kv_pool import KvPool
+from services.executor.model import Model
+from services.executor.models.decoder import token_tensor
+from services.executor.row import Row
+from shared.messages import Sampling
+
+
+def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
+    """Steps that graphs do not hold, and what bends logits. page: nobody's, which is written to."""
+    for rows in _steps(page, pool.page_size, token_budget, context_length):
+        token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
+        logits = model.logits(rows, model.read(rows, token_ids, pool))
+    bent = Adjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
+    mask = torch.full((len(logits), -(-logits.shape[1] // 32)), -1, dtype=torch.int32, device=model.device)
+    for each in (None, mask):
+        model.ops.adjust(logits, [bent] * len(logits), each)
+
+
+def _steps(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[Row]]:
+    """One row after contexts of each power of two, for their length may choose the kernel; then a prompt beside it."""
+    length = page_size
+    while length <= context_length:
+        yield [_row(1, length, page, page_size)]
+        length *= 2
+    num_tokens = min(token_budget, context_length)
+    yield [_row(1, min(page_size, context_length), page, page_size), _row(num_tokens, num_tokens, page, page_size)]
+
+
+def _row(num_new: int, length: int, page: int, page_size: int) -> Row:
+    pages = array("i", [page] * -(-length // page_size))
+    return Row([1] * num_new, length - num_new, pages, True, Sampling())
