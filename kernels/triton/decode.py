@@ -27,7 +27,7 @@ MOST_SPLITS = 64
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Sizes of the kernel: keys of a block, splits of a row, warps of a program, blocks of keys in flight."""
+    """Sizes of the kernel: keys of a block, splits of a row, warps of a program, stages of its pipeline."""
 
     key_block: int
     num_splits: int
@@ -38,7 +38,8 @@ class Choice:
 def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> Choice:
     """By what is known before the lengths are, so that a captured graph fits any. head_bytes: of one key of one head.
 
-    A pair of blocks in flight stays within a third of the shared memory, so that a multiprocessor runs two programs.
+    Stages go to the loads of pages, too, through which keys are found: five are two blocks of keys in flight, three
+    would be one. A pair stays within a third of the shared memory, so that a multiprocessor runs more than one program.
     """
     wanted = triton.next_power_of_2(triton.cdiv(PROGRAMS, max(num_rows * num_kv_heads, 1)))
     possible = triton.next_power_of_2(triton.cdiv(max_keys, LEAST_KEYS))
@@ -46,7 +47,7 @@ def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> 
         key_block=64 if head_bytes <= 256 else 32,
         num_splits=min(wanted, possible, MOST_SPLITS),
         num_warps=4 if head_bytes <= 512 else 8,
-        num_stages=3 if head_bytes <= 512 else 2,
+        num_stages=5 if head_bytes <= 512 else 2,
     )
 
 

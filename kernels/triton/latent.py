@@ -36,7 +36,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Sizes of the kernel: heads and keys of a block, warps of a program, blocks of keys in flight; splits of a row."""
+    """Sizes of the kernel: heads and keys of a block, warps of a program, stages (see decode.py); splits of a row."""
 
     head_block: int
     key_block: int
@@ -58,7 +58,7 @@ def choose(num_tokens: int, num_heads: int, max_keys: int, element_bytes: int) -
         head_block=head_block,
         key_block=32 if element_bytes <= 2 else 16,
         num_warps=8,
-        num_stages=2,
+        num_stages=5,
         num_splits=min(wanted, possible, MOST_SPLITS),
     )
 

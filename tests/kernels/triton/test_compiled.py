@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from triton import next_power_of_2
 
 from kernels import triton as backend
 from kernels.ops import Adjustment, AttentionKind, DrawColumns, HeadNorms, Layout
@@ -84,11 +85,17 @@ def test_heads(launched: list[Resources], model: tuple[int, int, int]) -> None:
 def test_attention(launched: list[Resources], model: tuple[int, int, int], window: int | None) -> None:
     num_heads, num_kv_heads, head_dim = model
     for dtype in TYPES.values():
+        before = len(launched)
         query, keys = empty(201, num_heads, head_dim, dtype=dtype), empty(64, num_kv_heads, head_dim, dtype=dtype)
         layout = layout_of([(1000, 1), (4000, 200)])
         OPS.attention(query, keys, keys, layout, AttentionKind(0.1, window))
         if window:  # as Gemma 2 has both
             OPS.attention(query, keys, keys, layout, AttentionKind(0.1, window, 50.0))
+        if head_dim * dtype.itemsize <= 512:  # while one block of keys and values is used the next is on its way
+            choice = choose(1, num_kv_heads, 1000, head_dim * dtype.itemsize)
+            block_bytes = 2 * choice.key_block * next_power_of_2(head_dim) * dtype.itemsize
+            for each in launched[before:]:
+                assert each.kernel != "_decode" or each.shared_bytes >= 2 * block_bytes, each
     assert {each.kernel for each in launched} == {"_decode", "_merge", "_extend"}
 
 

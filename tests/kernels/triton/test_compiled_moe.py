@@ -32,12 +32,13 @@ def test_mixtures(tmp_path: Path, dtype: torch.dtype, nums_tokens: tuple[int, ..
     assert fit(resources), resources
 
 
-@pytest.mark.parametrize(("num_heads", "num_tokens"), [(128, 1), (128, 600), (16, 1)])
-def test_latents_of_deepseek(tmp_path: Path, num_heads: int, num_tokens: int) -> None:
-    length = 600
+@pytest.mark.parametrize(
+    ("num_heads", "num_tokens", "length"), [(128, 1, 600), (128, 600, 600), (16, 1, 600), (16, 1, 60_000)]
+)
+def test_latents_of_deepseek(tmp_path: Path, num_heads: int, num_tokens: int, length: int) -> None:
     pages = range(-(-length // 16))
     layout = Layout.build([(length - num_tokens, num_tokens, pages)], page_size=16, device=torch.device("cpu"))
-    keys = torch.empty(16 * len(pages), 1, 576, dtype=torch.bfloat16)
+    keys = torch.empty(64, 1, 576, dtype=torch.bfloat16)
     with compiled(tmp_path) as resources:
         attend(torch.empty(num_tokens, num_heads, 576, dtype=torch.bfloat16), keys, layout, scale=0.1)
     assert len(resources) == (1 if num_tokens == 600 else 2)
