@@ -8,9 +8,19 @@ from torch import Tensor
 
 from benchmarks.gpu.scale import Scale
 from kernels.ops import AttentionKind, DrawColumns, Layout, Ops, Rows
-from shared.messages import Sampling
 
 PAGE_SIZE = 16
+
+
+@dataclass(frozen=True)
+class Nucleus:
+    """A draw that keeps some of the tokens; what a request's Sampling is, without the package of its messages."""
+
+    seed: int
+    temperature: float = 0.8
+    top_p: float = 0.95
+    top_k: int = 50
+    min_p: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,8 @@ class Cases:
         """Drawn tokens are compared as they are: they are the same, or not."""
         vocab_size = self._shape["vocab_size"]
         logits = self._random(rows, vocab_size).float()
-        choices = [Sampling(temperature=0.8, top_p=0.95, top_k=50, seed=seed) for seed in range(rows)]
-        draws, positions = DrawColumns.build(choices, self._on), torch.arange(rows, device=self._on)
+        draws = DrawColumns.build([Nucleus(seed) for seed in range(rows)], self._on)
+        positions = torch.arange(rows, device=self._on)
         return Case(
             "sample_on_device",
             f"{rows} x {vocab_size}",

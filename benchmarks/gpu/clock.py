@@ -8,6 +8,7 @@ import torch
 
 # More than the caches of any GPU hold: what a kernel reads comes from memory, as it does in a model.
 FLUSH_BYTES = 256 << 20
+SLEEP_CYCLES = 1_000_000  # half a millisecond: longer than the host needs to give out the work, which waits meanwhile
 
 
 def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> float:
@@ -18,7 +19,8 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
     times = []
     for _ in range(repeats + 3):
         began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-        flush.zero_()  # takes longer than the host needs to give out the work, which then waits in the queue
+        flush.zero_()
+        torch.cuda._sleep(SLEEP_CYCLES)  # type: ignore[no-untyped-call]
         began.record()
         work()
         ended.record()

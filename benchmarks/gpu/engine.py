@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,10 @@ def settings_of(scale: Scale, device: torch.device, folder: Path) -> ExecutorSet
     )  # fmt: skip
 
 
-def measure(scale: Scale, device: torch.device, most: Ceilings, folder: Path) -> dict[str, Any]:
+def measure(
+    scale: Scale, device: torch.device, most: Ceilings, folder: Path, note: Callable[[Any], None]
+) -> dict[str, Any]:
+    """note(what there is so far)."""
     settings = settings_of(scale, device, folder)
     card = ModelCard.load(folder)
     began_s = time.perf_counter()
@@ -47,17 +51,16 @@ def measure(scale: Scale, device: torch.device, most: Ceilings, folder: Path) ->
     config, dtype = decoder_config(card), getattr(torch, scale.dtype)
     fixed = [(prompt(random.Random(i), scale.num_prompt, vocab_size), scale.num_output) for i in range(scale.streams)]
     feeder.run(fixed[:2])  # warms up
-    decoding = [_decode(feeder, size, scale, config, dtype, most) for size in scale.batches]
-    loads = {
-        "mixed": feeder.run(mixed_lengths(scale.num_requests, longest=scale.longest, vocab_size=vocab_size)),
-        "fixed": feeder.run(fixed),
-    }
-    return {
-        "ready_s": round(ready_s, 1),
-        "num_pages": runner.num_pages,
-        "decoding": decoding,
-        **{name: {"tokens_per_s": round(rate.tokens_per_s, 1), "steps": rate.steps} for name, rate in loads.items()},
-    }
+    found: dict[str, Any] = {"ready_s": round(ready_s, 1), "num_pages": runner.num_pages, "decoding": []}
+    for size in scale.batches:
+        found["decoding"].append(_decode(feeder, size, scale, config, dtype, most))
+        note(found)
+    loads = {"mixed": mixed_lengths(scale.num_requests, longest=scale.longest, vocab_size=vocab_size), "fixed": fixed}
+    for name, requests in loads.items():
+        rate = feeder.run(requests)
+        found[name] = {"tokens_per_s": round(rate.tokens_per_s, 1), "steps": rate.steps}
+        note(found)
+    return found
 
 
 def _decode(

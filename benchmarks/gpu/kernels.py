@@ -1,5 +1,6 @@
 """Kernel by kernel: how far from the reference in float64, and how near to what the machine can do."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,9 +12,16 @@ from benchmarks.gpu.scale import Scale
 from kernels import ops
 
 
-def measure(scale: Scale, device: torch.device, most: Ceilings, backend: str) -> list[dict[str, Any]]:
+def measure(
+    scale: Scale, device: torch.device, most: Ceilings, backend: str, note: Callable[[Any], None]
+) -> list[dict[str, Any]]:
+    """note(what there is so far)."""
     kernels, reference = ops.load(backend, device), ops.load("reference", device)
-    return [_measured(case, kernels, reference, scale, device, most) for case in Cases(scale, device)]
+    rows: list[dict[str, Any]] = []
+    for case in Cases(scale, device):
+        rows.append(_measured(case, kernels, reference, scale, device, most))
+        note(rows)
+    return rows
 
 
 @torch.inference_mode()
@@ -27,7 +35,7 @@ def _measured(
         off = (case.run(kernels, False).double() - right.double()).abs().max()
         row["error"] = float(off / right.double().abs().max().clamp(min=1e-9))
         took_s = seconds(lambda: case.run(kernels, False), device, scale.repeats)
-    except (RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # a compiler has errors of its own kinds
         return {**row, "left_out": f"{type(error).__name__}: {str(error)[:200]}"}
     floor_s = most.floor_s(case.num_bytes, case.num_flops)
     return {

@@ -1,6 +1,6 @@
 """Own Triton kernels for GPUs: the backend that any CUDA machine can run, with nothing to compile beforehand.
 
-What torch's own libraries do best stays with them: matrix products (cuBLAS) and copies of memory. No kernel is tuned
+What torch's own libraries do best stays with them: products of matrices (cuBLAS). No kernel is tuned
 by trial: functions of the shape choose block sizes, so that a start is quick, a graph can be captured, and every choice
 can be compiled on a machine without a GPU (tests/kernels/triton). With TRITON_INTERPRET=1 the kernels run on a CPU,
 slowly.
@@ -20,6 +20,7 @@ from kernels.triton.adjusting import adjust
 from kernels.triton.attention import attention
 from kernels.triton.experts import mix_experts, pack_experts
 from kernels.triton.heads import rotate_and_write
+from kernels.triton.kv import copy_kv
 from kernels.triton.latent_write import write_latent
 from kernels.triton.norm import add_rms_norm
 from kernels.triton.sampling import sample, sample_on_device
@@ -39,6 +40,7 @@ OPS: Ops = replace(
     linears={"none": PlainLinear},  # the reference's coarser ones are as large: nobody who asks for int8 wants that
     pack_experts=pack_experts,
     mix_experts=mix_experts,
+    copy_kv=copy_kv,
     attention=attention,
     adjust=adjust,
     score=score,

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ import pytest
 import torch
 
 from benchmarks import bench_gpu
-from benchmarks.gpu import folder
+from benchmarks.gpu import folder, kernels
 from benchmarks.gpu.engine import weight_bytes
 from benchmarks.gpu.offline import mixed_lengths
 from services.executor.models.families import decoder_config
 from shared.model_card import ModelCard
 
-PARTS = ("ceilings", "kernels", "engine", "served", "peer")
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("ceilings", "kernels", "folder", "engine", "served", "peer")
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,34 @@ def test_a_part_has_a_process_of_its_own(tmp_path: Path, result: Any, monkeypatc
     monkeypatch.setitem(bench_gpu.PARTS, "kernels", 0.01)
     late = bench_gpu.in_process_of_its_own("kernels", arguments, {"ceilings": result["ceilings"]})
     assert late == {"left_out": "it took more than 0.01 s"}
+    monkeypatch.setitem(bench_gpu.PARTS, "kernels", 60)
+    arguments.kernels = "none"
+    failed = bench_gpu.in_process_of_its_own("kernels", arguments, {"ceilings": result["ceilings"]})
+    assert "there is no kernel backend 'none'" in failed["left_out"]
+    assert failed["said"].startswith("Traceback")
+
+
+def test_a_part_that_ends_early_leaves_what_it_had_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(*arguments: Any) -> None:
+        arguments[-1](["a row"])
+        raise RuntimeError("the device is lost")
+
+    monkeypatch.setattr(kernels, "measure", measure)
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    before.write_text(json.dumps({"ceilings": {"raw": {"bytes_per_s": 1.0, "flops": 1.0}}}))
+    with pytest.raises(RuntimeError):
+        bench_gpu.main(["--part", "kernels", "--before", str(before), "--json", str(after), "--device", "cpu"])
+    assert bench_gpu._so_far(after) == {"so_far": ["a row"]}
+    assert bench_gpu._so_far(tmp_path / "nothing") == {}
+
+
+def test_kernels_are_measured_where_little_is_installed() -> None:
+    """A machine that is lent may have torch and triton alone."""
+    absent = ["msgspec", "pydantic", "pydantic_settings", "xgrammar", "transformers", "safetensors", "nats", "httpx"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+    code += "from benchmarks import bench_gpu; from benchmarks.gpu import ceilings, kernels, peer"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_the_mixed_load_is_near_its_means() -> None:

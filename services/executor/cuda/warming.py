@@ -15,7 +15,7 @@ from shared.messages import Sampling
 
 
 def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
-    """Steps that graphs do not hold, and what bends logits. page: nobody's, which is written to."""
+    """Steps that graphs do not hold, what bends logits, and the copy of a page. page: nobody's, which is written to."""
     for rows in _steps(page, pool.page_size, token_budget, context_length):
         token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
         logits = model.logits(rows, model.read(rows, token_ids, pool))
@@ -23,6 +23,7 @@ def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context
     mask = torch.full((len(logits), -(-logits.shape[1] // 32)), -1, dtype=torch.int32, device=model.device)
     for each in (None, mask):
         model.ops.adjust(logits, [bent] * len(logits), each)
+    pool.copy_page(page, page, pool.page_size)
 
 
 def _steps(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[Row]]:

@@ -80,6 +80,13 @@ def test_heads(launched: list[Resources], model: tuple[int, int, int]) -> None:
     assert {each.kernel for each in launched} == {"_rotate_and_write"}
 
 
+def test_a_copy_of_a_page_is_one_kernel_whatever_page_it_is(launched: list[Resources]) -> None:
+    pools = empty(64, 1 << 20, 8, 128)  # 128 GiB: no offset of 32 bits gets there
+    for source, target, count in ((0, 16, 16), (16, 1, 1), (1 << 19, (1 << 20) - 16, 7)):
+        OPS.copy_kv(pools, source, target, count)
+    assert [each.kernel for each in launched] == ["_copy_kv"]
+
+
 @pytest.mark.parametrize("window", [None, 4096])
 @EACH_MODEL
 def test_attention(launched: list[Resources], model: tuple[int, int, int], window: int | None) -> None:
@@ -126,5 +133,5 @@ def test_every_kernel_is_compiled_here() -> None:
     kernels = {name for path in folder.glob("*.py") for name in re.findall(r"(\w+)\[\(", path.read_text())}
     assert kernels == {
         "_add_rms_norm", "_gate_and_mul", "_rotate_and_write", "_decode", "_merge", "_extend", "_sample", "_adjust",
-        "_multiply", "_add_up", "_attend", "_write_latent",  # test_compiled_moe.py
+        "_multiply", "_copy_kv", "_add_up", "_attend", "_write_latent",  # test_compiled_moe.py
     }  # fmt: skip

@@ -47,6 +47,16 @@ def test_heads_are_normed_rotated_and_written(
     assert found[0][1][others].count_nonzero() == found[0][2][others].count_nonzero() == 0
 
 
+@pytest.mark.parametrize("dtype", EACH_TYPE)
+@pytest.mark.parametrize(("source", "target", "count"), [(16, 48, 16), (50, 1, 3), (0, 63, 1), (7, 9, 0)])
+def test_kv_is_copied_in_all_pools(source: int, target: int, count: int, dtype: torch.dtype) -> None:
+    pools = random(5, 64, 3, 40, dtype=dtype)
+    expected = pools.clone()
+    REFERENCE.copy_kv(expected, source, target, count)
+    TRITON.copy_kv(pools, source, target, count)
+    assert torch.equal(pools, expected)
+
+
 def test_weights_are_not_quantized() -> None:
     with pytest.raises(NoSuchQuantization, match="triton has no quantization 'int8'; it has: none"):
         TRITON.packing("int8")
