@@ -32,7 +32,7 @@ def floor_below(
     two = tl.zeros([], tl.float64)
     while (high - low > 1) & (above_low - above_high >= two):
         thresholds = low + (tl.arange(0, arity) + 1) * tl.cdiv(high - low, arity)
-        sums = tl.zeros([block, arity], tl.float64)
+        sums = tl.zeros([block, arity], tl.float64 if by_mass else tl.int32)
         for start in range(0, vocab_size, block):
             columns = start + tl.arange(0, block)
             weight = tl.load(weights + columns, mask=columns < vocab_size, other=0.0)
@@ -40,8 +40,8 @@ def floor_below(
             if by_mass:
                 sums += tl.where(above, weight.to(tl.float64)[:, None], 0.0)
             else:
-                sums += above.to(tl.float64)
-        found = tl.sum(sums, axis=0)
+                sums += above.to(tl.int32)
+        found = tl.sum(sums, axis=0).to(tl.float64)
         enough = (found >= bound) & (thresholds < high)
         low = tl.maximum(low, tl.max(tl.where(enough, thresholds, low), axis=0))
         high = tl.minimum(high, tl.min(tl.where(enough, high, thresholds), axis=0))
