@@ -5,6 +5,7 @@ A peer is dead after three missed heartbeats, at once when it says `bye`, and re
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 
 import msgspec
 
@@ -63,9 +64,9 @@ class Directory:
         for key in [key for key, seen_s in self._seen_s.items() if now_s - seen_s > self._timeout_s]:
             self._leave(key)
 
-    def forgive(self, now_s: float) -> None:
-        """After an outage of our own nobody is blamed for the silence: everyone gets a new term."""
-        self._seen_s = dict.fromkeys(self._seen_s, now_s)
+    def forgive(self, now_s: float, deaf_s: float = inf) -> None:
+        """Nobody is blamed for a silence in which we could not hear. deaf_s: how long that was."""
+        self._seen_s = {key: min(seen_s + deaf_s, now_s) for key, seen_s in self._seen_s.items()}
 
     async def _on_presence(self, presence: Presence) -> None:
         if presence.model != self._model:

@@ -12,6 +12,8 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from itertools import count
+from math import inf
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
 import uvloop
@@ -137,24 +139,23 @@ class Service(Generic[S]):
             task.cancel()
 
     async def _heartbeat(self) -> None:
+        """Tells that we live once a beat, and looks who else does twice: a death is known in 1.5 to 1.75 s."""
         loop = asyncio.get_running_loop()
         heartbeat_s = self.settings.heartbeat_s
-        seen_s = loop.time()
-        while True:
+        looked_s = loop.time()
+        for half in count():
             now_s = loop.time()
-            if now_s - seen_s > MISSED * heartbeat_s:
+            gone_s, looked_s = now_s - looked_s, now_s
+            if gone_s > MISSED * heartbeat_s:
                 # Stopped or blocked: the others have buried us and gone on without us, and what they said meanwhile
-                # has not been heard. Silence proves nothing about them.
-                log.warning("was away for %.1f s", now_s - seen_s)
-                self.directory.forgive(now_s)
+                # has not been heard.
+                log.warning("was away for %.1f s", gone_s)
                 self.renew_epoch()
-            elif not self.bus.connected:
-                self.directory.forgive(now_s)
-            seen_s = now_s
+            deaf_s = gone_s - heartbeat_s / 2 if self.bus.connected else inf
+            self.directory.forgive(now_s, max(deaf_s, 0.0))
             self.directory.expire(now_s)
-            await self.announce()
-            await asyncio.sleep(heartbeat_s / 2)
-            self.directory.expire(loop.time())  # twice a beat, so that a death is known in 1.5 to 1.75 s
+            if half % 2 == 0:
+                await self.announce()
             await asyncio.sleep(heartbeat_s / 2)
 
     def _on_bus_epoch(self) -> None:

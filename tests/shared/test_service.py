@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,33 @@ async def test_silence_is_death_and_an_outage_of_our_own_is_not(bus: Bus) -> Non
     assert watch.directory.find("router", "mute") is not None
     watch.directory.expire(now_s + 101)
     assert (await watch.until("mute", "bye", alive=False)).epoch == 1
+
+
+async def test_who_stands_still_buries_nobody(bus: Bus, nats_url: str) -> None:
+    """Right after its heartbeat, so that it looks who is alive before it has heard anybody."""
+    probe = Probe(settings(nats_url, "still"))
+    buried: list[str] = []
+    stood_still = asyncio.Semaphore(0)
+
+    async def stand_still(_: Presence) -> None:
+        until_s = time.perf_counter() + 0.3  # three heartbeats are 0.15
+        while time.perf_counter() < until_s:
+            pass
+        stood_still.release()
+
+    async def live() -> None:
+        while True:
+            await bus.publish(subjects.presence("router", "other"), Presence("router", "other", 1, "demonstration"))
+            await asyncio.sleep(0.02)
+
+    async with running(probe):
+        probe.directory.on_change(lambda peer, alive: None if alive else buried.append(peer.id))
+        other = asyncio.create_task(live())
+        await bus.listen(subjects.presence("router", "still"), Presence, stand_still)
+        for _ in range(4):
+            await asyncio.wait_for(stood_still.acquire(), PATIENCE_S)
+        other.cancel()
+        assert buried == []
 
 
 async def test_who_is_there_is_answered_at_once(bus: Bus, nats_url: str) -> None:
