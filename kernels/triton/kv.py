@@ -1,3 +1,5 @@
+import math
+
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -5,24 +7,33 @@ from torch import Tensor
 BLOCK = 1024  # elements of a program
 
 
-@triton.jit(do_not_specialize=["source", "target", "count", "pool_size"])
+@triton.jit(do_not_specialize=["source", "target", "count", "num_slots"])
 def _copy_kv(
-    pools: tl.tensor, source: tl.tensor, target: tl.tensor, count: tl.tensor, pool_size: tl.tensor, block: tl.constexpr
+    pools: tl.tensor,
+    source: tl.tensor,
+    target: tl.tensor,
+    count: tl.tensor,
+    num_slots: tl.tensor,
+    width: tl.constexpr,
+    block: tl.constexpr,
 ) -> None:
-    """Elements [source, source + count) of each pool to those from target on, a piece of one pool per program.
+    """Slots [source, source + count) of each pool to those from target on, a piece of one pool per program.
 
-    pools: [P, pool_size]. What is copied does not overlap what is written.
+    pools: [P, num_slots, width]. What is copied does not overlap what is written. All numbers are of slots, so that
+    they fit into 32 bits however large the pools are, and one kernel serves all.
     """
     offsets = tl.program_id(1) * block + tl.arange(0, block)
-    pool = pools + tl.program_id(0).to(tl.int64) * pool_size
-    values = tl.load(pool + source.to(tl.int64) + offsets, mask=offsets < count)
-    tl.store(pool + target.to(tl.int64) + offsets, values, mask=offsets < count)
+    inside = offsets < count * width
+    pool = pools + tl.program_id(0).to(tl.int64) * num_slots * width
+    values = tl.load(pool + source.to(tl.int64) * width + offsets, mask=inside)
+    tl.store(pool + target.to(tl.int64) * width + offsets, values, mask=inside)
 
 
 def copy_kv(pools: Tensor, source: int, target: int, count: int) -> None:
     """Slots of pools [P, S, K, D], see kernels.ops: one launch, where torch's copy of as large a span takes dozens."""
     assert pools.is_contiguous()
-    width = pools[0, 0].numel()
-    _copy_kv[(len(pools), triton.cdiv(count * width, BLOCK))](
-        pools, source * width, target * width, count * width, pools[0].numel(), block=BLOCK
+    num_pools, num_slots, *of_slot = pools.shape
+    width = math.prod(of_slot)
+    _copy_kv[(num_pools, triton.cdiv(count * width, BLOCK))](
+        pools, source, target, count, num_slots, width=width, block=BLOCK
     )

@@ -53,8 +53,21 @@ class CudaRunner:
         if not num_pages and kv_bytes:
             num_pages = pages_that_fit(kv_bytes, model.config, page_size=page_size, dtype=model.dtype)
         self.num_pages = num_pages or self._pages_left(token_budget, context_length, max_running, memory_fraction)
-        self._pool = model.new_pool(self.num_pages + 1, page_size)  # the last page is for rows that pad a batch
-        table_len = min(self.num_pages, -(-context_length // page_size))
+        try:
+            self._prepare(token_budget, context_length, max_running, progress)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"{self.num_pages} pages (kv_pages, kv_bytes or memory_fraction) leave too little memory for steps "
+                f"(token_budget, max_running): {error}"
+            ) from None
+
+    def _prepare(
+        self, token_budget: int, context_length: int, max_running: int, progress: Callable[[int, int], None]
+    ) -> None:
+        """Takes the memory, and meets every kind of step once."""
+        model, device = self._model, self._device
+        self._pool = model.new_pool(self.num_pages + 1, self.page_size)  # the last page is for rows that pad a batch
+        table_len = min(self.num_pages, -(-context_length // self.page_size))
         self._slots = Slots(device, num_slots=max_running, table_len=table_len, dummy_page=self.num_pages)
         self._drawer = Drawer(model, self._slots, device)
         warm_up(model, self._pool, page=self.num_pages, token_budget=token_budget, context_length=context_length)

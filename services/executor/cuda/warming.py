@@ -16,7 +16,7 @@ from shared.messages import Sampling
 
 def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
     """Steps that graphs do not hold, what bends logits, and the copy of a page. page: nobody's, which is written to."""
-    for rows in _steps(page, pool.page_size, token_budget, context_length):
+    for rows in steps_to_warm_up(page, pool.page_size, token_budget, context_length):
         token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
         logits = model.logits(rows, model.read(rows, token_ids, pool))
     bent = Adjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
@@ -26,14 +26,18 @@ def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context
     pool.copy_page(page, page, pool.page_size)
 
 
-def _steps(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[Row]]:
-    """One row after contexts of each power of two, for their length may choose the kernel; then a prompt beside it."""
+def steps_to_warm_up(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[Row]]:
+    """What chooses kernels is the length of a context, and the number of tokens: each power of two of both is met."""
     length = page_size
     while length <= context_length:
         yield [_row(1, length, page, page_size)]
         length *= 2
-    num_tokens = min(token_budget, context_length)
-    yield [_row(1, min(page_size, context_length), page, page_size), _row(num_tokens, num_tokens, page, page_size)]
+    decoding = _row(1, min(page_size, context_length), page, page_size)
+    most, num_tokens = min(token_budget - 1, context_length), 2
+    while num_tokens < most:
+        yield [decoding, _row(num_tokens, num_tokens, page, page_size)]
+        num_tokens *= 2
+    yield [decoding, _row(most, most, page, page_size)]
 
 
 def _row(num_new: int, length: int, page: int, page_size: int) -> Row:

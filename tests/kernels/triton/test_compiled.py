@@ -81,8 +81,8 @@ def test_heads(launched: list[Resources], model: tuple[int, int, int]) -> None:
 
 
 def test_a_copy_of_a_page_is_one_kernel_whatever_page_it_is(launched: list[Resources]) -> None:
-    pools = empty(64, 1 << 20, 8, 128)  # 128 GiB: no offset of 32 bits gets there
-    for source, target, count in ((0, 16, 16), (16, 1, 1), (1 << 19, (1 << 20) - 16, 7)):
+    pools = empty(8, 1 << 23, 8, 128)  # no offset of 32 bits gets to the end of one of them
+    for source, target, count in ((0, 16, 16), (16, 1, 1), (1 << 22, (1 << 23) - 16, 7)):
         OPS.copy_kv(pools, source, target, count)
     assert [each.kernel for each in launched] == ["_copy_kv"]
 

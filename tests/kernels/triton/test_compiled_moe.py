@@ -7,8 +7,10 @@ import torch
 
 from kernels.ops import Layout
 from kernels.triton.experts import mix_experts
+from kernels.triton.grouped import choose
 from kernels.triton.latent import attend
 from kernels.triton.latent_write import write_latent
+from services.executor.cuda.warming import steps_to_warm_up
 from tests.kernels.triton.compiling import Resources, compiled
 
 SHARED_BYTES = 227 << 10  # that a program of an sm_90 can have
@@ -55,3 +57,11 @@ def test_latents_of_deepseek_are_written(tmp_path: Path, num_heads: int) -> None
         write_latent(query[..., 128:], latent, keys, slots, norm=norm, epsilon=1e-6, rotation=(angles, angles))
     assert len(resources) == 1
     assert fit(resources), resources
+
+
+@pytest.mark.parametrize("token_budget", [512, 2048, 8192])
+@pytest.mark.parametrize(("num_experts", "num_chosen"), [(8, 2), (60, 4), (128, 8), (256, 8)])
+def test_warming_up_meets_every_kernel_of_mixtures(num_experts: int, num_chosen: int, token_budget: int) -> None:
+    steps = steps_to_warm_up(0, 16, token_budget, 32768)
+    met = {choose(sum(len(row.token_ids) for row in rows) * num_chosen, num_experts, 2) for rows in steps}
+    assert {choose(number * num_chosen, num_experts, 2) for number in range(1, token_budget + 1)} <= met

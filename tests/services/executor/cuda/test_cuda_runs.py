@@ -235,6 +235,17 @@ def test_the_pool_takes_the_memory_that_is_left(model: Model) -> None:
         make_runner(model, device, num_pages=0, memory_fraction=0.8)
 
 
+def test_too_many_pages_are_a_clear_error(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: int) -> None:
+        raise torch.OutOfMemoryError("tried to allocate 900 GiB")
+
+    monkeypatch.setattr(model, "new_pool", no_memory)
+    with pytest.raises(
+        ModelError, match=r"9 pages \(kv_pages, .* leave too little memory .*: tried to allocate 900 GiB"
+    ):
+        make_runner(model, RecordingDevice(), num_pages=9)
+
+
 def test_a_step_may_be_longer_than_a_context(model: Model, card: ModelCard) -> None:
     """On a GPU, who looks up a position that is none ends the process."""
     device = RecordingDevice()
