@@ -58,7 +58,7 @@ class OneLoop:
             "heartbeat_s": HEARTBEAT_S,
             "drain_s": 0,
         }
-        self.gateway = GatewayService(GatewaySettings(**common, id="gw", port=0, stall_timeout_s=5))
+        self.gateway = GatewayService(GatewaySettings(**common, id="gw", port=0, stall_timeout_s=30))
         self.scheduler = SchedulerService(SchedulerSettings(**common, id="s"))
         self.executor = FakeExecutor(ExecutorSettings(**common, grammar_timeout_s=3, id="x"))
         self.services: list[Service[Any]] = [
@@ -73,7 +73,7 @@ class OneLoop:
         self.bus: Bus
         self.http: httpx.AsyncClient
 
-    def do(self, course: Coroutine[Any, Any, T], timeout_s: float = 30) -> T:
+    def do(self, course: Coroutine[Any, Any, T], timeout_s: float = PATIENCE_S) -> T:
         return asyncio.run_coroutine_threadsafe(asyncio.wait_for(course, timeout_s), self._loop).result()
 
     def ended(self) -> dict[str, BaseException | None]:

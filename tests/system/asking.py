@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_S
 from tests.serving import Served
 
 MODEL = "demonstration"
@@ -48,7 +49,7 @@ def until_ready(url: str) -> None:
     deadline_s = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline_s:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/ready").status_code == 200:
+            if httpx.get(f"{url}/ready", timeout=PATIENCE_S).status_code == 200:
                 return
     raise AssertionError(f"{url} does not come back")
 

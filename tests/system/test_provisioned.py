@@ -16,6 +16,7 @@ from shared.permissions import PARTS
 from shared.ports import free_port
 from shared.provision.write import provision
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 from tests.serving import ROOT
 from tests.system.asking import chat_body
 
@@ -59,7 +60,7 @@ def wait_ready(url: str, processes: "dict[str, subprocess.Popen[bytes]]") -> Non
     deadline_s = time.monotonic() + READY_S
     while True:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/ready").status_code == 200:
+            if httpx.get(f"{url}/ready", timeout=PATIENCE_S).status_code == 200:
                 return
         ended = [kind for kind, process in processes.items() if process.poll() is not None]
         assert not ended, f"{ended} ended"
@@ -83,14 +84,18 @@ def test_each_service_with_its_own_secrets(tmp_path: Path) -> None:
             url = f"http://127.0.0.1:{port}"
             wait_ready(url, processes)
             body = chat_body("What is the capital of France?")
-            assert httpx.post(f"{url}/v1/chat/completions", json=body).status_code == 401
+            assert httpx.post(f"{url}/v1/chat/completions", json=body, timeout=PATIENCE_S).status_code == 401
             key, admin_key = [(root / "operator" / name).read_text() for name in ("api-key", "admin-key")]
             answer = httpx.post(f"{url}/v1/chat/completions", json=body, headers={"x-api-key": key}, timeout=60)
             assert "Paris" in answer.json()["choices"][0]["message"]["content"], answer.text
-            listed = httpx.get(f"{url}/admin/services", headers={"x-api-key": admin_key}).json()["data"]
+            listed = httpx.get(f"{url}/admin/services", headers={"x-api-key": admin_key}, timeout=PATIENCE_S).json()[
+                "data"
+            ]
             assert {each["kind"] for each in listed} >= set(PARTS) - {"gateway"}
             for kind in ("scheduler", "executor", "tokenizer"):
-                asked = httpx.post(f"{url}/admin/services/{kind}/only/ping", headers={"x-api-key": admin_key})
+                asked = httpx.post(
+                    f"{url}/admin/services/{kind}/only/ping", headers={"x-api-key": admin_key}, timeout=PATIENCE_S
+                )
                 assert asked.json()["ok"], asked.text
             for kind in PARTS:
                 health = subprocess.run(

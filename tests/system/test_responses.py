@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.patience import PATIENCE_S
 from tests.serving import Served
 from tests.system.asking import until_ready, urls
 
@@ -165,8 +166,8 @@ def test_what_a_dead_gateway_made_is_cancelled(pair: Served, expected: list[Even
     assert told[: len(known)] == known[: len(told)]
     until_ready(second)
     assert show(second, identity) == cancelled
-    assert httpx.delete(f"{second}/v1/responses/{identity}").json()["deleted"]
-    assert httpx.get(f"{first}/v1/responses/{identity}").status_code == 404
+    assert httpx.delete(f"{second}/v1/responses/{identity}", timeout=PATIENCE_S).json()["deleted"]
+    assert httpx.get(f"{first}/v1/responses/{identity}", timeout=PATIENCE_S).status_code == 404
 
 
 def test_nats_is_killed(pair: Served, expected: list[Event]) -> None:

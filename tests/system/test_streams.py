@@ -92,5 +92,5 @@ async def test_a_whole_answer_that_nobody_waits_for_is_aborted(served: Served) -
     async with client(served.url) as http:
         with pytest.raises(httpx.ReadTimeout):
             body = chat_body("Tell me a long story.", max_tokens=3000, ignore_eos=True)
-            await http.post("/v1/chat/completions", json=body, timeout=0.3)
+            await http.post("/v1/chat/completions", json=body, timeout=httpx.Timeout(PATIENCE_S, read=0.3))
     await until_nothing_runs(served.url)

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_S
 from tests.serving import ROOT, serving
 from tests.system.asking import chat_body
 
@@ -44,7 +45,7 @@ def test_tenants(tmp_path: Path) -> None:
         f'[alice]\nkey = "{ALICE}"\n\n[bob]\nkey = "{BOB}"\n\n[carol]\nkey = "{CAROL}"\nshared_cache = true\n'
     )
     with serving(tmp_path, "--api-keys-file", str(keys)) as served:
-        assert httpx.get(f"{served.url}/v1/models").status_code == 401
+        assert httpx.get(f"{served.url}/v1/models", timeout=PATIENCE_S).status_code == 401
         assert cached_tokens(served.url, ALICE) == 0
         assert cached_tokens(served.url, ALICE) > 0
         assert cached_tokens(served.url, BOB) == 0, "bob can tell what alice has asked"

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests import certificates
+from tests.patience import PATIENCE_S
 from tests.serving import ROOT, serving
 
 KEY = "sk-alice-0123456789"
@@ -24,8 +25,8 @@ def test_https_with_keys(tmp_path: Path) -> None:
         url = served.state["url"]
         assert url.startswith("https://")
         trust = ssl.create_default_context(cafile=str(pair.certificate))
-        assert httpx.get(f"{url}/ready", verify=trust).status_code == 200
-        assert httpx.get(f"{url}/v1/models", verify=trust).status_code == 401
+        assert httpx.get(f"{url}/ready", verify=trust, timeout=PATIENCE_S).status_code == 200
+        assert httpx.get(f"{url}/v1/models", verify=trust, timeout=PATIENCE_S).status_code == 401
 
         client = {**os.environ, "XYLEM_API_KEY": KEY}
         curl = next(line for line in served.output if line.startswith("curl"))

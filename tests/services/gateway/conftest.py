@@ -52,9 +52,12 @@ class FakePipeline:
         self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
         self.peers = {kind: Presence(kind=kind, id=f"{kind}-0", epoch=1, model=MODEL) for kind in KINDS}
         self.play: Callable[[Generate], Awaitable[None]] = self.answer
-        self.states: dict[str, State] = {}  # where requests stand when the gateway asks; unknown by default
+        self.states: dict[
+            str, State
+        ] = {}  # where requests stand when the gateway asks; else they run while `play` does
         self.asked: list[tuple[str, State]] = []
         self.was_asked = asyncio.Event()
+        self._playing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -124,7 +127,7 @@ class FakePipeline:
     async def _on_request(self, request: Generate | Tokenize | Detokenize) -> Message | None:
         if isinstance(request, Generate):
             self.generates.append(request)
-            self.spawn(self.play(request))  # type: ignore[arg-type]
+            self.spawn(self._play(request))
             return None
         if isinstance(request, Tokenize):
             text = request.prompt if request.prompt is not None else (request.messages or b"").decode()
@@ -134,8 +137,16 @@ class FakePipeline:
             return Detokenized(code="invalid_request", message="no such token in the vocabulary", param="tokens")
         return Detokenized(text="".join(map(chr, ids)))
 
+    async def _play(self, request: Generate) -> None:
+        self._playing.add(request.request_id)
+        try:
+            await self.play(request)
+        finally:
+            self._playing.discard(request.request_id)
+
     async def _on_inquire(self, inquire: Inquire) -> Standing:
-        found = [(request_id, self.states.get(request_id, State.UNKNOWN)) for request_id in inquire.request_ids]
+        by_default = {each: State.RUNNING if each in self._playing else State.UNKNOWN for each in inquire.request_ids}
+        found = [(each, self.states.get(each, state)) for each, state in by_default.items()]
         self.asked += found
         self.was_asked.set()
         return Standing(states=pack(state for _, state in found), lengths=pack(0 for _ in found))
@@ -176,7 +187,9 @@ async def pipeline(bus: Bus) -> AsyncIterator[FakePipeline]:
 @pytest.fixture
 def gateway_settings(nats_url: str, model_folder: Path) -> Callable[..., GatewaySettings]:
     def make(**changes: Any) -> GatewaySettings:
-        return GatewaySettings(**{"model": str(model_folder), "nats_url": nats_url, "id": "gw", "port": 0, **changes})
+        # Three beats of standing still and a gateway takes all that it has for lost.
+        usual = {"model": str(model_folder), "nats_url": nats_url, "id": "gw", "port": 0, "heartbeat_s": 2}
+        return GatewaySettings(**usual | changes)
 
     return make
 

@@ -8,6 +8,7 @@ from services.gateway.life import OVER, Life, Pipeline
 from services.gateway.mailbox import Mailbox
 from shared.errors import Unavailable
 from shared.messages import Generate, Limits, Sampling
+from tests.patience import PATIENCE_S
 
 
 class Swallowing:
@@ -61,7 +62,7 @@ async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() 
     await pipeline.handing_over.wait()
     life.abandon()
     task.cancel()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_S):
         await task
     assert pipeline.num_attempts == 1
     assert pipeline.aborted == [0]

@@ -5,6 +5,8 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_S
+
 
 async def chunks(number: int) -> AsyncIterator[bytes]:
     yield b'{"prompt": "'
@@ -13,7 +15,10 @@ async def chunks(number: int) -> AsyncIterator[bytes]:
 
 
 async def test_body_limits(serving: Any) -> None:
-    async with serving(max_body_bytes=5000) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(max_body_bytes=5000) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         declared = await http.post("/v1/completions", content=b"x" * 6000)
         chunked = await http.post("/v1/completions", content=chunks(9))
         elsewhere = await http.post("/tokenize", content=chunks(9))

@@ -147,7 +147,7 @@ async def test_the_admin_sees_and_asks_services(http: httpx.AsyncClient) -> None
 
 
 async def test_without_keys_there_is_no_admin(serving: Any) -> None:
-    async with serving() as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with serving() as service, httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http:
         assert (await http.get("/admin/services")).status_code == 404
         assert (await http.get("/metrics")).status_code == 200
 
@@ -195,7 +195,7 @@ async def test_questions_to_a_tokenizer_count_as_open(guarded: GatewayService, h
 async def test_the_default_limit_is_for_keys_without_their_own(serving: Any, keys_file: Path, pipeline: Any) -> None:
     async with (
         serving(api_keys_file=str(keys_file), max_open_requests_per_key=1) as service,
-        httpx.AsyncClient(base_url=service.server.url) as http,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
     ):
         refused = await http.post(PATH, json={**BODY, "n": 2}, headers=bearer(BOB))
         assert refused.status_code == 429

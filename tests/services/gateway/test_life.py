@@ -199,7 +199,10 @@ async def test_deadlines(serving: Any, pipeline: Any, setting: str, status: int)
         await pipeline.accept(g)
 
     pipeline.play = play
-    async with serving(**{setting: 0.2}) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(**{setting: 0.2}) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         response = await http.post(PATH, json=BODY)
         assert response.status_code == status
         assert "0.2 s" in response.json()["error"]["message"]
@@ -229,8 +232,9 @@ async def test_a_lost_end_is_noticed_by_asking(http: httpx.AsyncClient, pipeline
     assert {state for _, state in pipeline.asked} == {State.UNKNOWN}
 
 
-async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any) -> None:
+async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than stall_timeout_s, as long as the scheduler knows of it."""
+    monkeypatch.setattr("services.gateway.inquiries.QUIET_S", 0.1)
 
     async def play(g: Any) -> None:
         await pipeline.accept(g)
@@ -241,7 +245,10 @@ async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any) -
         await pipeline.words(g, 0, 5, Finish.LENGTH)
 
     pipeline.play = play
-    async with serving(stall_timeout_s=1.6) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(stall_timeout_s=1.6) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         response = await http.post(PATH, json=BODY, timeout=PATIENCE_S)
     assert response.json()["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
     assert len(pipeline.generates) == 1

@@ -166,7 +166,10 @@ async def test_errors_from_anywhere_have_the_same_shape(serving: Any, tmp_path: 
     keys = tmp_path / "keys.toml"
     keys.write_text('[alice]\nkey = "alice-0123456789ab"\n')
     settings = {"api_keys_file": str(keys), "max_body_bytes": 1000}
-    async with serving(**settings) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(**settings) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         http.headers["anthropic-version"] = "2023-06-01"
         body = {"max_tokens": 2, "messages": HI}
         unknown = await http.post(PATH, json=body, headers={"x-api-key": "wrong"})

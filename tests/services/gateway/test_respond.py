@@ -123,7 +123,10 @@ async def test_too_many_open(serving: Any, pipeline: Any) -> None:
         begun.set()
 
     pipeline.play = play
-    async with serving(max_open_requests=2) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(max_open_requests=2) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         first = asyncio.create_task(http.post(PATH, json=CHAT))
         await asyncio.wait_for(begun.wait(), PATIENCE_S)
         response = await http.post(PATH, json={**CHAT, "n": 2})

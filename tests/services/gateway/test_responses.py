@@ -325,7 +325,10 @@ async def test_pages_of_input_items(http: httpx.AsyncClient) -> None:
 async def test_other_keys_see_nothing(serving: Any, tmp_path: Any) -> None:
     keys = tmp_path / "keys.toml"
     keys.write_text('[alice]\nkey = "alice-0123456789ab"\n[bob]\nkey = "bob-0123456789abcd"\n')
-    async with serving(api_keys_file=str(keys)) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(api_keys_file=str(keys)) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         alice, bob = ({"authorization": f"Bearer {key}"} for key in ("alice-0123456789ab", "bob-0123456789abcd"))
         identity = (await http.post(PATH, json={"input": "Hi"}, headers=alice)).json()["id"]
         path = f"{PATH}/{identity}"
@@ -348,6 +351,9 @@ async def status_of(http: httpx.AsyncClient, identity: str) -> int:
 
 @pytest.mark.usefixtures("stopping")
 async def test_what_memory_has_no_room_for_is_still_stored(serving: Any) -> None:
-    async with serving(max_kept_responses=1) as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(max_kept_responses=1) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         first, second = await make(http, "1"), await make(http, "2")
         assert [await status_of(http, each) for each in (first, second)] == [200, 200]

@@ -67,7 +67,10 @@ async def test_an_error_of_ours_shows_no_traceback(
 
 
 async def test_ready_says_what_is_missing(serving: Any, pipeline: Any) -> None:
-    async with serving(repair_s=0) as gateway, httpx.AsyncClient(base_url=gateway.server.url) as http:
+    async with (
+        serving(repair_s=0) as gateway,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
+    ):
         assert (await http.get("/ready")).status_code == 200
         gone = asyncio.Event()
         gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)

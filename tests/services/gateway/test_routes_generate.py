@@ -9,6 +9,7 @@ import pytest
 
 from shared.columns import pack, pack_floats, unpack
 from shared.messages import Finish, Generate, ScoredTokens, Scores, TextDeltas
+from tests.patience import PATIENCE_S
 
 PATH = "/generate"
 
@@ -248,7 +249,10 @@ async def test_what_clients_send_without_meaning_it_is_let_through(http: httpx.A
 
 
 async def test_a_batch_has_a_bound(serving: Any, pipeline: Any) -> None:
-    async with serving(max_open_requests=4) as gateway, httpx.AsyncClient(base_url=gateway.server.url) as http:
+    async with (
+        serving(max_open_requests=4) as gateway,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
+    ):
         for body, param in (
             ({"text": ["x"] * 5}, "text"),
             ({"text": "x", "sampling_params": {"n": 5}}, "sampling_params.n"),

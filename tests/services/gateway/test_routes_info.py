@@ -38,7 +38,7 @@ async def test_server_info_tells_no_secret(serving: Any, pipeline: Any, nats_url
     secret_url = nats_url.replace("nats://", "nats://user:geheim@")
     async with (
         serving(nats_url=secret_url, max_open_requests=77) as gateway,
-        httpx.AsyncClient(base_url=gateway.server.url) as http,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
     ):
         await heard(gateway, pipeline, "executor", capacity=CAPACITY)
         response = await http.get(path)
@@ -153,7 +153,10 @@ async def test_health_generate_of_a_pipeline_that_refuses(http: httpx.AsyncClien
 
 
 async def test_health_generate_says_what_is_missing(serving: Any, pipeline: Any) -> None:
-    async with serving(repair_s=0) as gateway, httpx.AsyncClient(base_url=gateway.server.url) as http:
+    async with (
+        serving(repair_s=0) as gateway,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
+    ):
         gone = asyncio.Event()
         gateway.directory.on_change(lambda presence, alive: gone.set() if not alive else None)
         await pipeline.beat("router", state="bye")

@@ -10,6 +10,7 @@ import pytest
 
 from shared.columns import count, pack, pack_floats, unpack, unpack_floats
 from shared.messages import Embedded, Finish, Generate, ScoredTokens, Scores, TextDeltas
+from tests.patience import PATIENCE_S
 
 EMBEDDINGS, SCORE, RERANK = "/v1/embeddings", "/v1/score", "/v1/rerank"
 
@@ -165,7 +166,10 @@ async def test_faults_are_named(
 
 
 async def test_a_batch_has_a_bound(serving: Any, pipeline: Any) -> None:
-    async with serving(max_open_requests=4) as gateway, httpx.AsyncClient(base_url=gateway.server.url) as http:
+    async with (
+        serving(max_open_requests=4) as gateway,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
+    ):
         for path, body, param in (
             (EMBEDDINGS, {"input": ["x"] * 5}, "input"),
             (SCORE, {"text_1": "x", "text_2": ["y"] * 4}, "text_2"),

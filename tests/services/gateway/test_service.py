@@ -41,7 +41,10 @@ async def test_other_faults(gateway_settings: Any, change: dict[str, str]) -> No
 
 
 async def test_ipv6(serving: Any) -> None:
-    async with serving(host="::1") as service, httpx.AsyncClient(base_url=service.server.url) as http:
+    async with (
+        serving(host="::1") as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
         assert "[::1]" in service.server.url
         assert (await http.get("/health")).json() == {"status": "alive"}
 

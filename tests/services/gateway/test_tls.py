@@ -57,12 +57,12 @@ async def exchange(service: GatewayService, trust: ssl.SSLContext | None, *piece
 
 async def test_answers_and_streams_are_encrypted(secured: GatewayService, trust: ssl.SSLContext) -> None:
     assert secured.server is not None
-    async with httpx.AsyncClient(base_url=secured.server.url, verify=trust) as http:
+    async with httpx.AsyncClient(base_url=secured.server.url, verify=trust, timeout=PATIENCE_S) as http:
         for stream in (False, True):
             answer = await http.post(COMPLETIONS, json={"prompt": "x", "stream": stream})
             assert answer.status_code == 200
             assert "w4 " in answer.text
-    async with httpx.AsyncClient(base_url=secured.server.url) as stranger:
+    async with httpx.AsyncClient(base_url=secured.server.url, timeout=PATIENCE_S) as stranger:
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             await stranger.get("/health")
 

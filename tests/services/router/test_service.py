@@ -69,8 +69,11 @@ async def test_the_next_scheduler_is_tried(service: RouterService, bus: Bus) -> 
 
 
 @pytest.mark.parametrize("state", ["none", "starting", "silent"])
-async def test_without_a_scheduler_the_gateway_hears_at_once(service: RouterService, bus: Bus, state: str) -> None:
-    async with asyncio.timeout(1.5):
+async def test_without_a_scheduler_the_gateway_hears_at_once(
+    service: RouterService, bus: Bus, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Bus.hand_over.__kwdefaults__, "timeout_s", 1000)
+    async with asyncio.timeout(PATIENCE_S):
         refused = await listen(bus, "alone")
         await bus.barrier()
         if state != "none":

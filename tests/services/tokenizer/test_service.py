@@ -106,10 +106,13 @@ async def test_refusals_go_to_the_gateway(
     assert after.tokenized.empty()
 
 
-async def test_without_a_router_the_gateway_hears_at_once(service: TokenizerService, bus: Bus) -> None:
+async def test_without_a_router_the_gateway_hears_at_once(
+    service: TokenizerService, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Bus.hand_over.__kwdefaults__, "timeout_s", 1000)
     after = Next()
     await after.open(bus, "alone", with_router=False)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE_S):
         await bus.hand_over(SUBJECT, generate("alone", prompt="x"))
         assert (await after.refused.get()).code == "unavailable"
 

@@ -83,12 +83,12 @@ asyncio.run(main())
 
 
 def gone(pid: int) -> None:
-    """Waits for the end of a process that is not our child. Fails after 10 s."""
+    """Waits for the end of a process that is not our child. Fails when it lives on."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
-        assert select.select([descriptor], [], [], 10)[0], f"{pid} still runs"
+        assert select.select([descriptor], [], [], PATIENCE_S)[0], f"{pid} still runs"
     finally:
         os.close(descriptor)

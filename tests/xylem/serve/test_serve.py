@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.ports import free_port
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[3]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -122,7 +123,7 @@ def test_sigkill_leaves_no_process(tmp_path: Path) -> None:
         assert set(pids) == MEMBERS
         with watched(pids) as processes:
             it.process.kill()
-            assert still_running(processes, 10) == set()
+            assert still_running(processes, PATIENCE_S) == set()
 
 
 def test_ctrl_c_while_starting_ends_it(tmp_path: Path) -> None:
