@@ -72,6 +72,9 @@ class Reader:
                         return True
         except httpx.TransportError:
             pass  # its gateway has gone
+        except AttributeError as error:
+            if "getpeername" not in str(error):  # anyio 4 asks it of a socket that it lost while it was connecting
+                raise
         return False
 
     def _is_passing(self, response: httpx.Response) -> bool:
