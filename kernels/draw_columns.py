@@ -44,6 +44,19 @@ class DrawColumns:
             seed=_column([draw.seed for draw in draws], torch.int64, device),
         )
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        return self.temperature, self.top_p, self.top_k, self.min_p, self.seed
+
+    def take(self, rows: Tensor) -> "DrawColumns":
+        """Those of some rows [N] int64, in columns of their own."""
+        return DrawColumns(*(column[rows] for column in self.tensors))
+
+    def put(self, rows: Tensor, draws: "DrawColumns") -> None:
+        """Makes draws [N] those of the rows [N] int64."""
+        for column, values in zip(self.tensors, draws.tensors, strict=True):
+            column.index_copy_(0, rows, values)
+
 
 def _column(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
     pinned = torch.tensor(values, dtype=dtype, pin_memory=device.type == "cuda")

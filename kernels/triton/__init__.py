@@ -1,9 +1,8 @@
 """Own Triton kernels for GPUs: the backend that any CUDA machine can run, with nothing to compile beforehand.
 
-What torch's own libraries do best stays with them: products of matrices (cuBLAS). No kernel is tuned
-by trial: functions of the shape choose block sizes, so that a start is quick, a graph can be captured, and every choice
-can be compiled on a machine without a GPU (tests/kernels/triton). With TRITON_INTERPRET=1 the kernels run on a CPU,
-slowly.
+What torch's own libraries do best stays with them: products of matrices (cuBLAS). No kernel is tuned by trial:
+functions of the shape choose block sizes, so that a start is quick, a graph can be captured, and every choice can be
+compiled on a machine without a GPU (tests/kernels/triton). With TRITON_INTERPRET=1 the kernels run on a CPU, slowly.
 """
 
 from dataclasses import replace

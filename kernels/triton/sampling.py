@@ -163,14 +163,13 @@ def _sample(
 
 def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) -> Tensor:
     """Shapes: see kernels.ops."""
-    draws = (columns.temperature, columns.top_p, columns.top_k, columns.min_p, columns.seed)
-    assert all(tensor.is_contiguous() for tensor in (logits, *draws, positions))
+    assert all(tensor.is_contiguous() for tensor in (logits, *columns.tensors, positions))
     num_rows, vocab_size = logits.shape
     num_sums = triton.next_power_of_2(triton.cdiv(vocab_size, BLOCK))
     tokens = torch.empty_like(positions)
     _sample[(num_rows,)](
         logits, torch.empty_like(logits), logits.new_empty(num_rows, num_sums, dtype=torch.float64),
-        *draws, positions, tokens, vocab_size,
+        *columns.tensors, positions, tokens, vocab_size,
         coldest=COLDEST, block=BLOCK, num_sums=num_sums, search_block=SEARCH_BLOCK, arity=ARITY, num_warps=NUM_WARPS,
     )  # fmt: skip
     return tokens

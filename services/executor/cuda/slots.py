@@ -58,27 +58,12 @@ class Slots:
             self._introduce(newcomers)
 
     def _introduce(self, rows: Sequence[Row]) -> None:
-        chosen, draws = [row.sampling for row in rows], self._draws
-        slots = self._upload([row.slot for row in rows], np.int64)
-        draws.temperature.index_copy_(0, slots, self._upload([one.temperature for one in chosen], np.float64))
-        draws.top_p.index_copy_(0, slots, self._upload([one.top_p for one in chosen], np.float64))
-        draws.top_k.index_copy_(0, slots, self._upload([one.top_k for one in chosen], np.int64))
-        draws.min_p.index_copy_(0, slots, self._upload([one.min_p for one in chosen], np.float64))
-        draws.seed.index_copy_(0, slots, self._upload([one.seed for one in chosen], np.int64))
-
-    def _upload(self, values: Sequence[float], dtype: type[np.generic]) -> Tensor:
-        return self._device.upload(np.array(values, dtype=dtype))
+        slots = self._device.upload(np.array([row.slot for row in rows], dtype=np.int64))
+        self._draws.put(slots, DrawColumns.build([row.sampling for row in rows], self._device.device))
 
     def draws(self, slots: Tensor) -> DrawColumns:
         """How the sequences in these slots [B] draw."""
-        draws = self._draws
-        return DrawColumns(
-            temperature=draws.temperature[slots],
-            top_p=draws.top_p[slots],
-            top_k=draws.top_k[slots],
-            min_p=draws.min_p[slots],
-            seed=draws.seed[slots],
-        )
+        return self._draws.take(slots)
 
     def known(self, token_ids: Tensor, slots: Tensor) -> Tensor:
         """The token ids [T] with those filled in that are AWAITED. slots: [T]."""
