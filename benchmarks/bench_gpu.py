@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.ceilings import Ceilings
+from benchmarks.gpu import ceilings
 from benchmarks.gpu.scale import SMALL, WHOLE
 
 # Seconds that a part may take, together less than ten minutes.
@@ -37,10 +37,8 @@ def measured(part: str, arguments: argparse.Namespace, so_far: dict[str, Any], n
     """A part, in this process. note(what there is of it so far). Each part imports what it needs: not all is there."""
     scale, device = SMALL if arguments.tiny else WHOLE, torch.device(arguments.device)
     if part == "ceilings":
-        from benchmarks.gpu import ceilings
-
         return ceilings.measure(ceilings.ceilings(scale, device))
-    most = Ceilings(**so_far["ceilings"]["raw"])
+    most = ceilings.Ceilings(**so_far["ceilings"]["raw"])
     if part == "kernels":
         from benchmarks.gpu import kernels
 

@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from services.executor import weights
-from services.executor.models.families import decoder_config
-from shared.model_card import ModelCard, ModelError
+from shared.model_card import ModelError
 from tests.services.executor.model_runs import engine_of, run, runner_of
+from tests.services.executor.test_weights import load, rewrite, shard
 from tests.tiny_models import build
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,31 +26,26 @@ QUERY = "model.layers.0.self_attn.q_proj.weight"
 def put_in_fp8(folder: Path, block: tuple[int, int]) -> Path:
     """Rounds the linear layers of a model. Gives the folder of a copy that holds what they are now in float32."""
     wide_folder = shutil.copytree(folder, folder.with_name("wide"))
-    tensors = load_file(folder / "model.safetensors")
+    wide = load_file(folder / "model.safetensors")
+    stored = dict(wide)
     rows, columns = block
-    for name, weight in list(tensors.items()):
+    for name, weight in wide.items():
         if not LINEAR.search(name):
             continue
-        small = torch.zeros_like(weight, dtype=torch.float8_e4m3fn)
+        small = stored[name] = torch.zeros_like(weight, dtype=torch.float8_e4m3fn)
         scales = torch.zeros(-(-weight.shape[0] // rows), -(-weight.shape[1] // columns))
+        stored[f"{name}_scale_inv"] = scales
         for i, j in torch.cartesian_prod(*map(torch.arange, scales.shape)).tolist():
             of_block = slice(i * rows, (i + 1) * rows), slice(j * columns, (j + 1) * columns)
             scales[i, j] = weight[of_block].abs().max() / LARGEST
             small[of_block] = (weight[of_block] / scales[i, j]).to(small.dtype)
             weight[of_block] = small[of_block].float() * scales[i, j]
-        tensors |= {name: small, f"{name}_scale_inv": scales, f"{name} wide": weight}
-    wide = {name: tensors.pop(f"{name} wide", tensor) for name, tensor in list(tensors.items()) if " " not in name}
-    save_file({n: t for n, t in wide.items() if not n.endswith("_scale_inv")}, wide_folder / "model.safetensors")
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(wide, wide_folder / "model.safetensors")
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": list(block)}
     (folder / "config.json").write_text(json.dumps(config))
     return wide_folder
-
-
-def load(folder: Path) -> dict[str, torch.Tensor]:
-    config = decoder_config(ModelCard.load(folder))
-    return weights.load(folder, config, dtype=torch.float32, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("variant", ["llama", "deepseek-v3", "qwen3-moe"])
@@ -77,15 +71,9 @@ def test_blocks_need_not_divide_a_weight(tmp_path: Path, block: tuple[int, int])
 def test_scales_may_lie_in_another_shard(tmp_path: Path) -> None:
     folder = build("llama", tmp_path)
     expected = load(put_in_fp8(folder, (16, 16)))
-    tensors = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    shards = {"a.safetensors": {}, "b.safetensors": {}}  # type: dict[str, dict[str, torch.Tensor]]
-    for name, tensor in tensors.items():
-        shards["a.safetensors" if name.endswith("_scale_inv") else "b.safetensors"][name] = tensor
-    for file, members in shards.items():
-        save_file(members, folder / file)
-    index = {"weight_map": {name: file for file, members in shards.items() for name in members}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    shard(folder)
+    files = json.loads((folder / "model.safetensors.index.json").read_text())["weight_map"]
+    assert files[QUERY] != files[f"{QUERY}_scale_inv"]
     given = load(folder)
     assert all(torch.equal(given[name], expected[name]) for name in expected)
 
@@ -100,10 +88,6 @@ def test_scales_may_lie_in_another_shard(tmp_path: Path) -> None:
 def test_faulty_scales_are_named(tmp_path: Path, scales: torch.Tensor | None, fault: str) -> None:
     folder = build("llama", tmp_path)
     put_in_fp8(folder, (16, 16))
-    tensors = load_file(folder / "model.safetensors")
-    del tensors[f"{QUERY}_scale_inv"]
-    if scales is not None:
-        tensors[f"{QUERY}_scale_inv"] = scales
-    save_file(tensors, folder / "model.safetensors")
+    rewrite(folder, **{f"{QUERY}_scale_inv": scales})
     with pytest.raises(ModelError, match=re.escape(fault)):
         load(folder)
