@@ -60,6 +60,14 @@ def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
     return tuple(window if layer >= first else None for layer in range(num_layers))
 
 
+def _alternating(config: Config, end: Any) -> Config:
+    """With windows, every other layer up to `end` has one, from the first one on, unless layer_types says otherwise."""
+    if config.get("layer_types") is not None:
+        return config
+    windowed = [i % 2 == 0 and i < end for i in range(config["num_hidden_layers"])]
+    return {**config, "layer_types": ["sliding_attention" if each else "full_attention" for each in windowed]}
+
+
 def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
     """What all families share. Raises ModelError for what is missing or not supported."""
     for name in SIZES:
@@ -158,11 +166,7 @@ GEMMA2: Config = {
 
 
 def _gemma2(config: Config) -> DecoderConfig:
-    """Every other layer has a window, beginning with the first, unless layer_types says otherwise."""
-    config = {**GEMMA2, **config}
-    if config.get("layer_types") is None:
-        num_layers = config["num_hidden_layers"]
-        config["layer_types"] = ["full_attention" if i % 2 else "sliding_attention" for i in range(num_layers)]
+    config = _alternating({**GEMMA2, **config}, config.get("num_hidden_layers"))
     if config.get("use_bidirectional_attention"):
         raise ModelError("use_bidirectional_attention is not supported")
     bias = bool(config.get("attention_bias", False))
@@ -188,11 +192,8 @@ def _mixtral(config: Config) -> DecoderConfig:
 
 
 def _qwen2_moe(config: Config) -> DecoderConfig:
-    """With windows, every other layer up to max_window_layers has one, unless layer_types says otherwise."""
     config = {**QWEN, "num_key_value_heads": 16, **config}
-    if config.get("layer_types") is None:
-        windowed = [i % 2 == 0 and i < config["max_window_layers"] for i in range(config["num_hidden_layers"])]
-        config["layer_types"] = ["sliding_attention" if each else "full_attention" for each in windowed]
+    config = _alternating(config, config["max_window_layers"])
     experts = mixtures.qwen(config, num_experts=60, num_chosen=4, intermediate_size=1408)
     if experts is not None:
         shared_size = config.get("shared_expert_intermediate_size", 5632)
