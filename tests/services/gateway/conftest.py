@@ -52,9 +52,8 @@ class FakePipeline:
         self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
         self.peers = {kind: Presence(kind=kind, id=f"{kind}-0", epoch=1, model=MODEL) for kind in KINDS}
         self.play: Callable[[Generate], Awaitable[None]] = self.answer
-        self.states: dict[
-            str, State
-        ] = {}  # where requests stand when the gateway asks; else they run while `play` does
+        # Where requests stand when the gateway asks; else they run while `play` does.
+        self.states: dict[str, State] = {}
         self.asked: list[tuple[str, State]] = []
         self.was_asked = asyncio.Event()
         self._playing: set[str] = set()
@@ -144,9 +143,11 @@ class FakePipeline:
         finally:
             self._playing.discard(request.request_id)
 
+    def _state(self, request_id: str) -> State:
+        return self.states.get(request_id, State.RUNNING if request_id in self._playing else State.UNKNOWN)
+
     async def _on_inquire(self, inquire: Inquire) -> Standing:
-        by_default = {each: State.RUNNING if each in self._playing else State.UNKNOWN for each in inquire.request_ids}
-        found = [(each, self.states.get(each, state)) for each, state in by_default.items()]
+        found = [(request_id, self._state(request_id)) for request_id in inquire.request_ids]
         self.asked += found
         self.was_asked.set()
         return Standing(states=pack(state for _, state in found), lengths=pack(0 for _ in found))
