@@ -28,7 +28,7 @@ from benchmarks.in_process import plan_of, start
 from benchmarks.shapes import qwen_05b
 from benchmarks.timed_ops import TimedOps
 from benchmarks.transformers_loop import TransformersLoop
-from shared.model_card import locate
+from xylem.shared.model_info.model_card import locate
 
 SHORTEST, LONGEST = 64, 512
 MIXED_ROWS, MIXED_PROMPT = 16, 256

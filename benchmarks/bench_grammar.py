@@ -19,9 +19,9 @@ import xgrammar
 
 from benchmarks.eval_schemas import allowed_ids
 from benchmarks.shapes import write_tokenizer
-from services.executor.grammar import Compiled, Matcher
-from services.executor.grammar.compiler import compiled, compiler, token_table
-from shared.messages import Grammar
+from xylem.services.executor.structured_output import Compiled, Matcher
+from xylem.services.executor.structured_output.compiler import compiled, compiler, token_table
+from xylem.shared.protocol import Grammar
 
 VOCAB_SIZE = 151_936
 PERSON = {

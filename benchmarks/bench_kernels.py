@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kernel_cases import SHAPES, STEPS, Group, attentions, linears
-from kernels.native.memory import Room
+from xylem.kernels.native.memory import Room
 
 READ_BYTES = 1 << 30
 MOST_CALLS_S = 1.0  # for one case in one round

@@ -28,10 +28,9 @@ from benchmarks.shapes import qwen_05b
 from benchmarks.steps import whole_rate
 from benchmarks.stream import Target
 from benchmarks.systems import bare_loop, whole_system
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import Control, ControlReply
-from shared.ports import free_port
+from xylem.shared.protocol import Control, ControlReply, subjects
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.ports import free_port
 
 SYSTEM = "bench"
 LIGHT = ("tokenizer", "router", "scheduler", "detokenizer", "gateway")
@@ -68,9 +67,9 @@ def light_services(model: str) -> Iterator[Target]:
             "XYLEM_PORT": str(port),
             "XYLEM_MAX_RUNNING": "256",
         }
-        modules = [f"services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
+        modules = [f"xylem.services.{name}" for name in LIGHT] + ["benchmarks.null_executor"]
         started = {name: stack.enter_context(process([sys.executable, "-m", name], environment)) for name in modules}
-        wait_until_ready(started["services.gateway"], port, timeout_s=60)
+        wait_until_ready(started["xylem.services.gateway"], port, timeout_s=60)
         yield Target(f"http://127.0.0.1:{port}", "bench")
 
 

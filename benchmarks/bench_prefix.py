@@ -20,8 +20,8 @@ from pathlib import Path
 from benchmarks.optimum import most_served
 from benchmarks.replay import Outcome, Replay
 from benchmarks.traces import TRACES, Trace
-from services.scheduler.core import Core
-from shared.messages import Capacity
+from xylem.services.scheduler.core import Core
+from xylem.shared.protocol import Capacity
 
 PAGE_SIZE = 16
 MAX_RUNNING = 64

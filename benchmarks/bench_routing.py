@@ -17,8 +17,8 @@ from benchmarks.bench_prefix import capacity
 from benchmarks.optimum import most_served
 from benchmarks.replay import Outcome, Replay
 from benchmarks.traces import Trace, multi_turn
-from services.router.policy import POLICIES
-from services.scheduler.core import Core
+from xylem.services.router.policy import POLICIES
+from xylem.services.scheduler.core import Core
 
 ONE_SCHEDULER = "scheduler"
 

@@ -22,9 +22,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from kernels import ops
-from kernels.ops import Adjustment, Ops
-from shared.messages import Sampling
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import Adjustment, Ops
+from xylem.shared.protocol import Sampling
 
 BASE = "greedy"
 NUM_SEEN, NUM_OUTPUT, NUM_BIASED, NUM_TOP = 1000, 500, 50, 20

@@ -26,10 +26,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from services.scheduler.core import Core
-from services.scheduler.core import events as e
-from shared.columns import pack
-from shared.messages import Capacity, Limits, Sampling, Tokenized
+from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import events as e
+from xylem.shared.protocol import Capacity, Limits, Sampling, Tokenized
+from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 16
 PREFIXES = 256

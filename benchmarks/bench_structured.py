@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.shapes import qwen_05b
-from demonstration import MODEL_PATH
-from services.executor.engine import Engine
-from services.executor.grammar import Grammars
-from services.executor.runner import Runner
-from shared.columns import pack
-from shared.messages import Admit, Grammar, Opening, Plan, Sampling, Scoring
-from shared.model_card import ModelCard
+from xylem.demo_model import MODEL_PATH
+from xylem.services.executor.engine.engine import Engine
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.structured_output import Grammars
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Admit, Grammar, Opening, Plan, Sampling, Scoring
+from xylem.shared.protocol.columns import pack
 
 SCHEMA = {
     "type": "array",

@@ -4,7 +4,7 @@ same.
     python -m benchmarks.eval_quantization
     python -m benchmarks.eval_quantization --count 20 --json quality.json
 
-The texts: answers to held-out prompts of every kind (see demonstration/README.md), which the model knows nearly for
+The texts: answers to held-out prompts of every kind (see tools/demo_model/README.md), which the model knows nearly for
 certain, and new passages of prose, which nobody can. The executor's own runner reads them and scores each token.
 Agreement: at how many places the likeliest token is the one that float32 weights give.
 """
@@ -23,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from demonstration import MODEL_PATH
-from demonstration.batches import IGNORED, Document, encode
-from demonstration.chat import pieces
-from demonstration.evaluate import held_out
-from demonstration.kinds import KINDS
-from demonstration.prose import passage
-from services.executor.row import Row
-from services.executor.runner import Runner
-from shared.messages import Sampling, Scoring
-from shared.model_card import ModelCard
+from tools.demo_model.batches import IGNORED, Document, encode
+from tools.demo_model.chat import pieces
+from tools.demo_model.evaluate import held_out
+from tools.demo_model.kinds import KINDS
+from tools.demo_model.prose import passage
+from xylem.demo_model import MODEL_PATH
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.step.row import Row
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Sampling, Scoring
 
 FORMS = [("float32", "none"), ("bfloat16", "none"), ("bfloat16", "int8"), ("bfloat16", "int4")]
 PAGE_SIZE = 16

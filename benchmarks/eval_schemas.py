@@ -21,13 +21,13 @@ import numpy as np
 import torch
 import xgrammar
 
-from demonstration import MODEL_PATH
-from services.executor.grammar import Compiled, GrammarFailed, Matcher
-from services.executor.grammar.compiler import compiled, compiler, token_table
-from services.executor.grammar.vocabulary import spellings
-from shared.messages import Grammar
-from shared.model_card import read_json
-from shared.text_codec import TextCodec
+from xylem.demo_model import MODEL_PATH
+from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher
+from xylem.services.executor.structured_output.compiler import compiled, compiler, token_table
+from xylem.services.executor.structured_output.vocabulary import spellings
+from xylem.shared.model_info.model_card import read_json
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.protocol import Grammar
 
 Judge = Callable[[str], str]
 CLOSING = b'"]}'

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from benchmarks.peers.protocol import Step, answer_on_stdout
-from services.executor.engine import Engine
-from services.executor.runner import Runner
-from shared.columns import pack
-from shared.messages import Admit, Opening, Plan, Sampling
-from shared.model_card import ModelCard, locate
+from xylem.services.executor.engine.engine import Engine
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.shared.model_info.model_card import ModelCard, locate
+from xylem.shared.protocol import Admit, Opening, Plan, Sampling
+from xylem.shared.protocol.columns import pack
 
 EPOCH = 1
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from kernels import ops
-from kernels.attention_kind import AttentionKind
-from kernels.reference.linear import PlainLinear
+from xylem.kernels import interface as ops
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.reference.linear import PlainLinear
 
 # Of the 0.5B model: columns, width.
 SHAPES = {"qkv": (1152, 896), "output": (896, 896), "gate_up": (9728, 896), "down": (896, 4864), "head": (151_936, 896)}

@@ -1,10 +1,10 @@
 """An executor service whose model answers in zero time: what remains is the pipeline. Same settings."""
 
 from benchmarks.null_runner import NullRunner
-from services.executor.service import ExecutorService
-from services.executor.step_runner import StepRunner
-from shared.model_card import ModelCard
-from shared.service import run
+from xylem.services.executor.service import ExecutorService
+from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.runtime.service import run
 
 
 class NullExecutorService(ExecutorService):

@@ -4,12 +4,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.executor.row import Row
+from xylem.services.executor.step.row import Row
 
 
 @dataclass
 class NullRunner:
-    """A services.executor.step_runner.StepRunner. Every drawn token is the next of a cycle through `token_ids`."""
+    """A StepRunner of the executor. Every drawn token is the next of a cycle through `token_ids`."""
 
     num_pages: int
     page_size: int

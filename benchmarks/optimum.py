@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 
 from benchmarks.replay import Happened, Moment
 from benchmarks.traces import Trace
-from services.scheduler.core.node import common_prefix
-from shared.columns import ITEM_BYTES
+from xylem.services.scheduler.core.kv_cache.radix_node import common_prefix
+from xylem.shared.protocol.columns import ITEM_BYTES
 
 
 @dataclass(slots=True, eq=False)

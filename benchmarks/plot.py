@@ -1,4 +1,4 @@
-"""Plots of what was measured, as SVG beside the files: needs matplotlib, `pip install 'xylem[bench]'`.
+"""Plots of what was measured, as SVG beside the files: needs matplotlib, `pip install 'xylem-serve[bench]'`.
 
 python -m benchmarks.plot ours.json theirs.json     # of bench_serving: a line for each, over their loads
 python -m benchmarks.plot peers.json                # of bench_peers: bars of ratios

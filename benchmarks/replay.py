@@ -10,10 +10,10 @@ from functools import partial
 
 from benchmarks.simulated_executor import SimulatedExecutor, Step, StepCost
 from benchmarks.traces import Trace
-from services.scheduler.core import Core
-from services.scheduler.core import events as e
-from shared.columns import unpack
-from shared.messages import Capacity, Limits, Plan, Presence, Sampling, StepReport, Tokenized
+from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import events as e
+from xylem.shared.protocol import Capacity, Limits, Plan, Presence, Sampling, StepReport, Tokenized
+from xylem.shared.protocol.columns import unpack
 
 # From an executor to its scheduler or back. It runs on meanwhile.
 MESSAGE_S = 0.001

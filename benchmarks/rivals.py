@@ -13,7 +13,7 @@ from benchmarks.peers.protocol import MODEL_NAME, About
 from benchmarks.readiness import wait_until_ready
 from benchmarks.stream import Target
 from benchmarks.systems import READY_S, ROOT
-from shared.ports import free_port
+from xylem.shared.runtime.ports import free_port
 
 PEERS: dict[str, About] = {
     "openvino": openvino.ABOUT,

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from shared.columns import ITEM_BYTES, pack, unpack
-from shared.messages import Capacity, Finish, Plan, StepReport
+from xylem.shared.protocol import Capacity, Finish, Plan, StepReport
+from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.children import Talking, process, talking
 from benchmarks.readiness import wait_until_ready
 from benchmarks.stream import Target
-from shared.ports import free_port
+from xylem.shared.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_S = 180

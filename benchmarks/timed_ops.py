@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kernels import ops
+from xylem.kernels import interface as ops
 
 PARTS = {
     "attention": "attention",

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from shared.columns import ITEM_BYTES, pack
+from xylem.shared.protocol.columns import ITEM_BYTES, pack
 
 VOCABULARY = 32_000
 CLIENTS = 32

@@ -3,4 +3,4 @@
 set -eu
 service=${1:?"which service? gateway, tokenizer, router, scheduler, detokenizer or executor"}
 shift
-exec python -m "services.$service" "$@"
+exec python -m "xylem.services.$service" "$@"

@@ -14,9 +14,9 @@ import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
-from shared.bus import Bus
-from shared.model_card import locate
-from shared.ports import free_port
+from xylem.shared.model_info.model_card import locate
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.ports import free_port
 
 # The same examples each time, so that who changes something else is not told of an old fault; FUZZ=1 looks for others.
 # How long one takes is the machine's affair.
@@ -119,7 +119,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def event_loop_is_guarded() -> Iterator[BlockBuster]:
     """A blocking call inside a coroutine of ours fails the test."""
-    with blockbuster_ctx(["services", "shared"]) as guard:
+    with blockbuster_ctx(["xylem.services", "xylem.shared"]) as guard:
         yield guard
 
 

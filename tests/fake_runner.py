@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from services.executor.grammar import Matcher
-from services.executor.row import AWAITED, Row
-from services.executor.scores import Scored
-from shared.columns import count
-from shared.messages import Finish, Sampling, Scoring
+from xylem.services.executor.step.logprobs import Scored
+from xylem.services.executor.step.row import AWAITED, Row
+from xylem.services.executor.structured_output import Matcher
+from xylem.shared.protocol import Finish, Sampling, Scoring
+from xylem.shared.protocol.columns import count
 
 EMPTY = -1
 
@@ -52,7 +52,7 @@ def predict(
 
 @dataclass
 class FakeRunner:
-    """Satisfies services.executor.step_runner.StepRunner. `steps` counts the steps, `rows` keeps the last step's rows.
+    """Satisfies StepRunner. `steps` counts the steps, `rows` keeps the last step's rows.
 
     fail_at: the step (from 0) that raises, as a device that breaks. runs_ahead: works like a device with a queue: what
     it is given is done when somebody waits for it, as late as can be, in the order in which it was given.

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import Control, ControlReply, Message, Presence, WhoIsThere, encode
 from tests.wire_strategies import malformed, message_kinds, values
+from xylem.shared.protocol import Control, ControlReply, Message, Presence, WhoIsThere, encode, subjects
+from xylem.shared.runtime.bus import Bus
 
 Shot = tuple[str, bytes]  # a subject and what is published on it
 

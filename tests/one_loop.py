@@ -10,17 +10,20 @@ from typing import Any, TypeVar
 import httpx
 import uvloop
 
-from services.detokenizer.service import DetokenizerService
-from services.executor.service import ExecutorService
-from services.executor.step_runner import StepRunner
-from services.gateway.service import GatewayService
-from services.router.service import RouterService
-from services.scheduler.service import SchedulerService
-from services.tokenizer.service import TokenizerService
-from shared.bus import Bus
-from shared.model_card import ModelCard
-from shared.service import Service, running
-from shared.settings import (
+from tests import tokenizer_kinds
+from tests.fake_runner import FakeRunner
+from tests.patience import PATIENCE_S
+from xylem.services.detokenizer.service import DetokenizerService
+from xylem.services.executor.service import ExecutorService
+from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.gateway.service import GatewayService
+from xylem.services.router.service import RouterService
+from xylem.services.scheduler.service import SchedulerService
+from xylem.services.tokenizer.service import TokenizerService
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import Service, running
+from xylem.shared.runtime.settings import (
     DetokenizerSettings,
     ExecutorSettings,
     GatewaySettings,
@@ -28,9 +31,6 @@ from shared.settings import (
     SchedulerSettings,
     TokenizerSettings,
 )
-from tests import tokenizer_kinds
-from tests.fake_runner import FakeRunner
-from tests.patience import PATIENCE_S
 
 T = TypeVar("T")
 

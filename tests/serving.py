@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.ports import free_port
+from xylem.shared.runtime.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_S = 180

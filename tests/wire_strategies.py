@@ -8,8 +8,8 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect as kinds
 
-from shared.columns import pack
-from shared.messages import Message
+from xylem.shared.protocol import Message
+from xylem.shared.protocol.columns import pack
 
 INT64 = (-(2**63), 2**64 - 1)  # what MessagePack holds
 

@@ -1,5 +1,5 @@
 """`python -m xylem` is `xylem`."""
 
-from xylem.cli import app
+from xylem.cli.app import app
 
 app(prog_name="xylem")

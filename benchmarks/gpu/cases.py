@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.scale import Scale
-from kernels.ops import AttentionKind, DrawColumns, Layout, Ops, Rows
+from xylem.kernels.interface import AttentionKind, DrawColumns, Layout, Ops, Rows
 
 PAGE_SIZE = 16
 

@@ -11,14 +11,14 @@ import torch
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.offline import Feeder, mixed_lengths, prompt
 from benchmarks.gpu.scale import Scale
-from services.executor.engine import Engine
-from services.executor.kv_pool import page_bytes
-from services.executor.loading import runner_of
-from services.executor.models.config import DecoderConfig
-from services.executor.models.families import decoder_config
-from services.executor.models.parameters import shapes
-from shared.model_card import ModelCard
-from shared.settings import ExecutorSettings
+from xylem.services.executor.engine.engine import Engine
+from xylem.services.executor.kv_cache.pool import page_bytes
+from xylem.services.executor.model_config.architectures import decoder_config
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.model_runner.factory import runner_of
+from xylem.services.executor.weights.decoder_map import shapes
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.runtime.settings import ExecutorSettings
 
 WARM_STEPS = 8
 

@@ -7,9 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.gpu.scale import Scale
-from services.executor.models.families import decoder_config
-from services.executor.models.parameters import places
-from shared.model_card import ModelCard
+from xylem.services.executor.model_config.architectures import decoder_config
+from xylem.services.executor.weights.decoder_map import places
+from xylem.shared.model_info.model_card import ModelCard
 
 SHARD_BYTES = 4 << 30
 

@@ -9,7 +9,7 @@ from benchmarks.gpu.cases import Case, Cases
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.clock import seconds
 from benchmarks.gpu.scale import Scale
-from kernels import ops
+from xylem.kernels import interface as ops
 
 
 def measure(

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.datasets.mixed_lengths import MixedLengths
-from services.executor.engine import Engine
-from shared.columns import pack
-from shared.messages import Admit, Opening, Plan, Sampling
+from xylem.services.executor.engine.engine import Engine
+from xylem.shared.protocol import Admit, Opening, Plan, Sampling
+from xylem.shared.protocol.columns import pack
 
 Request = tuple[list[int], int]  # prompt, tokens to come
 

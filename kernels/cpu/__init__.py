@@ -6,15 +6,15 @@ the reference goes through it a dozen times.
 
 from dataclasses import replace
 
-from kernels.cpu.adjusting import adjust
-from kernels.cpu.attention import attention
-from kernels.cpu.experts import mixing
-from kernels.cpu.linear import linear
-from kernels.cpu.norm import add_rms_norm
-from kernels.cpu.sampling import sample
-from kernels.cpu.scoring import score
-from kernels.ops import Ops
-from kernels.reference import OPS as REFERENCE
+from xylem.kernels.cpu.adjusting import adjust
+from xylem.kernels.cpu.attention import attention
+from xylem.kernels.cpu.experts import mixing
+from xylem.kernels.cpu.linear import linear
+from xylem.kernels.cpu.norm import add_rms_norm
+from xylem.kernels.cpu.sampling import sample
+from xylem.kernels.cpu.scoring import score
+from xylem.kernels.interface import Ops
+from xylem.kernels.reference import OPS as REFERENCE
 
 OPS: Ops = replace(
     REFERENCE,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from kernels.adjustment import Adjustment
+from xylem.kernels.logits_adjustment import Adjustment
 
 # [256, 8] float32: what the logits of eight tokens are limited to by a byte of a mask. Infinity limits nothing.
 LIMITS = np.where(
@@ -17,7 +17,7 @@ BITS = 32
 
 
 def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
-    """Shapes and order: see kernels.ops."""
+    """Shapes and order: see interface.py."""
     rows = logits.numpy()
     limits = _Limits(rows.shape[1])
     masks: Sequence[np.ndarray | None] = [None] * len(rows) if mask is None else list(mask.numpy())
@@ -59,5 +59,5 @@ def _penalise(row: np.ndarray, adjustment: Adjustment) -> None:
 def _forbid(row: np.ndarray, ids: np.ndarray) -> None:
     before = row[ids]
     row[ids] = -np.inf
-    if row.max() == -np.inf:  # nothing else is left: see kernels.ops
+    if row.max() == -np.inf:  # nothing else is left: see interface.py
         row[ids] = before

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.layout import Layout, Span
-from kernels.reference.attention import attention as reference_attention
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Layout, Span
+from xylem.kernels.reference.attention import attention as reference_attention
 
 # Rows are padded together while the longest is at most this much longer than the shortest.
 MAX_STRETCH = 1.5
@@ -47,7 +47,7 @@ class Course:
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
-    """Shapes: see kernels.ops. torch's fused attention knows no cap."""
+    """Shapes: see interface.py. torch's fused attention knows no cap."""
     if layout.decoding is not None or kind.cap is not None:
         return reference_attention(query, keys, values, layout, kind)
     course = layout.prepared.get((kind.window, query.dtype))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kernels.ops import Linear, MixExperts
+from xylem.kernels.interface import Linear, MixExperts
 
 
 def mixing(silu_and_mul: Callable[[Tensor], Tensor]) -> MixExperts:

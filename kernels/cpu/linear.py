@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kernels.ops import Linear
-from kernels.reference.linear import PlainLinear
+from xylem.kernels.interface import Linear
+from xylem.kernels.reference.linear import PlainLinear
 
 # Rows that the packed order is best for. One order serves all sizes of step.
 ROWS_HINT = 32

@@ -1,7 +1,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.reference.norm import rms_norm
+from xylem.kernels.reference.norm import rms_norm
 
 
 def add_rms_norm(x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float, *, offset: float = 0.0) -> Tensor:

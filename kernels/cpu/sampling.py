@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from kernels.cpu.peaks import Peaks
-from kernels.cpu.uniform import uniform
-from kernels.cpu.weights import MARGIN, lowest_logit, weights
-from kernels.ops import Draw
-from kernels.reference import sampling as reference
+from xylem.kernels.cpu.peaks import Peaks
+from xylem.kernels.cpu.uniform import uniform
+from xylem.kernels.cpu.weights import MARGIN, lowest_logit, weights
+from xylem.kernels.interface import Draw
+from xylem.kernels.reference import sampling as reference
 
 # Sums of up to a million float64 differ by less than this share of them from the reference's, which adds in another
 # order. What lies closer to an edge is left to the reference.
@@ -23,7 +23,7 @@ BLOCK = 512  # tokens that are summed up together where one of all is picked
 
 @np.errstate(over="ignore")  # a logit far below the highest is infinitely far below it at a low temperature
 def sample(logits: Tensor, draws: Sequence[Draw], positions: Sequence[int]) -> list[int]:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     rows = logits.numpy()
     if all(draw.temperature == 0 for draw in draws):
         return [int(row.argmax()) for row in rows]

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from kernels.cpu.peaks import Peaks
-from kernels.cpu.weights import weights
-from kernels.scored import Scored
+from xylem.kernels.cpu.peaks import Peaks
+from xylem.kernels.cpu.weights import weights
+from xylem.kernels.token_logprobs import Scored
 
 
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[Scored]:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     scratch = np.empty(logits.shape[1], dtype=np.float32)
     return [_score(*row, scratch) for row in zip(logits.numpy(), tokens, num_top, asked, strict=True)]
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kernels.reference.philox import KEY_STEPS, LOW, MULTIPLIERS, ROUNDS
+from xylem.kernels.reference.philox import KEY_STEPS, LOW, MULTIPLIERS, ROUNDS
 
 WORD = np.uint64(32)  # bits
 
 
 def uniform(seeds: Sequence[int], positions: Sequence[int]) -> np.ndarray:
-    """One float64 in (0, 1] for each seed and position (within int64); see kernels.reference.philox."""
+    """One float64 in (0, 1] for each seed and position (within int64); see xylem.kernels.reference.philox."""
     keys, counters = (np.array(column, dtype=np.int64).view(np.uint64) for column in (seeds, positions))
     low = np.uint64(LOW)
     m0, m1 = (np.uint64(multiplier) for multiplier in MULTIPLIERS)

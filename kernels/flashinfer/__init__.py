@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import torch
 
-from kernels import triton
-from kernels.flashinfer.attention import attention
-from kernels.ops import Ops
+from xylem.kernels import triton
+from xylem.kernels.flashinfer.attention import attention
+from xylem.kernels.interface import Ops
 
 
 def load(device: torch.device) -> Ops:

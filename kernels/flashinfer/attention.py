@@ -1,17 +1,17 @@
 import torch
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.flashinfer.plans import Kind, planned
-from kernels.layout import Layout
-from kernels.triton.attention import attention as other_attention
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.flashinfer.plans import Kind, planned
+from xylem.kernels.triton.attention import attention as other_attention
 
 HEAD_DIMS = (64, 128, 256)
 TYPES = (torch.float16, torch.bfloat16)
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
-    """Shapes: see kernels.ops.
+    """Shapes: see interface.py.
 
     Left to Triton: head sizes and types that FlashInfer has no kernels for, capped scores, and rows whose lengths only
     the device knows, because a plan is made on the host.

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout
+from xylem.kernels.batch_metadata import Layout
 
 WORKSPACE_BYTES = 128 << 20  # what FlashInfer recommends
 # Query heads for each key-value head from which multiplying them at once pays.

@@ -1,7 +1,7 @@
 from torch import Tensor
 
-from kernels.native.library import ELEMENTS, address, kernel
-from kernels.reference import activation as reference
+from xylem.kernels.native.library import ELEMENTS, address, kernel
+from xylem.kernels.reference import activation as reference
 
 _gate_and_mul = kernel("gate_and_mul", "ppllii")
 

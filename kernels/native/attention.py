@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.cpu.attention import attention as cpu_attention
-from kernels.layout import Layout
-from kernels.native.library import ELEMENTS, address, kernel
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.cpu.attention import attention as cpu_attention
+from xylem.kernels.native.library import ELEMENTS, address, kernel
 
 # As in source/attention.h and attention.c.
 SPLIT = 256
@@ -44,7 +44,7 @@ class Course:
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
         return cpu_attention(query, keys, values, layout, kind)

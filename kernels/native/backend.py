@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from kernels.cpu import OPS as CPU
-from kernels.cpu.experts import mixing
-from kernels.native.activation import gelu_and_mul, silu_and_mul
-from kernels.native.attention import attention
-from kernels.native.heads import rotate_and_write
-from kernels.native.kv import new_kv
-from kernels.native.layers import fuse_layers
-from kernels.native.linear import linear, linear_int4, linear_int8
-from kernels.native.norm import add_rms_norm
-from kernels.ops import Ops
+from xylem.kernels.cpu import OPS as CPU
+from xylem.kernels.cpu.experts import mixing
+from xylem.kernels.interface import Ops
+from xylem.kernels.native.activation import gelu_and_mul, silu_and_mul
+from xylem.kernels.native.attention import attention
+from xylem.kernels.native.heads import rotate_and_write
+from xylem.kernels.native.kv import new_kv
+from xylem.kernels.native.layers import fuse_layers
+from xylem.kernels.native.linear import linear, linear_int4, linear_int8
+from xylem.kernels.native.norm import add_rms_norm
 
 OPS: Ops = replace(
     CPU,

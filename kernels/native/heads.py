@@ -1,8 +1,8 @@
 from torch import Tensor
 
-from kernels.head_norms import HeadNorms
-from kernels.native.library import ELEMENTS, address, kernel
-from kernels.reference import heads as reference
+from xylem.kernels.head_norms import HeadNorms
+from xylem.kernels.native.library import ELEMENTS, address, kernel
+from xylem.kernels.reference import heads as reference
 
 _rotate_and_write = kernel("rotate_and_write", "ppppppppplllllfi")
 
@@ -16,7 +16,7 @@ def rotate_and_write(
     norms: HeadNorms | None,
     rotation: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     if qkv.dtype not in ELEMENTS:
         return reference.rotate_and_write(qkv, keys, values, slots, norms=norms, rotation=rotation)
     _, num_kv_heads, dim = keys.shape

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from kernels.native.memory import ROOM
+from xylem.kernels.native.memory import ROOM
 
 
 def new_kv(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

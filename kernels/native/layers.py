@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout
-from kernels.native.attention import VECTOR, course
-from kernels.native.library import ELEMENTS, address, count, kernel
-from kernels.native.linear import NativeLinear, Weight
-from kernels.ops import LINEARS, DenseLayer, RunLayers
+from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.interface import LINEARS, DenseLayer, RunLayers
+from xylem.kernels.native.attention import VECTOR, course
+from xylem.kernels.native.library import ELEMENTS, address, count, kernel
+from xylem.kernels.native.linear import NativeLinear, Weight
 
 _run_layers = kernel("run_layers", "p")
 _room = count("room_for_layers", "p")
@@ -74,7 +74,7 @@ class FusedLayers:
         values: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """See kernels.ops.RunLayers."""
+        """See xylem.kernels.interface.RunLayers."""
         assert layout.decoding is None  # rows that a CUDA graph reads, which this is not for
         step = self._pass
         shape = step.num_heads, step.num_kv_heads, step.dim

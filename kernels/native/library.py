@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from kernels.failures import BackendUnavailable
+from xylem.kernels.failures import BackendUnavailable
 
 log = logging.getLogger(__name__)
 

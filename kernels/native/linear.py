@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.cpu.linear import linear as cpu_linear
-from kernels.native.library import ELEMENTS, address, count, kernel
-from kernels.native.memory import ROOM
-from kernels.ops import Linear
-from kernels.quantization import to_int4, to_int8
+from xylem.kernels.cpu.linear import linear as cpu_linear
+from xylem.kernels.interface import Linear
+from xylem.kernels.native.library import ELEMENTS, address, count, kernel
+from xylem.kernels.native.memory import ROOM
+from xylem.kernels.quantization import to_int4, to_int8
 
 # As in source/linear.h and the source of each kind.
 FLOAT, BF16, INT8, INT4 = range(4)

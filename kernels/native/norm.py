@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from kernels.cpu.norm import add_rms_norm as cpu_add_rms_norm
-from kernels.native.library import ELEMENTS, address, kernel
+from xylem.kernels.cpu.norm import add_rms_norm as cpu_add_rms_norm
+from xylem.kernels.native.library import ELEMENTS, address, kernel
 
 _add_rms_norm = kernel("add_rms_norm", "ppppllffi")
 

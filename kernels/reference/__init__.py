@@ -1,19 +1,19 @@
 """Plain torch, one file per operation: what is right, on any device."""
 
-from kernels.ops import Ops
-from kernels.reference.activation import gelu_and_mul, silu_and_mul
-from kernels.reference.adjusting import adjust
-from kernels.reference.attention import attention
-from kernels.reference.experts import mix_experts, pack_experts
-from kernels.reference.heads import rotate_and_write
-from kernels.reference.kv import copy_kv, new_kv
-from kernels.reference.latent import write_latent
-from kernels.reference.layers import fuse_layers
-from kernels.reference.linear import PlainLinear, int4, int8
-from kernels.reference.norm import add_rms_norm
-from kernels.reference.sampling import sample
-from kernels.reference.sampling_on_device import sample_on_device
-from kernels.reference.scoring import score
+from xylem.kernels.interface import Ops
+from xylem.kernels.reference.activation import gelu_and_mul, silu_and_mul
+from xylem.kernels.reference.adjusting import adjust
+from xylem.kernels.reference.attention import attention
+from xylem.kernels.reference.experts import mix_experts, pack_experts
+from xylem.kernels.reference.heads import rotate_and_write
+from xylem.kernels.reference.kv import copy_kv, new_kv
+from xylem.kernels.reference.latent import write_latent
+from xylem.kernels.reference.layers import fuse_layers
+from xylem.kernels.reference.linear import PlainLinear, int4, int8
+from xylem.kernels.reference.norm import add_rms_norm
+from xylem.kernels.reference.sampling import sample
+from xylem.kernels.reference.sampling_on_device import sample_on_device
+from xylem.kernels.reference.scoring import score
 
 OPS = Ops(
     name="reference",

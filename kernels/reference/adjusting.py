@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.adjustment import Adjustment
+from xylem.kernels.logits_adjustment import Adjustment
 
 BITS = 32  # tokens in a word of a mask
 
 
 def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
-    """Rows of logits [B, V] float32; what is done, and in which order: see kernels.ops."""
+    """Rows of logits [B, V] float32; what is done, and in which order: see interface.py."""
     for row, adjustment in zip(logits, adjustments, strict=True):
         if adjustment is not None:
             _penalise(row, adjustment)

@@ -1,12 +1,12 @@
 import torch
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.layout import Layout, Rows
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Layout, Rows
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
-    """Row by row, as the definition says: softmax(Q K^T * scale + causal mask) V. Shapes: see kernels.ops."""
+    """Row by row, as the definition says: softmax(Q K^T * scale + causal mask) V. Shapes: see interface.py."""
     if layout.decoding is not None:
         return _decode(query, keys, values, layout.decoding, layout.page_size, kind)
     output = torch.empty_like(query)

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.ops import Linear, PackLinear
-from kernels.reference.activation import silu_and_mul
+from xylem.kernels.interface import Linear, PackLinear
+from xylem.kernels.reference.activation import silu_and_mul
 
 
 def pack_experts(weight: Tensor, pack: PackLinear) -> list[Linear]:

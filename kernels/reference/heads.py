@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from kernels.head_norms import HeadNorms
-from kernels.reference.norm import rms_norm
+from xylem.kernels.head_norms import HeadNorms
+from xylem.kernels.reference.norm import rms_norm
 
 
 def rotate_and_write(
@@ -14,7 +14,7 @@ def rotate_and_write(
     norms: HeadNorms | None,
     rotation: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     num_kv_heads, head_dim = keys.shape[1:]
     heads = qkv.view(len(qkv), -1, head_dim)
     query, key, value = torch.split(heads, [heads.shape[1] - 2 * num_kv_heads, num_kv_heads, num_kv_heads], dim=1)

@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from kernels.reference.heads import rotate
-from kernels.reference.norm import rms_norm
+from xylem.kernels.reference.heads import rotate
+from xylem.kernels.reference.norm import rms_norm
 
 
 def write_latent(
@@ -15,7 +15,7 @@ def write_latent(
     epsilon: float,
     rotation: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     compressed, key = latent.unsqueeze(1).tensor_split([len(norm)], dim=-1)
     key = torch.cat((rms_norm(compressed, norm, epsilon), rotate(key, *rotation)), dim=-1)
     keys.index_copy_(0, slots, key)

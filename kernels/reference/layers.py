@@ -1,6 +1,6 @@
 from collections.abc import Sequence
 
-from kernels.ops import DenseLayer
+from xylem.kernels.interface import DenseLayer
 
 
 def fuse_layers(layers: Sequence[DenseLayer], epsilon: float) -> None:

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kernels.quantization import through_int4, through_int8
+from xylem.kernels.quantization import through_int4, through_int8
 
 
 @dataclass(frozen=True, slots=True)

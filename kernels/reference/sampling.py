@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.draw_columns import Draw
-from kernels.reference.philox import uniform
+from xylem.kernels.reference.philox import uniform
+from xylem.kernels.sampling_batch import Draw
 
 # Below this temperature only logits that differ in their last bits still compete, and 1 / temperature overflows.
 COLDEST = 1e-6

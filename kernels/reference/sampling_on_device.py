@@ -1,15 +1,15 @@
-"""Drawing tokens of all rows at once, in steps that do not depend on any value: see kernels.reference.sampling."""
+"""Drawing tokens of all rows at once, in steps that do not depend on any value: see sampling.py."""
 
 import torch
 from torch import Tensor
 
-from kernels.draw_columns import DrawColumns
-from kernels.reference.philox import uniform
-from kernels.reference.sampling import COLDEST
+from xylem.kernels.reference.philox import uniform
+from xylem.kernels.reference.sampling import COLDEST
+from xylem.kernels.sampling_batch import DrawColumns
 
 
 def sample_on_device(logits: Tensor, draws: DrawColumns, positions: Tensor) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     highest = logits.amax(-1, keepdim=True)
     weights = ((logits - highest) / draws.temperature.float().clamp(min=COLDEST).unsqueeze(1)).exp()
     kept = weights.masked_fill(weights < _edges(weights, draws), 0.0)

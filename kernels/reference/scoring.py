@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from kernels.scored import Scored
+from xylem.kernels.token_logprobs import Scored
 
 
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[Scored]:
-    """Rows of logits [B, V] float32; see kernels.ops."""
+    """Rows of logits [B, V] float32; see interface.py."""
     return [_score(*row) for row in zip(logits, tokens, num_top, asked, strict=True)]
 
 

@@ -10,20 +10,20 @@ from dataclasses import replace
 import torch
 from triton import knobs
 
-from kernels.failures import BackendUnavailable
-from kernels.ops import Ops
-from kernels.reference import OPS as REFERENCE
-from kernels.reference.linear import PlainLinear
-from kernels.triton.activation import gelu_and_mul, silu_and_mul
-from kernels.triton.adjusting import adjust
-from kernels.triton.attention import attention
-from kernels.triton.experts import mix_experts, pack_experts
-from kernels.triton.heads import rotate_and_write
-from kernels.triton.kv import copy_kv
-from kernels.triton.latent_write import write_latent
-from kernels.triton.norm import add_rms_norm
-from kernels.triton.sampling import sample, sample_on_device
-from kernels.triton.scoring import score
+from xylem.kernels.failures import BackendUnavailable
+from xylem.kernels.interface import Ops
+from xylem.kernels.reference import OPS as REFERENCE
+from xylem.kernels.reference.linear import PlainLinear
+from xylem.kernels.triton.activation import gelu_and_mul, silu_and_mul
+from xylem.kernels.triton.adjusting import adjust
+from xylem.kernels.triton.attention import attention
+from xylem.kernels.triton.experts import mix_experts, pack_experts
+from xylem.kernels.triton.heads import rotate_and_write
+from xylem.kernels.triton.kv import copy_kv
+from xylem.kernels.triton.latent_write import write_latent
+from xylem.kernels.triton.norm import add_rms_norm
+from xylem.kernels.triton.sampling import sample, sample_on_device
+from xylem.kernels.triton.scoring import score
 
 # Products and sums may be one instruction; Triton warns of versions to come that default to less unless it is said.
 knobs.language.default_fp_fusion = True

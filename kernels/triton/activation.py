@@ -2,7 +2,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.triton.exponents import LARGEST
+from xylem.kernels.triton.exponents import LARGEST
 
 BLOCK = 1024  # elements of a program: eight of each thread, which is one 16-byte access in bfloat16
 

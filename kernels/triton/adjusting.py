@@ -7,8 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.adjustment import Adjustment
-from kernels.triton.upload import upload
+from xylem.kernels.logits_adjustment import Adjustment
+from xylem.kernels.triton.upload import upload
 
 BLOCK = 1024  # entries of a column, or logits, that a program takes at once
 NUM_WARPS = 8
@@ -37,7 +37,7 @@ def _adjust(
     forbidden_block: tl.constexpr,
     block: tl.constexpr,
 ) -> None:
-    """One row of logits [B, vocab_size] float32 per program; what is done, and in which order: see kernels.adjustment.
+    """One row of logits [B, vocab_size] float32 per program; what is done, and when: see logits_adjustment.py.
 
     ids: of all rows and columns end to end, int32; values: a float32 as int32 for each, where the column has one.
     bounds: [B, 5] int32, where the ids of a row begin and those of each of its columns (seen, output, bias, forbidden)
@@ -93,7 +93,7 @@ def _adjust(
 
 
 def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
-    """Shapes and order: see kernels.ops. The host does not wait."""
+    """Shapes and order: see interface.py. The host does not wait."""
     assert logits.is_contiguous()
     if len(logits) == 0 or (mask is None and all(adjustment is None for adjustment in adjustments)):
         return

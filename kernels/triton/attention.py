@@ -1,16 +1,16 @@
 import torch
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.layout import Layout
-from kernels.triton.course import course
-from kernels.triton.decode import decode
-from kernels.triton.extend import choose, extend
-from kernels.triton.latent import attend
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.triton.course import course
+from xylem.kernels.triton.decode import decode
+from xylem.kernels.triton.extend import choose, extend
+from xylem.kernels.triton.latent import attend
 
 
 def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
-    """Rows that decode by one kernel, rows that read by another, latents by a third; shapes: see kernels.ops."""
+    """Rows that decode by one kernel, rows that read by another, latents by a third; shapes: see interface.py."""
     assert all(tensor.is_contiguous() for tensor in (query, keys, values))
     is_plain = kind.window is None and kind.cap is None
     if values is keys and is_plain and keys.shape[1] == 1 and keys.shape[2] > 16:

@@ -3,8 +3,8 @@
 import triton
 import triton.language as tl
 
-from kernels.attention_kind import AttentionKind
-from kernels.triton.exponents import LARGEST, LOG2_E
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.triton.exponents import LARGEST, LOG2_E
 
 
 @triton.jit

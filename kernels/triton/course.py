@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.layout import Layout, Rows, Span
-from kernels.triton.upload import upload
+from xylem.kernels.batch_metadata import Layout, Rows, Span
+from xylem.kernels.triton.upload import upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.layout import Rows
-from kernels.triton.capping import capped_by, scale_and_cap
-from kernels.triton.dot import dot
-from kernels.triton.merge import merge
-from kernels.triton.paging import slots_of
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.batch_metadata import Rows
+from xylem.kernels.triton.capping import capped_by, scale_and_cap
+from xylem.kernels.triton.dot import dot
+from xylem.kernels.triton.merge import merge
+from xylem.kernels.triton.paging import slots_of
 
 # Programs to share the work among: an H200 runs 132 x 2 of them at once, and a few times as many even out their ends.
 PROGRAMS = 1024

@@ -3,8 +3,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.ops import PackLinear
-from kernels.triton.grouped import Groups, choose, multiply
+from xylem.kernels.interface import PackLinear
+from xylem.kernels.triton.grouped import Groups, choose, multiply
 
 BLOCK = 1024  # elements of a program
 
@@ -38,7 +38,7 @@ def pack_experts(weight: Tensor, pack: PackLinear) -> Tensor:
 
 
 def mix_experts(x: Tensor, gate_up: Tensor, down: Tensor, experts: Tensor, weights: Tensor) -> Tensor:
-    """Two grouped products and a weighted sum; the host waits for nothing. Shapes: see kernels.ops."""
+    """Two grouped products and a weighted sum; the host waits for nothing. Shapes: see interface.py."""
     assert x.is_contiguous()
     num_chosen, num_experts = experts.shape[1], len(gate_up)
     choice = choose(experts.numel(), num_experts, x.element_size())

@@ -9,11 +9,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.attention_kind import AttentionKind
-from kernels.triton.capping import capped_by, scale_and_cap
-from kernels.triton.course import Reading
-from kernels.triton.dot import dot
-from kernels.triton.paging import slots_of
+from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.triton.capping import capped_by, scale_and_cap
+from xylem.kernels.triton.course import Reading
+from xylem.kernels.triton.dot import dot
+from xylem.kernels.triton.paging import slots_of
 
 # What a hidden key scores: low enough that the first visible one takes all weight from it, and not infinite, because a
 # block may hide all of its keys from a query.

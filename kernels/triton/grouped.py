@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.triton.dot import dot
+from xylem.kernels.triton.dot import dot
 
 
 @dataclass(frozen=True, slots=True)

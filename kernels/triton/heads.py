@@ -2,7 +2,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.head_norms import HeadNorms
+from xylem.kernels.head_norms import HeadNorms
 
 ELEMENTS = 1024  # of a program: eight of each thread
 
@@ -86,7 +86,7 @@ def rotate_and_write(
     norms: HeadNorms | None,
     rotation: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     num_kv_heads, head_dim = keys.shape[1:]
     num_all = qkv.shape[1] // head_dim
     num_heads = num_all - 2 * num_kv_heads

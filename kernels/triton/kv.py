@@ -30,7 +30,7 @@ def _copy_kv(
 
 
 def copy_kv(pools: Tensor, source: int, target: int, count: int) -> None:
-    """Slots of pools [P, S, K, D], see kernels.ops: one launch, where torch's copy of as large a span takes dozens."""
+    """Slots of pools [P, S, K, D], see interface.py: one launch, where torch's copy of as large a span takes dozens."""
     assert pools.is_contiguous()
     num_pools, num_slots, *of_slot = pools.shape
     width = math.prod(of_slot)

@@ -12,13 +12,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.layout import Layout
-from kernels.triton.decode import LEAST_KEYS, MOST_SPLITS, PROGRAMS
-from kernels.triton.dot import dot
-from kernels.triton.exponents import LOG2_E
-from kernels.triton.merge import merge
-from kernels.triton.paging import slots_of
-from kernels.triton.upload import upload
+from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.triton.decode import LEAST_KEYS, MOST_SPLITS, PROGRAMS
+from xylem.kernels.triton.dot import dot
+from xylem.kernels.triton.exponents import LOG2_E
+from xylem.kernels.triton.merge import merge
+from xylem.kernels.triton.paging import slots_of
+from xylem.kernels.triton.upload import upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def write_latent(
     epsilon: float,
     rotation: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """Shapes: see kernels.ops. One launch; query and latent may be parts of wider tensors."""
+    """Shapes: see interface.py. One launch; query and latent may be parts of wider tensors."""
     cos, sin = rotation
     num_tokens, num_heads, width = query.shape
     rotated = query.new_empty(query.shape)

@@ -7,9 +7,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.draw_columns import Draw, DrawColumns
-from kernels.reference.sampling import COLDEST
-from kernels.triton.threshold import floor_below
+from xylem.kernels.reference.sampling import COLDEST
+from xylem.kernels.sampling_batch import Draw, DrawColumns
+from xylem.kernels.triton.threshold import floor_below
 
 BLOCK = 4096  # logits that a program takes at once
 # The search compares each weight with several thresholds: a block of fewer weights keeps all of its sums in registers.
@@ -23,7 +23,7 @@ UNIT = tl.constexpr(2.0**-53)
 
 @triton.jit
 def uniform(seed: tl.tensor, position: tl.tensor) -> tl.tensor:
-    """The float64 in (0, 1] of kernels.reference.philox: seed the key, position the counter, 53 random bits."""
+    """The float64 in (0, 1] of xylem.kernels.reference.philox: seed the key, position the counter, 53 random bits."""
     low, high = position.to(tl.uint32), (position >> 32).to(tl.uint32)
     zero = tl.zeros_like(low)
     first, second, _, _ = tl.philox(seed, low, high, zero, zero)
@@ -136,7 +136,7 @@ def _sample(
 
     What top_k, top_p and min_p keep, each of what the one before has left, is what lies above a floor. The token is
     the inverse of the cumulative distribution over it, in the order of ids, at a number of seed and position alone:
-    kernels.reference.sampling, with sums in float64 as there. weights: [B, vocab_size] float32 and sums: [B, num_sums]
+    reference/sampling.py, with sums in float64 as there. weights: [B, vocab_size] float32 and sums: [B, num_sums]
     float64 are room to work in. Parameters: see DrawColumns.
     """
     at = tl.program_id(0).to(tl.int64)
@@ -162,7 +162,7 @@ def _sample(
 
 
 def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) -> Tensor:
-    """Shapes: see kernels.ops."""
+    """Shapes: see interface.py."""
     assert all(tensor.is_contiguous() for tensor in (logits, *columns.tensors, positions))
     num_rows, vocab_size = logits.shape
     num_sums = triton.next_power_of_2(triton.cdiv(vocab_size, BLOCK))
@@ -176,7 +176,7 @@ def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) ->
 
 
 def sample(logits: Tensor, draws: Sequence[Draw], positions: Sequence[int]) -> list[int]:
-    """Shapes: see kernels.ops. The host waits for the tokens, and for nothing else."""
+    """Shapes: see interface.py. The host waits for the tokens, and for nothing else."""
     there = torch.tensor(positions, dtype=torch.int64, pin_memory=logits.is_cuda).to(logits.device, non_blocking=True)
     columns = DrawColumns.build(draws, logits.device)
     drawn: list[int] = sample_on_device(logits.contiguous(), columns, there).tolist()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kernels.scored import Scored
+from xylem.kernels.token_logprobs import Scored
 
 SIGN = 0x7FFFFFFF
 WORD = 1 << 32
@@ -14,7 +14,7 @@ WORD = 1 << 32
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[Scored]:
-    """Shapes: see kernels.ops. In float64, because a float32 sum over a vocabulary of 150,000 is off by 1e-5."""
+    """Shapes: see interface.py. In float64, because a float32 sum over a vocabulary of 150,000 is off by 1e-5."""
     if len(tokens) == 0:
         return []
     told = [[token, *ids] for token, ids in zip(tokens, asked, strict=True)]

@@ -1,4 +1,4 @@
-from services.detokenizer.service import DetokenizerService
-from shared.service import run
+from xylem.services.detokenizer.service import DetokenizerService
+from xylem.shared.runtime.service import run
 
 run(DetokenizerService)

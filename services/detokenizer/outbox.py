@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.columns import count, pack
-from shared.messages import Opening, ScoredTokens, TextDeltas
+from xylem.shared.protocol import Opening, ScoredTokens, TextDeltas
+from xylem.shared.protocol.columns import count, pack
 
 MAX_ROWS = 1024  # of one message: some 100 KiB, well within what NATS carries
 

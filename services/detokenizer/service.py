@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 
-from services.detokenizer.decoders import decoder_factory, spelling
-from services.detokenizer.transcriber import Transcriber
-from shared import subjects
-from shared.errors import XylemError
-from shared.messages import Abort, Message, Presence, Resume, Resumed, TokenDeltas
-from shared.model_card import ModelError, locate
-from shared.service import Service, StartupError
-from shared.settings import DetokenizerSettings
-from shared.text_codec import TextCodec
+from xylem.services.detokenizer.decoders import decoder_factory, spelling
+from xylem.services.detokenizer.transcriber import Transcriber
+from xylem.shared.model_info.model_card import ModelError, locate
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.protocol import Abort, Message, Presence, Resume, Resumed, TokenDeltas, subjects
+from xylem.shared.runtime.errors import XylemError
+from xylem.shared.runtime.service import Service, StartupError
+from xylem.shared.runtime.settings import DetokenizerSettings
 
 log = logging.getLogger(__name__)
 

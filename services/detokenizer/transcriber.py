@@ -7,17 +7,17 @@ from itertools import accumulate
 
 import msgspec
 
-from services.detokenizer.decoders import DecoderFactory
-from services.detokenizer.outbox import Extras, Outbox
-from services.detokenizer.scoring import Spell, scored_tokens, without_first
-from services.detokenizer.sequence import Sequence
-from services.detokenizer.stop_matcher import TooSlow
-from services.detokenizer.tails import Tails
-from shared import telemetry
-from shared.aborts import Aborts
-from shared.columns import ITEM_BYTES, pack, unpack
-from shared.errors import InvalidRequest, refusal
-from shared.messages import Abort, Finish, Opening, Presence, Refused, Resumed, ScoredTokens, Scores, TokenDeltas
+from xylem.services.detokenizer.decoders import DecoderFactory
+from xylem.services.detokenizer.logprobs import Spell, scored_tokens, without_first
+from xylem.services.detokenizer.outbox import Extras, Outbox
+from xylem.services.detokenizer.resumable_texts import Tails
+from xylem.services.detokenizer.stop_matcher import TooSlow
+from xylem.services.detokenizer.text_sequence import Sequence
+from xylem.shared.protocol import Abort, Finish, Opening, Presence, Refused, Resumed, ScoredTokens, Scores, TokenDeltas
+from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
+from xylem.shared.runtime import telemetry
+from xylem.shared.runtime.errors import InvalidRequest, refusal
+from xylem.shared.runtime.recent_aborts import Aborts
 
 log = logging.getLogger(__name__)
 

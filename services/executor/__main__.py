@@ -1,6 +1,6 @@
-"""`python -m services.executor`."""
+"""`python -m xylem.services.executor`."""
 
-from services.executor.service import ExecutorService
-from shared.service import run
+from xylem.services.executor.service import ExecutorService
+from xylem.shared.runtime.service import run
 
 run(ExecutorService)

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass, field
 
-from services.executor.output import StepOutput
-from shared.columns import pack, pack_floats
-from shared.messages import Embedded, Opening, Refused, Scores, StepReport, TokenDeltas
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.shared.protocol import Embedded, Opening, Refused, Scores, StepReport, TokenDeltas
+from xylem.shared.protocol.columns import pack, pack_floats
 
 # Openings carry earlier output, and scores many numbers: many at once could exceed what the bus takes in one message.
 MAX_EXTRA_BYTES = 256 << 10

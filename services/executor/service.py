@@ -11,21 +11,20 @@ from typing import Any
 
 import msgspec
 
-from services.executor.engine import NO_PLAN, Engine
-from services.executor.grammar import Compiled, Grammars
-from services.executor.loading import runner_of
-from services.executor.loop import LoopEnded, StepLoop
-from services.executor.output import StepOutput
-from services.executor.reports import answers, step_report, token_deltas
-from services.executor.spans import SequenceSpans
-from services.executor.step_runner import StepRunner
-from services.executor.weights import Progress
-from shared import subjects
-from shared.errors import PayloadTooLarge, Unavailable
-from shared.messages import Capacity, Grammar, Message, Plan, Presence
-from shared.model_card import ModelCard, ModelError, locate
-from shared.service import Service, StartupError
-from shared.settings import ExecutorSettings
+from xylem.services.executor.engine.engine import NO_PLAN, Engine
+from xylem.services.executor.engine.step_loop import LoopEnded, StepLoop
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.services.executor.model_runner.factory import runner_of
+from xylem.services.executor.reports import answers, step_report, token_deltas
+from xylem.services.executor.spans import SequenceSpans
+from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.structured_output import Compiled, Grammars
+from xylem.services.executor.weights.loader import Progress
+from xylem.shared.model_info.model_card import ModelCard, ModelError, locate
+from xylem.shared.protocol import Capacity, Grammar, Message, Plan, Presence, subjects
+from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
+from xylem.shared.runtime.service import Service, StartupError
+from xylem.shared.runtime.settings import ExecutorSettings
 
 log = logging.getLogger(__name__)
 

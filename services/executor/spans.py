@@ -6,10 +6,10 @@ are children of the admit's trace. A sequence without a trace costs nothing here
 
 from dataclasses import dataclass
 
-from services.executor.output import StepOutput
-from shared import telemetry
-from shared.columns import count, unpack
-from shared.messages import Finish, Plan
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.shared.protocol import Finish, Plan
+from xylem.shared.protocol.columns import count, unpack
+from xylem.shared.runtime import telemetry
 
 
 @dataclass(slots=True)

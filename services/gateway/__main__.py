@@ -1,6 +1,6 @@
-"""`python -m services.gateway`."""
+"""`python -m xylem.services.gateway`."""
 
-from services.gateway.service import GatewayService
-from shared.service import run
+from xylem.services.gateway.service import GatewayService
+from xylem.shared.runtime.service import run
 
 run(GatewayService)

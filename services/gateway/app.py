@@ -3,12 +3,13 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from services.gateway import problems
-from services.gateway.context import Context
-from services.gateway.edge import BodyLimit, Counted
-from services.gateway.guard import Guard
-from services.gateway.responses.archive import Archive
-from services.gateway.routes import ROUTERS, admin
+from xylem.services.gateway.apis.openai_responses.store.archive import Archive
+from xylem.services.gateway.apis.operations import admin
+from xylem.services.gateway.apis.routers import ROUTERS
+from xylem.services.gateway.generation.context import Context
+from xylem.services.gateway.http import errors as problems
+from xylem.services.gateway.http.authentication import Guard
+from xylem.services.gateway.http.middleware import BodyLimit, Counted
 
 
 def build(context: Context, responses: Archive) -> ASGIApp:

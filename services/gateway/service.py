@@ -9,23 +9,23 @@ from typing import Any
 
 import msgspec
 
-from services.gateway.app import build
-from services.gateway.context import Context
-from services.gateway.keys import Keys, KeysError
-from services.gateway.lives import Lives
-from services.gateway.metrics import Metrics
-from services.gateway.order import Offer
-from services.gateway.parsers import Family, choose
-from services.gateway.responses.archive import Archive
-from services.gateway.responses.orphans import Orphans
-from services.gateway.server import HttpServer, bind
-from services.gateway.tls import server_context
-from shared.chat_templates import template_sources
-from shared.errors import Unavailable
-from shared.messages import Presence
-from shared.model_card import ModelCard, ModelError, locate, read_json
-from shared.service import Service, StartupError
-from shared.settings import GatewaySettings
+from xylem.services.gateway.apis.openai_responses.store.archive import Archive
+from xylem.services.gateway.apis.openai_responses.store.orphans import Orphans
+from xylem.services.gateway.app import build
+from xylem.services.gateway.generation.context import Context
+from xylem.services.gateway.generation.generation_request import Offer
+from xylem.services.gateway.generation.request_table import Lives
+from xylem.services.gateway.http.api_keys import Keys, KeysError
+from xylem.services.gateway.http.server import HttpServer, bind
+from xylem.services.gateway.http.tls import server_context
+from xylem.services.gateway.metrics import Metrics
+from xylem.services.gateway.output_parsers import Family, choose
+from xylem.shared.model_info.chat_templates import template_sources
+from xylem.shared.model_info.model_card import ModelCard, ModelError, locate, read_json
+from xylem.shared.protocol import Presence
+from xylem.shared.runtime.errors import Unavailable
+from xylem.shared.runtime.service import Service, StartupError
+from xylem.shared.runtime.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-from services.router.service import RouterService
-from shared.service import run
+from xylem.services.router.service import RouterService
+from xylem.shared.runtime.service import run
 
 run(RouterService)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from services.router.prefix import LongestPrefix
-from services.router.sent import Sent
-from shared.messages import Presence, Tokenized
+from xylem.services.router.longest_prefix import LongestPrefix
+from xylem.services.router.recent_sends import Sent
+from xylem.shared.protocol import Presence, Tokenized
 
 
 class Policy(Protocol):

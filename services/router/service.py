@@ -5,12 +5,12 @@ import logging
 
 import msgspec
 
-from services.router.policy import POLICIES
-from shared import subjects, telemetry
-from shared.errors import Internal, Unavailable, XylemError, refusal
-from shared.messages import Tokenized
-from shared.service import Service
-from shared.settings import RouterSettings
+from xylem.services.router.policy import POLICIES
+from xylem.shared.protocol import Tokenized, subjects
+from xylem.shared.runtime import telemetry
+from xylem.shared.runtime.errors import Internal, Unavailable, XylemError, refusal
+from xylem.shared.runtime.service import Service
+from xylem.shared.runtime.settings import RouterSettings
 
 log = logging.getLogger(__name__)
 

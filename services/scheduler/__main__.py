@@ -1,6 +1,6 @@
-"""`python -m services.scheduler`."""
+"""`python -m xylem.services.scheduler`."""
 
-from services.scheduler.service import SchedulerService
-from shared.service import run
+from xylem.services.scheduler.service import SchedulerService
+from xylem.shared.runtime.service import run
 
 run(SchedulerService)

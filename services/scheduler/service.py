@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from services.scheduler.core import Core, check_integrity
-from services.scheduler.core import events as e
-from services.scheduler.leadership import has_heir, leads
-from shared import subjects, telemetry
-from shared.columns import pack, unpack
-from shared.errors import PayloadTooLarge, Unavailable
-from shared.messages import Abort, Adopt, Inquire, Message, Presence, Standing, StepReport, Tokenized
-from shared.service import Service
-from shared.settings import SchedulerSettings
+from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import events as e
+from xylem.services.scheduler.leader_election import has_heir, leads
+from xylem.shared.protocol import Abort, Adopt, Inquire, Message, Presence, Standing, StepReport, Tokenized, subjects
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime import telemetry
+from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
+from xylem.shared.runtime.service import Service
+from xylem.shared.runtime.settings import SchedulerSettings
 
 log = logging.getLogger(__name__)
 

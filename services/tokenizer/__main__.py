@@ -1,4 +1,4 @@
-from services.tokenizer.service import TokenizerService
-from shared.service import run
+from xylem.services.tokenizer.service import TokenizerService
+from xylem.shared.runtime.service import run
 
 run(TokenizerService)

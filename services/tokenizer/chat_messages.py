@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from shared.errors import InvalidRequest
+from xylem.shared.runtime.errors import InvalidRequest
 
 
 def read_messages(data: bytes) -> list[dict[str, Any]]:

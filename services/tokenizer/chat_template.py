@@ -4,11 +4,11 @@ from typing import Any
 
 import jinja2
 
-from services.tokenizer.template_language import environment
-from shared.chat_templates import template_sources
-from shared.errors import InvalidRequest
-from shared.model_card import ModelError
-from shared.text_codec import TextCodec
+from xylem.services.tokenizer.template_language import environment
+from xylem.shared.model_info.chat_templates import template_sources
+from xylem.shared.model_info.model_card import ModelError
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.runtime.errors import InvalidRequest
 
 # Stands at the end of a message that is to be continued while it is rendered. The space shows whether the template
 # trims messages: it is gone then.

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from services.tokenizer.chat_messages import read_json, read_messages
-from services.tokenizer.chat_template import ChatTemplate
-from shared.columns import pack, unpack
-from shared.errors import ContextTooLong, InvalidRequest
-from shared.messages import Detokenize, Generate, Grammar, Limits, Tokenize, Tokenized
-from shared.model_card import ModelCard, locate
-from shared.text_codec import TextCodec
+from xylem.services.tokenizer.chat_messages import read_json, read_messages
+from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.shared.model_info.model_card import ModelCard, locate
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.protocol import Detokenize, Generate, Grammar, Limits, Tokenize, Tokenized
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
 
 class PromptEncoder:

@@ -6,14 +6,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from services.tokenizer.prompt_encoder import PromptEncoder
-from shared import subjects, telemetry
-from shared.columns import ITEM_BYTES, count, pack
-from shared.errors import Internal, InvalidRequest, PayloadTooLarge, Unavailable, XylemError, refusal
-from shared.messages import Detokenize, Detokenized, Generate, Message, Tokenize, Tokenized, TokenizeReply
-from shared.model_card import ModelError
-from shared.service import Service, StartupError
-from shared.settings import TokenizerSettings
+from xylem.services.tokenizer.prompt_encoder import PromptEncoder
+from xylem.shared.model_info.model_card import ModelError
+from xylem.shared.protocol import (
+    Detokenize,
+    Detokenized,
+    Generate,
+    Message,
+    Tokenize,
+    Tokenized,
+    TokenizeReply,
+    subjects,
+)
+from xylem.shared.protocol.columns import ITEM_BYTES, count, pack
+from xylem.shared.runtime import telemetry
+from xylem.shared.runtime.errors import Internal, InvalidRequest, PayloadTooLarge, Unavailable, XylemError, refusal
+from xylem.shared.runtime.service import Service, StartupError
+from xylem.shared.runtime.settings import TokenizerSettings
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from benchmarks import bench_gpu
 from benchmarks.gpu import folder, kernels
 from benchmarks.gpu.engine import weight_bytes
 from benchmarks.gpu.offline import mixed_lengths
-from services.executor.models.families import decoder_config
-from shared.model_card import ModelCard
+from xylem.services.executor.model_config.architectures import decoder_config
+from xylem.shared.model_info.model_card import ModelCard
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("ceilings", "kernels", "folder", "engine", "served", "peer")

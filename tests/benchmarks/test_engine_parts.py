@@ -8,9 +8,9 @@ import torch
 from benchmarks.eval_quantization import Text, perplexity, read
 from benchmarks.in_process import plan_of, start
 from benchmarks.timed_ops import TimedOps
-from kernels import ops
-from services.executor.runner import Runner
-from shared.model_card import ModelCard, locate
+from xylem.kernels import interface as ops
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.shared.model_info.model_card import ModelCard, locate
 
 
 def test_each_part_of_a_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:

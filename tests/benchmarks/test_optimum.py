@@ -7,9 +7,9 @@ import pytest
 from benchmarks.optimum import most_served
 from benchmarks.replay import Happened, Moment, Outcome, Replay
 from benchmarks.traces import Call, Trace, multi_turn, shared_prefix, tree_of_thought
-from services.scheduler.core import Core
-from shared.columns import pack
-from shared.messages import Capacity
+from xylem.services.scheduler.core import Core
+from xylem.shared.protocol import Capacity
+from xylem.shared.protocol.columns import pack
 
 TRACES = {
     "shared-prefix": shared_prefix(5, num_calls=80),

@@ -16,8 +16,8 @@ from benchmarks.environments import NotInstalled
 from benchmarks.in_process import InProcess
 from benchmarks.peers.protocol import answer_orders
 from benchmarks.rivals import Rival
-from services.executor.engine import Engine
 from tests.fake_runner import FakeRunner
+from xylem.services.executor.engine.engine import Engine
 
 
 def test_the_engine_answers_orders_one_after_another() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks.stream import Answer, Target, ask
-from shared.ports import free_port
 from tests.benchmarks.openai_server import Reply, serving
+from xylem.shared.runtime.ports import free_port
 
 STREAM = (
     b": a comment\n\n"

@@ -4,11 +4,10 @@ import asyncio
 import json
 from typing import Any
 
-from shared import subjects
-from shared.bus import Bus
-from shared.errors import Unavailable
-from shared.messages import Control, ControlReply
 from tests.serving import Served
+from xylem.shared.protocol import Control, ControlReply, subjects
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.errors import Unavailable
 
 BALANCED_S = 90.0  # orphans of a dead gateway live on for 10 s
 KINDS = ("scheduler", "executor", "detokenizer")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.ports import free_port
 from tests.chaos.crowd import Crowd, undisturbed
 from tests.conftest import NatsServer
 from tests.serving import serving
+from xylem.shared.runtime.ports import free_port
 
 
 @pytest.fixture

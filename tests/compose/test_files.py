@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.provision.holders import HOLDERS, all_files
-from shared.settings import ALL, PREFIX, known_names
+from xylem.shared.runtime.provision.holders import HOLDERS, all_files
+from xylem.shared.runtime.settings import ALL, PREFIX, known_names
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose" / "compose.yaml"
@@ -51,9 +51,9 @@ def test_every_service_can_be_scaled_and_watched(name: str) -> None:
 def test_our_services_name_modules_that_exist(name: str) -> None:
     service = SERVICES[name]
     assert service["command"] == [name]
-    assert importlib.util.find_spec(f"services.{name}.__main__") is not None
-    assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "shared.health", name]
-    assert importlib.util.find_spec("shared.health") is not None
+    assert importlib.util.find_spec(f"xylem.services.{name}.__main__") is not None
+    assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "xylem.shared.runtime.health", name]
+    assert importlib.util.find_spec("xylem.shared.runtime.health") is not None
     assert service["depends_on"] == {
         ONCE: {"condition": "service_completed_successfully"},
         "nats": {"condition": "service_healthy"},
@@ -74,7 +74,7 @@ def test_secrets_are_made_once_where_everybody_finds_theirs() -> None:
     service = SERVICES[ONCE]
     assert volumes(ONCE) == {f"{holder}-secrets": f"/secrets/{holder}" for holder in HOLDERS} | {STORE: "/store"}
     assert {f"{holder}-secrets" for holder in HOLDERS} < set(PROJECT["volumes"])
-    assert service["entrypoint"] == ["python", "-m", "shared.provision"]
+    assert service["entrypoint"] == ["python", "-m", "xylem.shared.runtime.provision"]
     assert (service["restart"], service["network_mode"], service["environment"]) == ("no", "none", {})
     assert service["image"].startswith("xylem-light:")
     assert "env_file" not in service
@@ -178,4 +178,4 @@ def test_all_that_is_copied_is_sent_to_the_builder() -> None:
     for source in re.findall(r"^COPY (?:--chmod=\d+ )?(?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
         for path in source.split():
             assert any(path == item or path.startswith(item + "/") for item in allowed), path
-            assert path == "demonstration/model" or (ROOT / path).exists(), path
+            assert path == "xylem/demo_model/model" or (ROOT / path).exists(), path

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared import health
-from shared.ports import free_port
-from shared.service import Service, running
-from shared.settings import RouterSettings
+from xylem.shared.runtime import health
+from xylem.shared.runtime.ports import free_port
+from xylem.shared.runtime.service import Service, running
+from xylem.shared.runtime.settings import RouterSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,7 +34,7 @@ async def test_the_service_says_its_state(nats_url: str) -> None:
 
 def check(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "shared.health", *arguments],
+        [sys.executable, "-m", "xylem.shared.runtime.health", *arguments],
         capture_output=True,
         text=True,
         timeout=30,

@@ -8,10 +8,14 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
 def test_requirements_are_those_of_the_project(tmp_path: Path) -> None:
     project = tmp_path / "pyproject.toml"
-    project.write_text('[project]\ndependencies = ["a>=1", "b"]\n[project.optional-dependencies]\nmore = ["c==2"]\n')
+    project.write_text(
+        '[project]\nname = "it"\ndependencies = ["a>=1", "b"]\n'
+        '[project.optional-dependencies]\nmore = ["c==2"]\nmost = ["it[more]", "d"]\n'
+    )
     command = [sys.executable, str(DEPLOY / "requirements.py"), str(project)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "a>=1\nb\n"
     assert subprocess.run([*command, "more"], capture_output=True, text=True, check=True).stdout == "a>=1\nb\nc==2\n"
+    assert subprocess.run([*command, "most"], capture_output=True, text=True, check=True).stdout == "a>=1\nb\nc==2\nd\n"
 
 
 def test_the_light_list_has_no_torch() -> None:
@@ -20,7 +24,7 @@ def test_the_light_list_has_no_torch() -> None:
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    light = module.requirements(DEPLOY.parent / "pyproject.toml")
+    light = module.requirements(DEPLOY.parent / "pyproject.toml", "services")
     assert light
     assert not [line for line in light if line.startswith(("torch", "triton", "numpy", "transformers"))]
 

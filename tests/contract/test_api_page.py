@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from services.gateway import field_tables
-from services.gateway.docs import page
-from services.gateway.fields import Table
-from services.gateway.native import fields as native
-from services.gateway.routes import ROUTERS
-from services.gateway.vectors import fields as vectors
+from tools.api_docs import page
+from xylem.services.gateway.apis.embeddings import fields as vectors
+from xylem.services.gateway.apis.routers import ROUTERS
+from xylem.services.gateway.apis.sglang_generate import fields as native
+from xylem.services.gateway.fields import field_tables
+from xylem.services.gateway.fields.field import Table
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
@@ -20,7 +20,7 @@ TABLES = [
 
 
 def test_it_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m services.gateway.docs > docs/api.md"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tools.api_docs > docs/api.md"
 
 
 def test_every_path_has_a_section() -> None:

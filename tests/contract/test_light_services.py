@@ -11,7 +11,7 @@ MAX_MIB = 120  # well above what they take (50 to 70); torch alone would add 200
 
 CODE = """
 import importlib, sys
-importlib.import_module("services.{name}.service")
+importlib.import_module("xylem.services.{name}.service")
 heavy = [module for module in {heavy!r} if module in sys.modules]
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 print(status["VmRSS"].split()[0], *heavy)

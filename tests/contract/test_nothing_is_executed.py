@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("services", "shared", "kernels", "xylem", "demonstration", "benchmarks", "deploy", "compose")
+OURS = ("services", "shared", "kernels", "xylem", "tools", "benchmarks", "deploy", "compose")
 FILES = sorted(file for folder in (*OURS, "tests") for file in (ROOT / folder).rglob("*.py"))
 
 MODULES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy", "code"}

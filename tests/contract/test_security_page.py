@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from shared.settings import known_names
+from xylem.shared.runtime.settings import known_names
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from kernels import ops
+from xylem.kernels import interface as ops
 
 CPU = torch.device("cpu")
 REFERENCE = ops.load("reference", CPU)

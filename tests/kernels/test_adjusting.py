@@ -15,9 +15,9 @@ from transformers import (
     SequenceBiasLogitsProcessor,
 )
 
-from kernels.ops import Adjustment, Ops
-from shared.messages import Sampling
 from tests.kernels.backends import EACH_BACKEND, REFERENCE, logits_of
+from xylem.kernels.interface import Adjustment, Ops
+from xylem.shared.protocol import Sampling
 
 INFINITY = float("inf")
 PROMPT, OUTPUT = [3, 7, 7, 20, 11], [7, 9, 9, 9, 20, 31]

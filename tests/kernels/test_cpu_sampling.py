@@ -9,15 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.cpu import sampling
-from kernels.cpu.peaks import FOLDS, Peaks
-from kernels.cpu.uniform import uniform
-from kernels.cpu.weights import PIECE, weights
-from kernels.ops import load
-from kernels.reference.philox import uniform as reference_uniform
-from kernels.reference.sampling import sample as reference_sample
-from shared.messages import Sampling
 from tests.kernels.backends import CPU, logits_of
+from xylem.kernels.cpu import sampling
+from xylem.kernels.cpu.peaks import FOLDS, Peaks
+from xylem.kernels.cpu.uniform import uniform
+from xylem.kernels.cpu.weights import PIECE, weights
+from xylem.kernels.interface import load
+from xylem.kernels.reference.philox import uniform as reference_uniform
+from xylem.kernels.reference.sampling import sample as reference_sample
+from xylem.shared.protocol import Sampling
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from kernels import ops
-from kernels.ops import AttentionKind, Layout, Rows
 from tests.kernels.backends import CPU, EACH_BACKEND, REFERENCE
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import AttentionKind, Layout, Rows
 
 PAGE_SIZE = 4
 NUM_PAGES = 20

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import ops
-from kernels.ops import AttentionKind, Layout
 from tests.kernels.backends import CPU, EACH_BACKEND
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import AttentionKind, Layout
 
 NUM_EXPERTS, WIDTH, INNER = 7, 24, 20
 
@@ -39,7 +39,7 @@ def test_a_token_gets_the_weighted_sum_of_its_experts(
     packed: bool,
 ) -> None:  # fmt: skip
     if packed:
-        monkeypatch.setattr(import_module("kernels.cpu.linear"), "SMALL", 0)
+        monkeypatch.setattr(import_module("xylem.kernels.cpu.linear"), "SMALL", 0)
     weights = weights_of(dtype)
     x = torch.randn(num_tokens, WIDTH, dtype=dtype)
     experts, shares = chosen(num_tokens, num_chosen, NUM_EXPERTS)

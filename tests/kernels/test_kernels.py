@@ -7,11 +7,11 @@ from importlib import import_module
 import pytest
 import torch
 
-import kernels
-from kernels import ops
-from kernels.ops import AttentionKind, Layout
-from kernels.reference.heads import rotate
+import xylem.kernels
 from tests.kernels.backends import BACKENDS, CPU, REFERENCE
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import AttentionKind, Layout
+from xylem.kernels.reference.heads import rotate
 
 PAGE_SIZE = 4
 # (start, new tokens) of each row
@@ -141,7 +141,7 @@ def test_linear(backend: ops.Ops, shape: tuple[int, int], dtype: torch.dtype, *,
 
 
 def test_the_cpu_packs_what_is_large() -> None:
-    cpu = import_module("kernels.cpu.linear")
+    cpu = import_module("xylem.kernels.cpu.linear")
     large = torch.zeros(cpu.SMALL // 512, 512)
     assert cpu.linear(large, None).weight.is_mkldnn
     assert not cpu.linear(large[:-1], None).weight.is_mkldnn
@@ -193,9 +193,9 @@ def test_an_unknown_backend_is_named() -> None:
 
 @pytest.mark.parametrize("package", ["triton", "flashinfer"])
 def test_a_backend_names_the_package_that_it_lacks(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in sys.modules if name.startswith(f"kernels.{package}")]:
+    for name in [name for name in sys.modules if name.startswith(f"xylem.kernels.{package}")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(kernels, package, raising=False)
+    monkeypatch.delattr(xylem.kernels, package, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ops.BackendUnavailable, match=f"the package {package} is not installed"):
         ops.load(package, CPU)

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import ops, quantization
 from tests.kernels.backends import BACKENDS, NEEDS_NATIVE, REFERENCE
+from xylem.kernels import interface as ops
+from xylem.kernels import quantization
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels import ops
-from kernels.ops import AttentionKind, Layout
 from tests.kernels.backends import BACKENDS, CPU, NEEDS_NATIVE, REFERENCE
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import AttentionKind, Layout
 
 pytestmark = NEEDS_NATIVE
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.ops import AttentionKind, DenseLayer, HeadNorms, Layout, Ops
 from tests.kernels.backends import BACKENDS, NEEDS_NATIVE
+from xylem.kernels.interface import AttentionKind, DenseLayer, HeadNorms, Layout, Ops
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),

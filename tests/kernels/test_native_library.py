@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kernels.failures import BackendUnavailable
-from kernels.native import library as native
+from xylem.kernels.failures import BackendUnavailable
+from xylem.kernels.native import library as native
 
 needs_a_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="this machine has no C compiler")
 needs_the_processor = pytest.mark.skipif(

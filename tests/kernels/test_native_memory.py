@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from kernels.failures import BackendUnavailable
+from xylem.kernels.failures import BackendUnavailable
 
 try:
-    from kernels.native import memory
+    from xylem.kernels.native import memory
 except BackendUnavailable as reason:
     pytest.skip(str(reason), allow_module_level=True)
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.ops import Linear
 from tests.kernels.backends import BACKENDS, NEEDS_NATIVE
+from xylem.kernels.interface import Linear
 
 pytestmark = NEEDS_NATIVE
 
 # Prints whether a forked process, which has none of the threads, comes to the same result.
 FORKED = """
 import os, torch
-from kernels.native.backend import OPS
+from xylem.kernels.native.backend import OPS
 torch.set_num_threads(3)
 linear = OPS.packing("none")(torch.ones(4096, 64).bfloat16(), None)
 x = torch.ones(40, 64).bfloat16()

@@ -4,13 +4,13 @@ import pytest
 import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from kernels.ops import DrawColumns, Ops
-from kernels.reference import philox as generator
-from kernels.reference import sampling
-from kernels.reference.philox import philox, uniform
-from kernels.reference.sampling import sample
-from shared.messages import Sampling
 from tests.kernels.backends import CPU, EACH_BACKEND
+from xylem.kernels.interface import DrawColumns, Ops
+from xylem.kernels.reference import philox as generator
+from xylem.kernels.reference import sampling
+from xylem.kernels.reference.philox import philox, uniform
+from xylem.kernels.reference.sampling import sample
+from xylem.shared.protocol import Sampling
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from kernels.ops import DrawColumns
-from shared.messages import Sampling
 from tests.kernels.backends import CPU, REFERENCE, logits_of
+from xylem.kernels.interface import DrawColumns
+from xylem.shared.protocol import Sampling
 
 CHOICES = [
     Sampling(temperature=t, top_k=k, top_p=p, min_p=m, seed=s)

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.ops import Ops
 from tests.kernels.backends import EACH_BACKEND, REFERENCE, logits_of
+from xylem.kernels.interface import Ops
 
 EACH_TYPE = pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 2e-5), (torch.float64, 1e-5)])
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from shared import messages as m
-from shared import subjects
 from tests.hostile import Target, assert_ready, fire, volleys
 from tests.one_loop import MODEL, OneLoop, one_loop
+from xylem.shared import protocol as m
+from xylem.shared.protocol import subjects
 
 NAMES = ("r1", "r2", "gw", "d", "x", "s")
 

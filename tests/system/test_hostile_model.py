@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from services.tokenizer.chat_template import ChatTemplate
-from services.tokenizer.prompt_encoder import PromptEncoder
-from shared.errors import InvalidRequest
-from shared.model_card import CONFIGURATION, WEIGHTS, ModelError
-from shared.text_codec import TextCodec
 from tests.serving import ROOT
+from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.services.tokenizer.prompt_encoder import PromptEncoder
+from xylem.shared.model_info.model_card import CONFIGURATION, WEIGHTS, ModelError
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.runtime.errors import InvalidRequest
 
 MESSAGES = [{"role": "user", "content": "hello"}]
 PICKLE = b"cos\nsystem\n(S'touch %b'\ntR."  # what loads it as a pickle runs the command
@@ -66,10 +66,11 @@ def folder(tmp_path: Path, mark: Path, demo_model: Path) -> Path:
 def read_by_the_executor(folder: Path) -> "subprocess.CompletedProcess[str]":
     """Its own way of loading, in a process that stands in the folder."""
     program = (
-        "from pathlib import Path; import torch; from services.executor import weights;"
-        "from services.executor.models.families import decoder_config; from shared.model_card import ModelCard;"
+        "from pathlib import Path; import torch; from xylem.services.executor.weights.loader import load;"
+        "from xylem.services.executor.model_config.architectures import decoder_config;"
+        "from xylem.shared.model_info.model_card import ModelCard;"
         "path = Path.cwd(); config = decoder_config(ModelCard.load(path));"
-        "print(len(weights.load(path, config, dtype=torch.float32, device=torch.device('cpu'))))"
+        "print(len(load(path, config, dtype=torch.float32, device=torch.device('cpu'))))"
     )
     return subprocess.run(
         [sys.executable, "-P", "-c", program], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import httpx
 
-from shared.permissions import PARTS
-from shared.ports import free_port
-from shared.provision.write import provision
 from tests.conftest import NatsServer
 from tests.patience import PATIENCE_S
 from tests.serving import ROOT
 from tests.system.asking import chat_body
+from xylem.shared.runtime.permissions import PARTS
+from xylem.shared.runtime.ports import free_port
+from xylem.shared.runtime.provision.write import provision
 
 READY_S = 180.0
 
@@ -77,7 +77,7 @@ def test_each_service_with_its_own_secrets(tmp_path: Path) -> None:
         logs = {kind: stack.enter_context((tmp_path / f"{kind}.log").open("w+b")) for kind in PARTS}
         try:
             for kind in PARTS:
-                command = [sys.executable, "-m", f"services.{kind}"]
+                command = [sys.executable, "-m", f"xylem.services.{kind}"]
                 processes[kind] = subprocess.Popen(
                     command, cwd=ROOT, env=environment(root, kind, port), stdout=logs[kind], stderr=logs[kind]
                 )
@@ -99,7 +99,7 @@ def test_each_service_with_its_own_secrets(tmp_path: Path) -> None:
                 assert asked.json()["ok"], asked.text
             for kind in PARTS:
                 health = subprocess.run(
-                    [sys.executable, "-m", "shared.health", kind],
+                    [sys.executable, "-m", "xylem.shared.runtime.health", kind],
                     cwd=ROOT,
                     env=environment(root, kind, port),
                     capture_output=True,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import known_names
 from tests.serving import ROOT, Served
+from xylem.shared.runtime.settings import known_names
 
 README = (ROOT / "README.md").read_text()
 RUNNABLE = re.findall(r"```(bash|python) run\n(.*?)```", README, re.DOTALL)

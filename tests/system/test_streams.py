@@ -7,12 +7,11 @@ import re
 import httpx
 import pytest
 
-from shared import subjects
-from shared.bus import Bus
-from shared.messages import Control, ControlReply
 from tests.patience import PATIENCE_S
 from tests.serving import Served
 from tests.system.asking import MODEL, PROMPTS, Answer, all_at_once, chat_body, client, one_by_one
+from xylem.shared.protocol import Control, ControlReply, subjects
+from xylem.shared.runtime.bus import Bus
 
 
 def said(answers: list[Answer]) -> list[tuple[str, str, int]]:

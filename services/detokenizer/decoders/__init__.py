@@ -5,6 +5,6 @@ the preceding prompt tokens taken off. Constant time per token. One file per kin
 `windowed` for every other.
 """
 
-from services.detokenizer.decoders.choice import DecoderFactory, TextDecoder, decoder_factory, spelling
+from xylem.services.detokenizer.decoders.choice import DecoderFactory, TextDecoder, decoder_factory, spelling
 
 __all__ = ["DecoderFactory", "TextDecoder", "decoder_factory", "spelling"]

@@ -8,8 +8,8 @@ from codecs import utf_8_decode
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from shared.text_codec import TextCodec
-from shared.tokens_as_bytes import byte_alphabet
+from xylem.shared.model_info.token_bytes import byte_alphabet
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
 class _Pieces(dict[int, str | bytes]):

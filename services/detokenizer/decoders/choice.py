@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Protocol
 
-from services.detokenizer.decoders import byte_fallback, byte_level, windowed
-from shared.text_codec import TextCodec
-from shared.tokens_as_bytes import decoder_parts
+from xylem.services.detokenizer.decoders import byte_fallback, byte_level, windowed
+from xylem.shared.model_info.token_bytes import decoder_parts
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
 class TextDecoder(Protocol):

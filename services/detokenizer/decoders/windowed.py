@@ -7,7 +7,7 @@ token alone decodes to is taken off.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from shared.text_codec import TextCodec
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 REPLACEMENT = "\ufffd"
 LONGEST_HELD_TOKENS = 8  # a character has 4 bytes at most: after so many tokens a U+FFFD is no half character

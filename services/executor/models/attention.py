@@ -1,7 +1,7 @@
 from torch import Tensor
 
-from kernels.ops import AttentionKind, HeadNorms, Layout, Ops, PackLinear
-from services.executor.models.config import DecoderConfig
+from xylem.kernels.interface import AttentionKind, HeadNorms, Layout, Ops, PackLinear
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
 
 
 class GroupedAttention:

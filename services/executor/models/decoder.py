@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from kernels.layout import uploaded
-from kernels.ops import Layout, Ops, RunLayers
-from services.executor.kv_pool import KvPool
-from services.executor.models.config import DecoderConfig
-from services.executor.models.layer import Layer
-from services.executor.models.rope import tables
+from xylem.kernels.batch_metadata import uploaded
+from xylem.kernels.interface import Layout, Ops, RunLayers
+from xylem.services.executor.kv_cache.pool import KvPool
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.models.layer import Layer
+from xylem.services.executor.models.rope import tables
 
 # Heads that get more bits than the layers: errors of logits are not averaged out by anything behind them.
 HEADS = {"int4": "int8"}
@@ -64,7 +64,7 @@ class Decoder:
         values: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],
     ) -> Tensor:
-        """See kernels.ops.RunLayers."""
+        """See xylem.kernels.interface.RunLayers."""
         delta = None
         for layer, of_keys, of_values in zip(self._layers, keys, values, strict=True):
             h = self._normed(x, delta, layer.attention_norm)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from kernels.ops import DenseLayer, Ops, PackLinear
-from services.executor.models.attention import GroupedAttention
-from services.executor.models.config import DecoderConfig
-from services.executor.models.mla import LatentAttention
-from services.executor.models.mlp import Mlp
-from services.executor.models.moe import Mixture
+from xylem.kernels.interface import DenseLayer, Ops, PackLinear
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.models.attention import GroupedAttention
+from xylem.services.executor.models.mla import LatentAttention
+from xylem.services.executor.models.mlp import Mlp
+from xylem.services.executor.models.moe import Mixture
 
 
 @dataclass(frozen=True, slots=True)

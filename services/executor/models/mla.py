@@ -9,8 +9,8 @@ and values are one tensor; of its result the part that belongs to positions is l
 import torch
 from torch import Tensor
 
-from kernels.ops import AttentionKind, Layout, Ops, PackLinear
-from services.executor.models.config import DecoderConfig
+from xylem.kernels.interface import AttentionKind, Layout, Ops, PackLinear
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
 
 EPSILON = 1e-6  # of the norms of the latents, whatever rms_norm_eps says: so were the models trained
 

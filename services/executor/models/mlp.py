@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from kernels.ops import Ops, PackLinear
+from xylem.kernels.interface import Ops, PackLinear
 
 
 class Mlp:

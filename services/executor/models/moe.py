@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from kernels.ops import Ops, PackLinear
-from services.executor.models.config import DecoderConfig
-from services.executor.models.mlp import Mlp
-from services.executor.models.routing import route
+from xylem.kernels.interface import Ops, PackLinear
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.models.mlp import Mlp
+from xylem.services.executor.models.moe_router import route
 
 
 class Mixture:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from services.executor.models.config import RopeConfig
-from shared.model_card import ModelError
+from xylem.services.executor.model_config.decoder_config import RopeConfig
+from xylem.shared.model_info.model_card import ModelError
 
 Scaled = tuple[Tensor, float]
 

@@ -5,7 +5,7 @@ Comes in: events (`events.py`) and the time. Goes out: actions: plans, acceptanc
 Begin reading at `core.py`, then `books.py`, `admission.py`, `radix.py`.
 """
 
-from services.scheduler.core.core import Core
-from services.scheduler.core.integrity import IntegrityError, check_integrity
+from xylem.services.scheduler.core.integrity import IntegrityError, check_integrity
+from xylem.services.scheduler.core.scheduler import Core
 
 __all__ = ["Core", "IntegrityError", "check_integrity"]

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from services.scheduler.core.books import Books
-from services.scheduler.core.node import Match, common_prefix
-from services.scheduler.core.request import Request, Sequence
-from shared.columns import ITEM_BYTES, pack
-from shared.messages import Admit, Opening, PageCopy
+from xylem.services.scheduler.core.executor_state import Books
+from xylem.services.scheduler.core.kv_cache.radix_node import Match, common_prefix
+from xylem.services.scheduler.core.request import Request, Sequence
+from xylem.shared.protocol import Admit, Opening, PageCopy
+from xylem.shared.protocol.columns import ITEM_BYTES, pack
 
 # Token budgets (steps) of unread prompt that an executor may have: enough to be busy until the next plan arrives,
 # little enough that the order of the queue still means something.

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from shared.messages import Accepted, CacheEvents, Capacity, Plan, Refused, Started, StepReport, Tokenized
+from xylem.shared.protocol import Accepted, CacheEvents, Capacity, Plan, Refused, Started, StepReport, Tokenized
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from services.scheduler.core.books import Books
-from services.scheduler.core.core import Core
-from services.scheduler.core.node import Node
+from xylem.services.scheduler.core.executor_state import Books
+from xylem.services.scheduler.core.kv_cache.radix_node import Node
+from xylem.services.scheduler.core.scheduler import Core
 
 
 class IntegrityError(Exception):

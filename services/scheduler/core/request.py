@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from services.scheduler.core.node import Node
-from shared.columns import ITEM_BYTES, pack, unpack
-from shared.messages import Scoring, Tokenized
+from xylem.services.scheduler.core.kv_cache.radix_node import Node
+from xylem.shared.protocol import Scoring, Tokenized
+from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 NEVER = 1 << 62  # a length that no sequence reaches
 

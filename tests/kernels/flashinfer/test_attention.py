@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-import kernels
-from kernels import ops
-from kernels.attention_kind import AttentionKind
+import xylem.kernels
 from tests.kernels.backends import CPU, REFERENCE
 from tests.kernels.flashinfer.recording import Decode, Prefill, Wrapper
 from tests.kernels.test_kernels import STEPS, layout_of
+from xylem.kernels import interface as ops
+from xylem.kernels.attention_kind import AttentionKind
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Wrapper]]:
     module.BatchDecodeWithPagedKVCacheWrapper = making(Decode)
     module.BatchPrefillWithPagedKVCacheWrapper = making(Prefill)
     monkeypatch.setitem(sys.modules, "flashinfer", module)
-    monkeypatch.setattr(import_module("kernels.flashinfer.plans"), "WORKSPACE_BYTES", 1024)
+    monkeypatch.setattr(import_module("xylem.kernels.flashinfer.plans"), "WORKSPACE_BYTES", 1024)
     yield wrappers
-    for name in [name for name in sys.modules if name.startswith("kernels.flashinfer")]:
+    for name in [name for name in sys.modules if name.startswith("xylem.kernels.flashinfer")]:
         del sys.modules[name]
-    del kernels.flashinfer
+    del xylem.kernels.flashinfer
 
 
 def attention() -> Any:
-    return import_module("kernels.flashinfer.attention").attention
+    return import_module("xylem.kernels.flashinfer.attention").attention
 
 
 @pytest.mark.parametrize("window", [None, 1, 5])
@@ -83,7 +83,7 @@ def test_what_it_has_no_kernels_for_is_tritons(
 ) -> None:
     layout, num_slots = layout_of(STEPS["one decode"])
     query, keys = torch.randn(1, 4, head_dim, dtype=dtype), torch.randn(num_slots, 2, head_dim, dtype=dtype)
-    monkeypatch.setattr(import_module("kernels.flashinfer.attention"), "other_attention", REFERENCE.attention)
+    monkeypatch.setattr(import_module("xylem.kernels.flashinfer.attention"), "other_attention", REFERENCE.attention)
     given = attention()(query, keys, keys, layout, AttentionKind(0.125))
     assert torch.equal(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.125)))
     assert made == []

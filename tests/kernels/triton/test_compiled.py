@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from triton import next_power_of_2
 
-from kernels import triton as backend
-from kernels.ops import Adjustment, AttentionKind, DrawColumns, HeadNorms, Layout
-from kernels.triton.decode import choose
 from tests.kernels.triton.compiling import Resources, compiled
+from xylem.kernels import triton as backend
+from xylem.kernels.interface import Adjustment, AttentionKind, DrawColumns, HeadNorms, Layout
+from xylem.kernels.triton.decode import choose
 
 OPS = backend.OPS
 NOWHERE = torch.device("meta")

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from kernels.ops import Layout
-from kernels.triton.experts import mix_experts
-from kernels.triton.grouped import choose
-from kernels.triton.latent import attend
-from kernels.triton.latent_write import write_latent
-from services.executor.cuda.warming import steps_to_warm_up
 from tests.kernels.triton.compiling import Resources, compiled
+from xylem.kernels.interface import Layout
+from xylem.kernels.triton.experts import mix_experts
+from xylem.kernels.triton.grouped import choose
+from xylem.kernels.triton.latent import attend
+from xylem.kernels.triton.latent_write import write_latent
+from xylem.services.executor.model_runner.cuda.warming import steps_to_warm_up
 
 SHARED_BYTES = 227 << 10  # that a program of an sm_90 can have
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kernels import ops
+from xylem.kernels import interface as ops
 
 FILES = sorted(Path(__file__).with_name("device").glob("test_*.py"))
 

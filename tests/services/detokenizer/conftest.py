@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.text_codec import TextCodec
 from tests import tokenizer_kinds as kinds
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.detokenizer.decoders import DecoderFactory, decoder_factory
-from services.detokenizer.decoders.byte_fallback import LONGEST_HELD_BYTES, ByteFallbackDecoder
-from services.detokenizer.decoders.byte_level import ByteLevelDecoder
-from services.detokenizer.decoders.windowed import WindowedDecoder
-from shared.text_codec import TextCodec
-from shared.tokens_as_bytes import byte_alphabet
 from tests import tokenizer_kinds as kinds
+from xylem.services.detokenizer.decoders import DecoderFactory, decoder_factory
+from xylem.services.detokenizer.decoders.byte_fallback import LONGEST_HELD_BYTES, ByteFallbackDecoder
+from xylem.services.detokenizer.decoders.byte_level import ByteLevelDecoder
+from xylem.services.detokenizer.decoders.windowed import WindowedDecoder
+from xylem.shared.model_info.token_bytes import byte_alphabet
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 TOKENIZERS = {
     "byte_level": (kinds.byte_level, ByteLevelDecoder),

@@ -6,16 +6,25 @@ from typing import Any
 
 import pytest
 
-from services.detokenizer.service import DetokenizerService
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import pack, unpack
-from shared.messages import Abort, Control, ControlReply, Finish, Opening, Presence, TextDeltas, TokenDeltas
-from shared.service import StartupError, running
-from shared.settings import DetokenizerSettings
-from shared.text_codec import TextCodec
 from tests import tokenizer_kinds as kinds
 from tests.patience import PATIENCE_S
+from xylem.services.detokenizer.service import DetokenizerService
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.protocol import (
+    Abort,
+    Control,
+    ControlReply,
+    Finish,
+    Opening,
+    Presence,
+    TextDeltas,
+    TokenDeltas,
+    subjects,
+)
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import StartupError, running
+from xylem.shared.runtime.settings import DetokenizerSettings
 
 MODEL = "detok-test"
 

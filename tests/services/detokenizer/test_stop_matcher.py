@@ -3,7 +3,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.detokenizer.stop_matcher import StopMatcher, TooSlow
+from xylem.services.detokenizer.stop_matcher import StopMatcher, TooSlow
 
 
 def run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:

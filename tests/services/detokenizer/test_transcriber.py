@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.detokenizer.decoders import decoder_factory, spelling
-from services.detokenizer.transcriber import IDLE_S, OPENINGS_PER_SWEEP, Transcriber
-from shared.columns import pack, pack_floats, unpack, unpack_floats
-from shared.messages import Abort, Finish, Opening, Presence, Scores, TextDeltas, TokenDeltas
-from shared.text_codec import TextCodec
+from xylem.services.detokenizer.decoders import decoder_factory, spelling
+from xylem.services.detokenizer.transcriber import IDLE_S, OPENINGS_PER_SWEEP, Transcriber
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.protocol import Abort, Finish, Opening, Presence, Scores, TextDeltas, TokenDeltas
+from xylem.shared.protocol.columns import pack, pack_floats, unpack, unpack_floats
 
 Row = tuple[int, int, list[int], int]  # sequence id, offset, token ids, finish
 TEXT = "héllo wörld, 你好 🙂 the END of it"

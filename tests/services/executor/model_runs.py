@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
-from services.executor.cuda.runner import CudaRunner
-from services.executor.engine import Engine
-from services.executor.model import Model
-from services.executor.output import StepOutput
-from services.executor.runner import Runner
-from services.executor.running import no_grammars
-from shared.columns import pack
-from shared.messages import Finish, Opening, Sampling, Scores
-from shared.model_card import ModelCard
-from tests.services.executor.cuda.recorded import RecordingDevice
+from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
+from xylem.services.executor.engine.engine import Engine
+from xylem.services.executor.engine.sequence_state import no_grammars
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cuda.runner import CudaRunner
+from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Finish, Opening, Sampling, Scores
+from xylem.shared.protocol.columns import pack
 
 GREEDY = Sampling(temperature=0.0)
 RUNNERS = ("cpu", "cuda")

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.executor.output import StepOutput
-from shared.columns import pack
-from shared.messages import Admit, Finish, Opening, PageCopy, Plan, Sampling
 from tests.fake_runner import predict
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.shared.protocol import Admit, Finish, Opening, PageCopy, Plan, Sampling
+from xylem.shared.protocol.columns import pack
 
 EXECUTOR_EPOCH = 7
 

@@ -1,4 +1,4 @@
-"""`python -m services.executor` as a process: a real model over the bus, and the ways in which it can't start."""
+"""`python -m xylem.services.executor` as a process: a real model over the bus, and the ways in which it can't start."""
 
 import asyncio
 import json
@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import unpack
-from shared.messages import Presence, Sampling, TokenDeltas
 from tests.services.executor.plans import admit, plan
 from tests.tiny_models import build
+from xylem.shared.protocol import Presence, Sampling, TokenDeltas, subjects
+from xylem.shared.protocol.columns import unpack
+from xylem.shared.runtime.bus import Bus
 
 START_S = 60
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 async def process(folder: Path, nats_url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     arguments = ["--model", str(folder), "--served-name", "m", "--nats-url", nats_url, "--id", "p", "--kv-pages", "64"]
     running = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.executor", *arguments,
+        sys.executable, "-m", "xylem.services.executor", *arguments,
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

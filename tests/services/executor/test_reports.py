@@ -3,13 +3,13 @@ from array import array
 import pytest
 from msgspec.structs import replace
 
-from services.executor.grammar import GrammarFailed
-from services.executor.output import StepOutput
-from services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
-from services.executor.scores import Scored, scores_message
-from shared.columns import unpack, unpack_floats
-from shared.messages import Embedded, Finish, Refused, StepReport, TokenDeltas, decode, encode
 from tests.services.executor.plans import opening
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
+from xylem.services.executor.step.logprobs import Scored, scores_message
+from xylem.services.executor.structured_output import GrammarFailed
+from xylem.shared.protocol import Embedded, Finish, Refused, StepReport, TokenDeltas, decode, encode
+from xylem.shared.protocol.columns import unpack, unpack_floats
 
 
 def output() -> StepOutput:

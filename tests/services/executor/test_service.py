@@ -8,19 +8,18 @@ from typing import Any
 
 import pytest
 
-from services.executor.service import ExecutorService
-from services.executor.step_runner import StepRunner
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import unpack
-from shared.messages import Control, ControlReply, Finish, Plan, Presence, StepReport, TokenDeltas
-from shared.model_card import ModelCard
-from shared.service import StartupError, running
-from shared.settings import ExecutorSettings
 from tests.conftest import NatsServer
 from tests.fake_runner import FakeRunner, predict
 from tests.patience import PATIENCE_S
 from tests.services.executor.plans import admit, plan
+from xylem.services.executor.service import ExecutorService
+from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Control, ControlReply, Finish, Plan, Presence, StepReport, TokenDeltas, subjects
+from xylem.shared.protocol.columns import unpack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import StartupError, running
+from xylem.shared.runtime.settings import ExecutorSettings
 
 MODEL = "fake"
 EXECUTOR = "x"

@@ -3,12 +3,12 @@ from typing import Any
 
 import pytest
 
-from services.executor.engine import Engine
-from services.executor.spans import SequenceSpans
-from shared import telemetry
-from shared.messages import Plan
 from tests.fake_runner import FakeRunner
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
+from xylem.services.executor.engine.engine import Engine
+from xylem.services.executor.spans import SequenceSpans
+from xylem.shared.protocol import Plan
+from xylem.shared.runtime import telemetry
 
 MS = 1_000_000
 

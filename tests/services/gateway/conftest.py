@@ -11,12 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from services.gateway.service import GatewayService
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import pack, unpack
-from shared.errors import Unavailable
-from shared.messages import (
+from tests.patience import PATIENCE_S
+from xylem.services.gateway.service import GatewayService
+from xylem.shared.protocol import (
     Abort,
     Accepted,
     Detokenize,
@@ -33,10 +30,13 @@ from shared.messages import (
     Tokenize,
     TokenizeReply,
     WhoIsThere,
+    subjects,
 )
-from shared.service import running
-from shared.settings import GatewaySettings
-from tests.patience import PATIENCE_S
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.errors import Unavailable
+from xylem.shared.runtime.service import running
+from xylem.shared.runtime.settings import GatewaySettings
 
 MODEL = "tiny"
 KINDS = ("tokenizer", "router", "scheduler", "executor", "detokenizer")

@@ -4,11 +4,11 @@ import asyncio
 from contextlib import suppress
 from typing import Any, cast
 
-from services.gateway.life import OVER, Life, Pipeline
-from services.gateway.mailbox import Mailbox
-from shared.errors import Unavailable
-from shared.messages import Generate, Limits, Sampling
 from tests.patience import PATIENCE_S
+from xylem.services.gateway.generation.output_queue import Mailbox
+from xylem.services.gateway.generation.request_state import OVER, Life, Pipeline
+from xylem.shared.protocol import Generate, Limits, Sampling
+from xylem.shared.runtime.errors import Unavailable
 
 
 class Swallowing:

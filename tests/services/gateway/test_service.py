@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateway.service import GatewayService
-from shared.service import StartupError, running
-from shared.settings import GatewaySettings
 from tests.patience import PATIENCE_S
+from xylem.services.gateway.service import GatewayService
+from xylem.shared.runtime.service import StartupError, running
+from xylem.shared.runtime.settings import GatewaySettings
 
 
 async def start(settings: GatewaySettings) -> None:

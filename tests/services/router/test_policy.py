@@ -1,5 +1,5 @@
-from services.router.policy import POLICIES, LeastLoaded
-from shared.messages import Presence, Tokenized
+from xylem.services.router.policy import POLICIES, LeastLoaded
+from xylem.shared.protocol import Presence, Tokenized
 
 REQUEST = Tokenized(request_id="r", attempt=0, gateway="g", detokenizer="d", prompt_ids=b"")
 

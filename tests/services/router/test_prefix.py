@@ -1,6 +1,6 @@
-from services.router.prefix import BLOCK_TOKENS, RUNNING_COST, LongestPrefix
-from shared.columns import pack
-from shared.messages import Presence, Tokenized
+from xylem.services.router.longest_prefix import BLOCK_TOKENS, RUNNING_COST, LongestPrefix
+from xylem.shared.protocol import Presence, Tokenized
+from xylem.shared.protocol.columns import pack
 
 
 def request(*blocks: int, salt: str = "") -> Tokenized:

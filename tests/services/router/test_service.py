@@ -3,14 +3,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.router.service import RouterService
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import pack
-from shared.messages import Presence, Refused, Tokenized
-from shared.service import running
-from shared.settings import RouterSettings
 from tests.patience import PATIENCE_S
+from xylem.services.router.service import RouterService
+from xylem.shared.protocol import Presence, Refused, Tokenized, subjects
+from xylem.shared.protocol.columns import pack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import running
+from xylem.shared.runtime.settings import RouterSettings
 
 MODEL = "router-test"
 

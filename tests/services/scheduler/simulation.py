@@ -10,10 +10,10 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from services.scheduler.core import Core, check_integrity
-from services.scheduler.core import events as e
-from shared.columns import pack, unpack
-from shared.messages import Admit, Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import events as e
+from xylem.shared.protocol import Admit, Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.shared.protocol.columns import pack, unpack
 
 VOCABULARY = 50
 END = 0

@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from services.scheduler.service import SchedulerService
-from shared import subjects, telemetry
-from shared.bus import Bus
-from shared.columns import pack, unpack
-from shared.messages import (
+from tests.conftest import NatsServer
+from tests.otlp_collector import collecting
+from tests.patience import PATIENCE_S
+from tests.services.scheduler.simulation import Client, SimulatedExecutor, World, expected_output
+from xylem.services.scheduler.service import SchedulerService
+from xylem.shared.protocol import (
     Abort,
     Accepted,
     Adopt,
@@ -31,13 +32,13 @@ from shared.messages import (
     Started,
     State,
     Tokenized,
+    subjects,
 )
-from shared.service import running
-from shared.settings import SchedulerSettings
-from tests.conftest import NatsServer
-from tests.otlp_collector import collecting
-from tests.patience import PATIENCE_S
-from tests.services.scheduler.simulation import Client, SimulatedExecutor, World, expected_output
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime import telemetry
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import running
+from xylem.shared.runtime.settings import SchedulerSettings
 
 T = TypeVar("T")
 

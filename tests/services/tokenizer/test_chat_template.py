@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from services.tokenizer.chat_messages import read_messages
-from services.tokenizer.chat_template import ChatTemplate
-from shared.errors import InvalidRequest
-from shared.model_card import ModelError
-from shared.text_codec import TextCodec
 from tests import tokenizer_kinds as kinds
+from xylem.services.tokenizer.chat_messages import read_messages
+from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.shared.model_info.model_card import ModelError
+from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.shared.runtime.errors import InvalidRequest
 
 CHATML = """{% for message in messages %}
     {{- '<|user|>' + message.role + '\\n' + message.content + '<|end|>\\n' }}

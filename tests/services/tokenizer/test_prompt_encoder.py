@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, processors
 
-from services.tokenizer.prompt_encoder import PromptEncoder
-from shared.columns import pack, unpack
-from shared.errors import ContextTooLong, InvalidRequest
-from shared.messages import Detokenize, Generate, Limits, Sampling, Tokenize
 from tests import tokenizer_kinds as kinds
+from xylem.services.tokenizer.prompt_encoder import PromptEncoder
+from xylem.shared.protocol import Detokenize, Generate, Limits, Sampling, Tokenize
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ tail }}{% endfor %}"
 

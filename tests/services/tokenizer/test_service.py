@@ -5,16 +5,25 @@ from typing import Any
 
 import pytest
 
-from services.tokenizer.prompt_encoder import PromptEncoder
-from services.tokenizer.service import TokenizerService
-from shared import subjects
-from shared.bus import Bus
-from shared.columns import pack, unpack
-from shared.messages import Detokenize, Detokenized, Generate, Refused, Scoring, Tokenize, Tokenized, TokenizeReply
-from shared.service import StartupError, running
-from shared.settings import TokenizerSettings
 from tests import tokenizer_kinds as kinds
 from tests.patience import PATIENCE_S
+from xylem.services.tokenizer.prompt_encoder import PromptEncoder
+from xylem.services.tokenizer.service import TokenizerService
+from xylem.shared.protocol import (
+    Detokenize,
+    Detokenized,
+    Generate,
+    Refused,
+    Scoring,
+    Tokenize,
+    Tokenized,
+    TokenizeReply,
+    subjects,
+)
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.service import StartupError, running
+from xylem.shared.runtime.settings import TokenizerSettings
 
 MODEL = "tokenizer-test"
 SUBJECT = subjects.tokenize(MODEL)

@@ -2,8 +2,8 @@
 
 import torch
 
-from kernels import ops
-from kernels.ops import Ops
+from xylem.kernels import interface as ops
+from xylem.kernels.interface import Ops
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from kernels.ops import Adjustment
 from tests.kernels.backends import logits_of
 from tests.kernels.triton.device.machine import DEVICE, REFERENCE, TRITON
+from xylem.kernels.interface import Adjustment
 
 
 def some_adjustment(choose: np.random.Generator, vocab_size: int) -> Adjustment:

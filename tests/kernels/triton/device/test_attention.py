@@ -3,8 +3,8 @@ import random as chance
 import pytest
 import torch
 
-from kernels.ops import AttentionKind, Layout, Rows
 from tests.kernels.triton.device.machine import DEVICE, ON_GPU, REFERENCE, TRITON, close, random
+from xylem.kernels.interface import AttentionKind, Layout, Rows
 
 PAGE_SIZE = 4
 # (start, new tokens) of each row

@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM
 
-from services.executor.cuda.device import CudaDevice, Device, Replay
-from services.executor.cuda.runner import CudaRunner
-from services.executor.model import Model
-from shared.messages import Sampling
-from shared.model_card import ModelCard
 from tests.kernels.triton.device.machine import DEVICE
-from tests.services.executor.cuda.recorded import RecordingDevice
+from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from tests.services.executor.model_runs import engine_of, run, runner_of
 from tests.tiny_models import build
+from xylem.services.executor.model_runner.cuda.device import CudaDevice, Device, Replay
+from xylem.services.executor.model_runner.cuda.runner import CudaRunner
+from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Sampling
 
 NUM_NEW = 5
 

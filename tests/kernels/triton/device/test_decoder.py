@@ -5,12 +5,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from services.executor.row import Row
-from services.executor.runner import Runner
-from shared.messages import Sampling
-from shared.model_card import ModelCard
 from tests.kernels.triton.device.machine import DEVICE
 from tests.tiny_models import build
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.step.row import Row
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.protocol import Sampling
 
 GREEDY = Sampling(temperature=0.0)
 NUM_NEW = 5

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kernels.ops import Ops
-from kernels.triton.grouped import Groups, choose
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
+from xylem.kernels.interface import Ops
+from xylem.kernels.triton.grouped import Groups, choose
 
 
 def mixed(ops: Ops, x: Tensor, gate_up: Tensor, down: Tensor, experts: Tensor, weights: Tensor) -> Tensor:

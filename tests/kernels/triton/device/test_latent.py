@@ -5,9 +5,9 @@ import random as chance
 import pytest
 import torch
 
-from kernels.ops import AttentionKind, Layout, Rows
-from kernels.triton.latent import choose
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
+from xylem.kernels.interface import AttentionKind, Layout, Rows
+from xylem.kernels.triton.latent import choose
 
 PAGE_SIZE = 4
 STEPS = {"decode": [(3, 1), (300, 1), (0, 1)], "mixed": [(0, 9), (40, 1), (130, 4)]}  # (start, new tokens) of each row

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from kernels.ops import HeadNorms, NoSuchQuantization
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
+from xylem.kernels.interface import HeadNorms, NoSuchQuantization
 
 
 @pytest.mark.parametrize("dtype", EACH_TYPE)

@@ -7,13 +7,13 @@ import torch
 import triton
 import triton.language as tl
 
-from kernels.ops import DrawColumns
-from kernels.reference.philox import uniform as reference_uniform
-from kernels.triton.sampling import uniform
-from shared.messages import Sampling
 from tests.kernels.backends import logits_of
 from tests.kernels.test_cpu_sampling import some_logits
 from tests.kernels.triton.device.machine import DEVICE, ON_GPU, REFERENCE, TRITON
+from xylem.kernels.interface import DrawColumns
+from xylem.kernels.reference.philox import uniform as reference_uniform
+from xylem.kernels.triton.sampling import uniform
+from xylem.shared.protocol import Sampling
 
 
 def some_draw(choose: chance.Random, vocab_size: int) -> Sampling:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.scheduler.core import Core, check_integrity
-from services.scheduler.core import events as e
-from shared.columns import pack
-from shared.messages import Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import events as e
+from xylem.shared.protocol import Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.shared.protocol.columns import pack
 
 EPOCH = 7
 PROMPT = [1, 2, 3, 4, 5]

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from types import FrameType
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from services.scheduler.core import Core
-from services.scheduler.core import events as e
-from shared.columns import pack
-from shared.messages import Capacity, Limits, Tokenized
+from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import events as e
+from xylem.shared.protocol import Capacity, Limits, Tokenized
+from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 4
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.scheduler.core import Core
-from services.scheduler.core import events as e
 from tests.services.scheduler.simulation import Client, World
+from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import events as e
 
 STEMS = [[1 + (stem * 7 + i * i) % 40 for i in range(40)] for stem in range(3)]
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.scheduler.core import Core, IntegrityError, check_integrity
-from services.scheduler.core.books import Books
 from tests.services.scheduler.simulation import Client, World
+from xylem.services.scheduler.core import Core, IntegrityError, check_integrity
+from xylem.services.scheduler.core.executor_state import Books
 
 
 def world() -> World:

@@ -1,0 +1,94 @@
+"""The text of one running request."""
+
+from array import array
+
+from xylem.services.detokenizer.decoders import DecoderFactory
+from xylem.services.detokenizer.stop_matcher import StopMatcher
+from xylem.shared.protocol import Finish, Opening
+from xylem.shared.protocol.columns import unpack
+from xylem.shared.runtime.telemetry import Span
+
+
+class Sequence:
+    """Incremental text and stop state: pure functions of the ids pushed so far, however they were split.
+
+    The ids that its opening replays count as given out. next_offset: index of the next output token to come.
+    num_chars: characters given out; num_decoded: those of all tokens, what is held back or cut included.
+    Raises TooSlow where it takes tokens.
+    """
+
+    __slots__ = (
+        "_decode",
+        "_flush",
+        "_free_tokens",
+        "_matcher",
+        "next_offset",
+        "num_chars",
+        "num_decoded",
+        "opening",
+        "place",
+        "seen_s",
+        "span",
+    )
+
+    def __init__(self, opening: Opening, factory: DecoderFactory, span: Span) -> None:
+        decoder = factory(unpack(opening.context_ids))
+        self.opening = opening
+        self._decode = decoder.push
+        self._flush = decoder.flush
+        self._matcher = (
+            StopMatcher(opening.stop, opening.stop_regex, keep=opening.keep_stop)
+            if opening.stop or opening.stop_regex
+            else None
+        )
+        self._free_tokens = opening.min_tokens if self._matcher is not None else 0  # in which nothing stops it
+        self.next_offset = 0
+        self.num_chars = 0
+        self.num_decoded = 0
+        self.span = span
+        self.place: tuple[dict[int, Sequence], int] = ({}, 0)  # where the transcriber keeps it, and its id there
+        self.seen_s = 0.0
+        self.push(unpack(opening.output_ids), Finish.NONE)
+
+    @property
+    def is_stopped(self) -> bool:
+        """A stop was found; nothing more comes out."""
+        return self._matcher is not None and self._matcher.found is not None
+
+    @property
+    def matched(self) -> str | None:
+        """The stop that was found."""
+        return None if self._matcher is None else self._matcher.found
+
+    def push(self, token_ids: "array[int]", finish: int) -> str:
+        """Takes the next output tokens; returns the text that is certain now, all of it when this is the end.
+
+        The token that ended the sequence (finish STOP: end-of-sequence or a stop token id) has no text.
+        """
+        free = self._free_tokens - self.next_offset
+        if 0 < free < len(token_ids):
+            return self.push(token_ids[:free], Finish.NONE) + self.push(token_ids[free:], finish)
+        self.next_offset += len(token_ids)
+        if finish == Finish.STOP:
+            token_ids = token_ids[:-1]
+        decode = self._decode
+        text = decode(token_ids[0]) if len(token_ids) == 1 else "".join([decode(token_id) for token_id in token_ids])
+        if finish:
+            text += self._flush()
+        self.num_decoded += len(text)
+        matcher = self._matcher
+        if matcher is not None:
+            text = matcher.skip(text) if free > 0 else matcher.push(text)
+            if finish:
+                text += matcher.flush()
+        self.num_chars += len(text)
+        return text
+
+    def push_each(self, token_ids: "array[int]", finish: int) -> tuple[list[str], list[int]]:
+        """Like push, with the text that came with each token, and the characters decoded by its end."""
+        texts, ends = [], []
+        last = len(token_ids) - 1
+        for index in range(len(token_ids)):
+            texts.append(self.push(token_ids[index : index + 1], finish if index == last else Finish.NONE))
+            ends.append(self.num_decoded)
+        return texts, ends

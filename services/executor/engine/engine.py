@@ -1,0 +1,315 @@
+"""The engine: applies plans and makes steps. Pure and synchronous: no bus, no clock, no thread of its own.
+
+A step is launched (who takes part, and the forward pass), drawn and settled (its tokens are taken and told). With a
+runner that runs ahead, each step is settled after the next one was launched:
+
+    device   | forward n     |draw| forward n+1   |draw|
+    host       settle n-1, draw n   settle n, draw n+1
+
+so that what the host does with the tokens of one step hides behind the forward pass of the next, and is done before
+that draws. What came to an end meanwhile takes part once too often: its draw is not wanted, and the KV that it has
+written lies in pages which were its own when the step was launched. Whoever gets them next writes them later.
+"""
+
+import logging
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from xylem.services.executor.engine.integrity import faults
+from xylem.services.executor.engine.sequence_state import Compile, Running, no_grammars
+from xylem.services.executor.engine.step_output import StepOutput
+from xylem.services.executor.engine.step_schedule import select
+from xylem.services.executor.step.logprobs import scores_message, unscored
+from xylem.services.executor.step.row import Row
+from xylem.services.executor.step.runner_interface import Flight, StepRunner
+from xylem.services.executor.structured_output import GrammarFailed
+from xylem.shared.protocol import Admit, Finish, PageCopy, Plan
+from xylem.shared.protocol.columns import INT32_MAX, count, unpack
+
+log = logging.getLogger(__name__)
+
+NO_LIFE = -1  # the epoch of an engine that takes no plan
+NO_PLAN = -1
+
+
+class PlanGap(Exception):
+    """A plan that does not follow from what was applied before. Only a reset mends it."""
+
+
+class IntegrityError(Exception):
+    """The engine's books contradict themselves; the message lists how."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step that was launched: who takes part with which row, and the runner's side of it."""
+
+    turns: list[tuple[Running, Row]]
+    flight: Flight
+
+
+class Engine:
+    """The sequences that may run, and the step that moves them on.
+
+    max_running: sequences at once. token_budget: tokens of one step. context_length: positions that the model has.
+    compile_grammar: begins to compile one; its sequence waits. epoch: the life that plans must name.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        *,
+        max_running: int,
+        token_budget: int,
+        eos_token_ids: Iterable[int],
+        compile_grammar: Compile = no_grammars,
+        context_length: int = INT32_MAX,
+        epoch: int = NO_LIFE,
+    ) -> None:
+        self.runner = runner
+        self.max_running = max_running
+        self.token_budget = token_budget
+        self.context_length = context_length
+        self.eos_token_ids = frozenset(eos_token_ids)
+        self._compile_grammar = compile_grammar
+        self._running: dict[int, Running] = {}  # in order of admission
+        self.reset(epoch)
+
+    @property
+    def num_running(self) -> int:
+        return len(self._running)
+
+    def reset(self, epoch: int) -> None:
+        """Forgets everything and begins another life; in NO_LIFE every plan is ignored."""
+        self._forget_all()
+        self._under_way: _Step | None = None
+        self.epoch = epoch
+        self.plan_epoch = NO_PLAN
+        self.plan_number = NO_PLAN
+        self.num_steps = 0
+
+    def has_work(self) -> bool:
+        """Whether a step would move any sequence, or is under way."""
+        page_size = self.runner.page_size
+        return self._under_way is not None or any(
+            min(sequence.num_ready, sequence.room(page_size)) > 0
+            or (sequence.compiled is not None and sequence.compiled.done())
+            for sequence in self._running.values()
+        )
+
+    def step(self) -> StepOutput:
+        """Settles the step that is under way, or a new one, and forgets who is finished."""
+        output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
+        self.num_steps += 1
+        self._take_grammars(output)
+        step = self._still_wanted(self._under_way) or self._begun()
+        following = self._launch() if self.runner.runs_ahead else None
+        if step is not None:
+            self._settle(step, output)
+        self._under_way = self._gone_on(following)
+        output.num_running = len(self._running)
+        return output
+
+    def _begun(self) -> _Step | None:
+        """A step that nothing went before."""
+        step = self._launch()
+        if step is not None:
+            step.flight.draw()
+        return step
+
+    def _launch(self) -> _Step | None:
+        """Has the pending tokens of who decodes and the next chunks of prompts computed."""
+        chosen = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
+        turns = [(sequence, sequence.launch(num_tokens)) for sequence, num_tokens in chosen]
+        return _Step(turns, self.runner.launch([row for _, row in turns])) if turns else None
+
+    def _gone_on(self, step: _Step | None) -> _Step | None:
+        """Begins the draws of a step that was launched before another one was settled, those that are still wanted."""
+        step = self._still_wanted(step)
+        if step is None:
+            return None
+        for sequence, row in step.turns:
+            if row.sample and (sequence.is_forced_on or not self._runs(sequence)):
+                row.sample = False
+                sequence.num_awaited -= 1
+        step.flight.draw()
+        return step
+
+    def _still_wanted(self, step: _Step | None) -> _Step | None:
+        """None in place of a step in which nobody runs any more."""
+        return step if step is not None and any(self._runs(sequence) for sequence, _ in step.turns) else None
+
+    def _runs(self, sequence: Running) -> bool:
+        """Whether it is still the one of its name: it may have finished or been dropped, and the name be another's."""
+        return self._running.get(sequence.sequence_id) is sequence
+
+    def _settle(self, step: _Step, output: StepOutput) -> None:
+        """Takes and tells what the step has found."""
+        drawn = iter(step.flight.tokens())
+        for sequence, row in step.turns:
+            token_id = next(drawn) if row.sample else None
+            if not self._runs(sequence):
+                continue
+            sequence.settle(row)
+            try:
+                if token_id is not None:
+                    self._tell_tokens(output, sequence, row, *sequence.accept(token_id))
+                elif sequence.ahead and sequence.is_read:
+                    self._tell_tokens(output, sequence, row, *sequence.jump())
+                elif sequence.pooling:
+                    self._tell_state(output, sequence, row)
+                else:
+                    output.add(sequence, [], Finish.NONE)
+            except GrammarFailed as failed:
+                self._fail(output, sequence, failed)
+
+    def _take_grammars(self, output: StepOutput) -> None:
+        """Has the sequences go on whose grammar is compiled, and ends those whose can't be."""
+        for sequence in list(self._running.values()):
+            if sequence.shaping is None or sequence.compiled is None or not sequence.compiled.done():
+                continue
+            try:
+                sequence.begin_matching()
+            except GrammarFailed as failed:
+                self._fail(output, sequence, failed)
+
+    def _fail(self, output: StepOutput, sequence: Running, failed: GrammarFailed) -> None:
+        """Ends one whose grammar can't be had, or is broken: who has heard of it hears of its end."""
+        log.log(logging.INFO if failed.code == "invalid_request" else logging.ERROR, "a sequence ends: %s", failed)
+        if sequence.num_told:
+            output.broken.add(len(output.sequence_ids))
+        else:
+            output.refused.append((sequence.opening, failed))
+        output.add(sequence, [], Finish.ERROR, sequence.offset + sequence.num_told)
+        self._forget(sequence)
+
+    def _tell_tokens(
+        self, output: StepOutput, sequence: Running, row: Row, token_ids: list[int], finish: Finish
+    ) -> None:
+        index = len(output.sequence_ids)
+        first = sequence.num_new - len(token_ids)
+        if first == 0:
+            output.openings[index] = sequence.opening
+            if sequence.prompt_scores:
+                scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
+                scored_ids = sequence.prompt_ids[scored_from:]
+                output.prompt_scores[index] = scores_message(sequence.prompt_scores, scored_ids)
+        if row.scored is not None:
+            output.scores[index] = scores_message([row.scored])
+        output.add(sequence, token_ids, finish, sequence.offset + first)
+        if finish is not Finish.NONE:
+            self._forget(sequence)
+
+    def _tell_state(self, output: StepOutput, sequence: Running, row: Row) -> None:
+        assert row.state is not None
+        if sequence.pooled is None or sequence.pooling == "last":
+            sequence.pooled = row.state
+        else:
+            sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
+        if not sequence.is_read:
+            output.add(sequence, [], Finish.NONE)
+            return
+        output.embedded.append((sequence.opening, sequence.pooled))
+        output.add(sequence, [], Finish.STOP)
+        self._forget(sequence)
+
+    def _forget(self, sequence: Running) -> None:
+        del self._running[sequence.sequence_id]
+        self._free_slots.append(sequence.slot)
+
+    def _forget_all(self) -> None:
+        self._running.clear()
+        self._free_slots = list(range(self.max_running, 0, -1))
+
+    def apply(self, plan: Plan) -> bool:
+        """Takes drops, then admits with their page copies, then grants.
+
+        False when the plan is meant for another life of this executor. Raises PlanGap when it does not follow the last
+        one, or asks for what can't be; then some of it may have been taken, and the caller must reset.
+        """
+        if plan.executor_epoch != self.epoch:
+            return False
+        if plan.number == 0 and plan.epoch != self.plan_epoch:
+            self._forget_all()
+        elif plan.epoch != self.plan_epoch or plan.number != self.plan_number + 1:
+            last = f"plan {self.plan_number} of epoch {self.plan_epoch}"
+            raise PlanGap(f"plan {plan.number} of epoch {plan.epoch} came after {last}")
+        self.plan_epoch, self.plan_number = plan.epoch, plan.number
+        try:
+            for sequence_id in unpack(plan.drops):
+                if sequence_id in self._running:  # it may have finished meanwhile
+                    self._forget(self._running[sequence_id])
+            for admit in plan.admits:
+                self._admit(admit)
+            self._grant(plan)
+        except ValueError as error:
+            raise PlanGap(f"plan {plan.number} can't be applied: {error}") from None
+        return True
+
+    def _admit(self, admit: Admit) -> None:
+        sequence = Running.begin(admit, self.eos_token_ids, self._compile_grammar)
+        if sequence.sequence_id in self._running:
+            raise ValueError(f"sequence {sequence.sequence_id} runs already")
+        if len(self._running) >= self.max_running:
+            raise ValueError(f"more than {self.max_running} sequences")
+        if not sequence.prompt_ids:
+            raise ValueError(f"sequence {sequence.sequence_id} has nothing to read")
+        for token_ids in (sequence.prompt_ids, unpack(admit.opening.output_ids), unpack(admit.seen_ids)):
+            _check_range("token id", token_ids, self.runner.vocab_size)
+        for column in (admit.sampling.bias_ids, b"" if admit.scoring is None else admit.scoring.token_ids):
+            _check_range("token id", unpack(column), self.runner.vocab_size)
+        if count(admit.sampling.bias_ids) != count(admit.sampling.bias_values):
+            raise ValueError("there are not as many biases as biased tokens")
+        _check_range("page", sequence.pages, self.runner.num_pages)
+        if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
+            raise ValueError(f"{sequence.num_cached} cached tokens in {len(sequence.pages)} pages")
+        room = self.context_length - sequence.prompt_len
+        if room < 1:
+            raise ValueError(f"{sequence.prompt_len} tokens leave no room in a context of {self.context_length}")
+        sequence.max_new_tokens = min(sequence.max_new_tokens, room)
+        if admit.offset + max(admit.max_new_tokens, 1) > INT32_MAX:
+            raise ValueError(f"output tokens from {admit.offset} on don't fit into a column")
+        if admit.copy is not None:
+            self._copy(admit.copy)
+        if sequence.scoring is not None and sequence.scoring.prompt_from == 0:
+            if sequence.num_cached:
+                raise ValueError("cached tokens can't be scored")
+            sequence.prompt_scores.append(unscored(sequence.scoring, count(sequence.scoring.token_ids)))
+        sequence.slot = self._free_slots.pop()
+        self._running[sequence.sequence_id] = sequence
+
+    def _copy(self, copy: PageCopy) -> None:
+        _check_range("page", (copy.source, copy.target), self.runner.num_pages)
+        if not 0 < copy.num_tokens <= self.runner.page_size:
+            raise ValueError(f"a copy of {copy.num_tokens} tokens of a page")
+        self.runner.copy_page(copy.source, copy.target, copy.num_tokens)
+
+    def _grant(self, plan: Plan) -> None:
+        pages = unpack(plan.grant_pages)
+        _check_range("page", pages, self.runner.num_pages)
+        start = 0
+        for sequence_id, num_pages in zip(unpack(plan.grant_ids), unpack(plan.grant_counts), strict=True):
+            sequence = self._running.get(sequence_id)
+            if sequence is not None:  # it may have finished meanwhile
+                sequence.pages.extend(pages[start : start + num_pages])
+            start += num_pages
+        if start != len(pages):
+            raise ValueError(f"grants of {start} pages came with {len(pages)}")
+
+    def num_held_pages(self) -> int:
+        """Distinct pages in the tables of the sequences that run."""
+        return len({page for sequence in self._running.values() for page in sequence.pages})
+
+    def check_integrity(self) -> None:
+        """Raises IntegrityError when the books contradict themselves."""
+        found = faults(self._running.values(), page_size=self.runner.page_size)
+        if len(self._running) > self.max_running:
+            found.append(f"{len(self._running)} sequences run, {self.max_running} may")
+        if found:
+            raise IntegrityError("; ".join(found))
+
+
+def _check_range(what: str, values: Sequence[int], limit: int) -> None:
+    if values and not 0 <= min(values) <= max(values) < limit:
+        raise ValueError(f"a {what} outside [0, {limit})")

@@ -1,0 +1,222 @@
+"""One sequence that runs: what the executor keeps of it between two steps.
+
+    tokens   [ cached | prompt_ids ............ | drawn ... pending ]
+    position 0        num_cached      prompt_len
+    KV       [ computed ............ length )
+    under way                               [ num_launched )
+    pages    [ granted ......................... room )
+
+What others hear of is `length`: the tokens of the steps that are settled. Steps that are launched and not settled have
+num_launched more under way: the next step goes on after these. From the first drawn token on, `pending` are the known
+tokens at [length, ...): the last drawn one, and after it those that its grammar leaves no choice about. While a token's
+draw is under way itself, a step may be launched with it all the same: as AWAITED.
+"""
+
+from array import array
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from xylem.services.executor.step.logits_processor import Shaping, is_bent
+from xylem.services.executor.step.logprobs import Scored
+from xylem.services.executor.step.row import AWAITED, Row
+from xylem.services.executor.structured_output import Compiled, GrammarFailed
+from xylem.shared.protocol import Admit, Finish, Grammar, Opening, Sampling, Scoring
+from xylem.shared.protocol.columns import unpack
+
+Compile = Callable[[Grammar], "Future[Compiled]"]
+
+
+def no_grammars(grammar: Grammar) -> "Future[Compiled]":
+    """For an engine that is to have none."""
+    refused: Future[Compiled] = Future()
+    refused.set_exception(GrammarFailed("this executor compiles no grammars", param=grammar.param))
+    return refused
+
+
+@dataclass(slots=True)
+class Running:
+    """State of one sequence. offset: index of its first drawn token among the request's output tokens.
+
+    slot: see Row. num_launched: tokens under way. num_awaited: draws under way that will be taken.
+    """
+
+    sequence_id: int
+    prompt_ids: "array[int]"  # the tokens at [num_cached, prompt_len)
+    num_cached: int
+    prompt_len: int
+    length: int
+    pages: "array[int]"
+    sampling: Sampling
+    end_ids: frozenset[int]
+    max_new_tokens: int
+    offset: int
+    detokenizer: str
+    opening: Opening
+    shaping: Shaping | None = None
+    scoring: Scoring | None = None
+    pooling: str = ""
+    slot: int = 1
+    num_new: int = 0
+    num_launched: int = 0
+    num_awaited: int = 0
+    pending: "array[int]" = field(default_factory=lambda: array("i"))
+    ahead: list[int] = field(default_factory=list)  # its first tokens, where its grammar leaves no choice
+    prompt_scores: list[Scored] = field(default_factory=list)  # of the prompt's tokens that were read so far
+    pooled: "array[float] | None" = None  # the last state, or the sum of those so far
+
+    @classmethod
+    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], compile_grammar: Compile) -> "Running":
+        """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
+        prompt_ids = unpack(admit.token_ids)
+        stop_ids = frozenset(unpack(admit.stop_token_ids))
+        # A complete grammar has only its end left, wanted or not.
+        end_ids = stop_ids if admit.ignore_eos and admit.grammar is None else stop_ids | eos_token_ids
+        compiled = None if admit.grammar is None else compile_grammar(admit.grammar)
+        shaping = None
+        if is_bent(admit):
+            shaping = Shaping(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled)
+        return cls(
+            sequence_id=admit.sequence_id,
+            prompt_ids=prompt_ids,
+            num_cached=admit.num_cached,
+            prompt_len=admit.num_cached + len(prompt_ids),
+            length=admit.num_cached,
+            pages=unpack(admit.pages),
+            sampling=admit.sampling,
+            end_ids=end_ids,
+            max_new_tokens=admit.max_new_tokens,
+            offset=admit.offset,
+            detokenizer=admit.detokenizer,
+            opening=admit.opening,
+            shaping=shaping,
+            scoring=admit.scoring,
+            pooling=admit.pooling,
+        )
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether prompt tokens are left for a next step."""
+        return self.length + self.num_launched < self.prompt_len
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all of the prompt is computed."""
+        return self.length >= self.prompt_len
+
+    @property
+    def compiled(self) -> "Future[Compiled] | None":
+        """Its grammar, while that is not in use yet."""
+        return None if self.shaping is None else self.shaping.compiled
+
+    @property
+    def num_ready(self) -> int:
+        """Tokens that the next step may have. The last of a prompt waits for the grammar of what comes after."""
+        unread = self.prompt_len - self.length - self.num_launched
+        if unread > 0:
+            return unread - (self.compiled is not None)
+        known = len(self.pending) - self.num_launched
+        if known > 0:
+            return known
+        # Whether a draw under way ends the sequence by its number is certain, whether by its token is seen too late.
+        return int(self.num_awaited > 0 and self.num_new + self.num_awaited < self.max_new_tokens)
+
+    @property
+    def is_forced_on(self) -> bool:
+        """Whether what follows all that is under way is known, so that a draw there is not wanted."""
+        return len(self.pending) > self.num_launched
+
+    @property
+    def num_told(self) -> int:
+        """Its tokens that others know of, once all of these are computed."""
+        return max(0, self.length - self.prompt_len)
+
+    def room(self, page_size: int) -> int:
+        """Tokens that the granted pages still take."""
+        return len(self.pages) * page_size - self.length - self.num_launched
+
+    def launch(self, num_tokens: int) -> Row:
+        """Its next num_tokens tokens as a row of a step."""
+        start = self.length + self.num_launched
+        if start < self.prompt_len:
+            first = start - self.num_cached
+            token_ids: Sequence[int] = self.prompt_ids[first : first + num_tokens]
+            last = start + num_tokens == self.prompt_len
+            sample = last and not self.pooling and not self.ahead
+            row = Row(token_ids, start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
+            self._score_prompt(row)
+        else:
+            known = self.num_launched + num_tokens
+            token_ids = self.pending[self.num_launched : known] or (AWAITED,)
+            sample = known >= len(self.pending)
+            row = Row(token_ids, start, self.pages, sample, self.sampling, slot=self.slot)
+        if sample:
+            row.scoring, row.shaping = self.scoring, self.shaping
+            self.num_awaited += 1
+        self.num_launched += num_tokens
+        return row
+
+    def settle(self, row: Row) -> None:
+        """A step with this row is done, but for its drawn token."""
+        num_tokens = len(row.token_ids)
+        if row.start >= self.prompt_len:
+            del self.pending[:num_tokens]
+        self.length += num_tokens
+        self.num_launched -= num_tokens
+        self.num_awaited -= row.sample
+        self.prompt_scores.extend(row.target_scores)
+
+    def _score_prompt(self, row: Row) -> None:
+        """Has the prompt's tokens scored that follow the tokens of the row."""
+        if self.scoring is None or self.scoring.prompt_from < 0:
+            return
+        row.scoring = self.scoring
+        row.first_scored = max(0, self.scoring.prompt_from - 1 - row.start)
+        following = row.start + 1 - self.num_cached
+        row.targets = self.prompt_ids[following + row.first_scored : following + len(row.token_ids)]
+
+    def begin_matching(self) -> None:
+        """Its grammar is compiled. Raises GrammarFailed."""
+        assert self.shaping is not None
+        self.shaping.begin_matching()
+        self.ahead = self._forced()
+
+    def jump(self) -> tuple[list[int], Finish]:
+        """Takes the tokens that its grammar begins with, and says whether the last of them ends the sequence."""
+        taken, finish = self._take(self.ahead)
+        self.ahead = []
+        self.pending.extend(taken)
+        return taken, finish
+
+    def accept(self, token_id: int) -> tuple[list[int], Finish]:
+        """Takes the token that was drawn after all known ones.
+
+        Returns it with those that its grammar has follow it, and whether the last of them ends the sequence.
+        """
+        taken, finish = self._take([token_id])
+        if not finish:
+            more, finish = self._take(self._forced())
+            taken += more
+        self.pending.extend(taken)
+        return taken, finish
+
+    def _take(self, token_ids: list[int]) -> tuple[list[int], Finish]:
+        for place, token_id in enumerate(token_ids):
+            finish = self._ends_with(token_id)
+            if finish:
+                return token_ids[: place + 1], finish
+        return token_ids, Finish.NONE
+
+    def _ends_with(self, token_id: int) -> Finish:
+        self.num_new += 1
+        if self.shaping is not None:
+            self.shaping.add(token_id)
+        if token_id in self.end_ids:
+            return Finish.STOP
+        return Finish.LENGTH if self.num_new >= self.max_new_tokens else Finish.NONE
+
+    def _forced(self) -> list[int]:
+        """Without the model; tokens that are scored come from it, all of them."""
+        if self.shaping is None or self.scoring is not None:
+            return []
+        return self.shaping.forced(self.max_new_tokens - self.num_new)

@@ -1,0 +1,51 @@
+"""What one step did, as the engine hands it over."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from xylem.services.executor.engine.sequence_state import Running
+from xylem.services.executor.structured_output import GrammarFailed
+from xylem.shared.protocol import Finish, Opening, Scores
+
+
+@dataclass(slots=True)
+class StepOutput:
+    """What one step did: parallel lists, one entry per sequence that took part; token_ids are concatenated.
+
+    offsets: index of a row's first token among its request's output tokens. openings, prompt_scores: of the sequences
+    whose first tokens these are, by row. broken: rows of sequences that end without a token after others. embedded (the
+    pooled state) and refused (those without any token) are for gateways. started_ns (Unix time) and duration_us belong
+    to whoever drives the engine.
+    """
+
+    epoch: int
+    plan_epoch: int
+    plan: int
+    step: int
+    sequence_ids: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    token_ids: list[int] = field(default_factory=list)
+    finishes: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    detokenizers: list[str] = field(default_factory=list)
+    openings: dict[int, Opening] = field(default_factory=dict)
+    scores: dict[int, Scores] = field(default_factory=dict)
+    prompt_scores: dict[int, Scores] = field(default_factory=dict)
+    embedded: "list[tuple[Opening, array[float]]]" = field(default_factory=list)
+    broken: set[int] = field(default_factory=set)
+    refused: list[tuple[Opening, GrammarFailed]] = field(default_factory=list)
+    num_running: int = 0  # after the step
+    started_ns: int = 0
+    duration_us: int = 0
+
+    def add(self, sequence: Running, token_ids: Sequence[int], finish: Finish, offset: int = 0) -> None:
+        """A row."""
+        self.sequence_ids.append(sequence.sequence_id)
+        self.lengths.append(sequence.length)
+        self.counts.append(len(token_ids))
+        self.token_ids.extend(token_ids)
+        self.finishes.append(finish)
+        self.offsets.append(offset)
+        self.detokenizers.append(sequence.detokenizer)

@@ -1,0 +1,109 @@
+"""What the runner needs of CUDA itself: copies that nobody waits for, graphs, and the size of memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xylem.kernels.batch_metadata import uploaded
+from xylem.shared.model_info.model_card import ModelError
+
+Replay = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Of a device, in bytes. free: to anybody. allocated: by tensors of this process; peak: the most that ever was."""
+
+    total: int
+    free: int
+    allocated: int
+    peak: int
+
+
+class Download(Protocol):
+    def wait(self) -> Tensor:
+        """The tensor as it was when its download began, on the host."""
+
+
+class Device(Protocol):
+    """One stream of work: it is done in the order in which it was given."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def upload(self, column: np.ndarray) -> Tensor:
+        """The same on the device; the array may be changed at once."""
+
+    def download(self, tensor: Tensor) -> Download:
+        """Begins to copy a tensor to the host."""
+
+    def capture(self, work: Callable[[], None]) -> Replay:
+        """Does the work and records it: the same operations on the same memory can then be repeated as one.
+
+        The work must not look at any value on the device.
+        """
+
+    def memory(self) -> Memory:
+        """When all work is done."""
+
+    def release(self) -> None:
+        """Gives back memory that no tensor needs, and forgets the peak."""
+
+
+class CudaDevice:
+    """An NVIDIA GPU."""
+
+    def __init__(self, name: str) -> None:
+        """Raises ModelError when it can't be used."""
+        if not torch.cuda.is_available():
+            reason = "finds no usable GPU" if torch.version.cuda else "is built without CUDA"
+            raise ModelError(f"device = {name}: torch {torch.__version__} {reason}; --device cpu needs none")
+        self.device = torch.device(name)
+        if self.device.index is None:
+            self.device = torch.device("cuda", torch.cuda.current_device())
+        if self.device.index >= torch.cuda.device_count():
+            raise ModelError(f"device = {name}: there are only {torch.cuda.device_count()} GPUs here, from cuda:0 on")
+        torch.cuda.set_device(self.device)
+        self._graph_memory = torch.cuda.graph_pool_handle()
+
+    def upload(self, column: np.ndarray) -> Tensor:
+        return uploaded(column, self.device)
+
+    def download(self, tensor: Tensor) -> Download:
+        return _PinnedDownload(tensor)
+
+    def capture(self, work: Callable[[], None]) -> Replay:
+        work()  # what is compiled or set up at a first call can't be recorded
+        torch.cuda.synchronize(self.device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._graph_memory):
+            work()
+        return graph.replay
+
+    def memory(self) -> Memory:
+        torch.cuda.synchronize(self.device)
+        free, total = torch.cuda.mem_get_info(self.device)
+        allocated = torch.cuda.memory_allocated(self.device)
+        return Memory(total, free, allocated, torch.cuda.max_memory_allocated(self.device))
+
+    def release(self) -> None:
+        torch.cuda.synchronize(self.device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self.device)
+
+
+class _PinnedDownload:
+    def __init__(self, tensor: Tensor) -> None:
+        # torch keeps pinned memory for further use, and gives it out again only when its copies are done.
+        self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+        self._host.copy_(tensor, non_blocking=True)
+        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._done.record()
+
+    def wait(self) -> Tensor:
+        self._done.synchronize()
+        return self._host

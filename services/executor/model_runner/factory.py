@@ -1,0 +1,85 @@
+"""From settings to a runner: which device, how much memory, how warm."""
+
+from collections.abc import Callable
+
+import torch
+
+from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cuda.device import CudaDevice
+from xylem.services.executor.model_runner.cuda.runner import CudaRunner
+from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.progress import capturing_progress, loading_progress
+from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.weights.loader import Progress
+from xylem.shared.model_info.model_card import ModelCard, ModelError
+from xylem.shared.runtime.settings import ExecutorSettings
+
+CPU_KV_BYTES = 512 << 20
+
+
+def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> StepRunner:
+    """The model, loaded and warm. watch: puts something between the work and the bar that shows its progress.
+
+    Raises ModelError.
+    """
+    try:
+        kind = torch.device(settings.device).type
+    except RuntimeError as error:
+        raise ModelError(f"device = {settings.device}: {error}") from None
+    if kind == "cuda":
+        return _on_cuda(card, settings, watch)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    with loading_progress(settings.model_name) as show:
+        show(0, 1)
+        runner = Runner(
+            card,
+            device=settings.device,
+            dtype=_dtype(settings),
+            page_size=settings.page_size,
+            num_pages=settings.kv_pages,
+            kv_bytes=settings.kv_bytes or CPU_KV_BYTES,
+            kernels=settings.kernels,
+            quantization=settings.quantization,
+            progress=watch(show),
+        )
+    runner.warm_up()
+    if not settings.threads and settings.device == "cpu":
+        runner.settle_threads()
+    return runner
+
+
+def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> CudaRunner:
+    device = CudaDevice(settings.device)
+    with loading_progress(settings.model_name) as show:
+        show(0, 1)
+        try:
+            model = Model(
+                card,
+                device=device.device,
+                dtype=_dtype(settings),
+                kernels=settings.kernels,
+                quantization=settings.quantization,
+                progress=watch(show),
+            )
+        except torch.OutOfMemoryError as error:
+            raise ModelError(f"the weights of {settings.model} don't fit into the GPU's memory: {error}") from None
+    with capturing_progress(settings.model_name) as show:
+        return CudaRunner(
+            model,
+            device,
+            page_size=settings.page_size,
+            max_running=settings.max_running,
+            token_budget=settings.token_budget,
+            context_length=card.context_length,
+            num_pages=settings.kv_pages,
+            kv_bytes=settings.kv_bytes,
+            memory_fraction=settings.memory_fraction,
+            progress=watch(show),
+        )
+
+
+def _dtype(settings: ExecutorSettings) -> torch.dtype:
+    if settings.dtype == "auto":
+        return torch.float32 if settings.device == "cpu" else torch.bfloat16
+    return torch.float32 if settings.dtype == "float32" else torch.bfloat16

@@ -1,0 +1,101 @@
+"""What bends a sequence's draws: penalties, biases, ends that are not allowed yet, a grammar."""
+
+from concurrent.futures import Future
+
+import numpy as np
+
+from xylem.kernels.interface import Adjustment
+from xylem.kernels.token_counts import TokenCounts
+from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher
+from xylem.shared.protocol import Admit
+from xylem.shared.protocol.columns import unpack, unpack_floats
+
+
+def is_bent(admit: Admit) -> bool:
+    """Whether any draw of the sequence needs a Shaping. Raises ValueError for a broken column."""
+    sampling = admit.sampling
+    penalised = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
+    return bool(
+        penalised or sampling.bias_ids or admit.grammar or admit.min_tokens > len(unpack(admit.opening.output_ids))
+    )
+
+
+class Shaping:
+    """Of one sequence; a function of the request's tokens alone, so that another attempt bends draws in the same way.
+
+    end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete. compiled: the
+    grammar, as soon as it can be had.
+    """
+
+    def __init__(
+        self,
+        admit: Admit,
+        *,
+        end_ids: frozenset[int],
+        eos_token_ids: frozenset[int],
+        compiled: Future[Compiled] | None,
+    ) -> None:
+        """Raises ValueError for a broken column."""
+        sampling = self._sampling = admit.sampling
+        earlier_ids = self._earlier_ids = unpack(admit.opening.output_ids)
+        self._bias_ids = np.array(unpack(sampling.bias_ids), np.int64)
+        self._bias_values = np.array(unpack_floats(sampling.bias_values), np.float32)
+        repeats = sampling.repetition_penalty != 1.0
+        self._seen = TokenCounts([*unpack(admit.seen_ids), *earlier_ids]) if repeats else None
+        counts = sampling.frequency_penalty or sampling.presence_penalty
+        self._output = TokenCounts(earlier_ids) if counts else None
+        self._eos_token_ids = eos_token_ids
+        self._forbidden = np.array(sorted(end_ids), np.int64)
+        self._num_to_end = max(0, admit.min_tokens - len(earlier_ids))  # tokens before one that may end it
+        self._grammar = admit.grammar
+        self._context_ids = unpack(admit.opening.context_ids)
+        self.compiled = compiled  # until there is a matcher
+        self.matcher: Matcher | None = None
+
+    def begin_matching(self) -> None:
+        """Takes the grammar, which is compiled. Raises GrammarFailed."""
+        assert self.compiled is not None
+        assert self._grammar is not None
+        compiled, self.compiled = self.compiled.result(), None
+        try:
+            self.matcher = Matcher(
+                compiled,
+                self._grammar,
+                end_ids=self._eos_token_ids,
+                output_ids=self._earlier_ids,
+                context_ids=self._context_ids,
+            )
+        except ValueError as error:
+            raise GrammarFailed(f"the output so far can't be gone on from: {error}", code="internal_error") from None
+
+    def adjustment(self) -> Adjustment | None:
+        """For the next token. Its arrays are views, good until the next `add`."""
+        if self._seen is None and self._output is None and not len(self._bias_ids) and not self._num_to_end:
+            return None
+        adjustment = Adjustment(bias_ids=self._bias_ids, bias_values=self._bias_values)
+        if self._seen is not None:
+            adjustment.repetition, adjustment.seen_ids = self._sampling.repetition_penalty, self._seen.ids
+        if self._output is not None:
+            adjustment.frequency, adjustment.presence = (
+                self._sampling.frequency_penalty,
+                self._sampling.presence_penalty,
+            )
+            adjustment.output_ids, adjustment.output_counts = self._output.ids, self._output.counts
+        if self._num_to_end:
+            adjustment.forbidden_ids = self._forbidden
+        return adjustment
+
+    def add(self, token_id: int) -> None:
+        """Takes the next output token. Raises GrammarFailed for one that the grammar does not allow."""
+        if self._seen is not None:
+            self._seen.add(token_id)
+        if self._output is not None:
+            self._output.add(token_id)
+        if self._num_to_end:
+            self._num_to_end -= 1
+        if self.matcher is not None and not self.matcher.accept(token_id):
+            raise GrammarFailed(f"token {token_id} was drawn, which the grammar does not allow", code="internal_error")
+
+    def forced(self, limit: int) -> list[int]:
+        """What must follow now, whatever the model says: at most so many tokens."""
+        return [] if self.matcher is None else self.matcher.forced(limit)

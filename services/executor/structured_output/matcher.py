@@ -1,0 +1,158 @@
+"""Where one sequence stands in its grammar.
+
+opening ──opens_id──▶ thinking ──after_id──▶ grammar        (a model that may think)
+opening ──any other──────────────────────▶ grammar
+          thinking ──after_id──▶ grammar                     (one that does)
+                                 grammar                     (one that does not)
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from enum import Enum
+
+import numpy as np
+import torch
+import xgrammar
+
+from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.grammars import Compiled
+from xylem.services.executor.structured_output.merging import CONTEXTS
+from xylem.shared.protocol import Grammar
+
+
+class _Place(Enum):
+    OPENING = 0
+    THINKING = 1
+    GRAMMAR = 2
+
+
+class Matcher:
+    """A function of the output token ids alone: any executor comes to the same place. To be used by one thread."""
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        grammar: Grammar,
+        *,
+        end_ids: frozenset[int],
+        output_ids: Sequence[int],
+        context_ids: Sequence[int] = (),
+    ) -> None:
+        """output_ids: what the sequence has written before, context_ids: the end of its prompt.
+
+        Raises ValueError when the grammar does not allow the output.
+        """
+        self._vocab_size = compiled.grammar.tokenizer_info.vocab_size
+        self._matcher = xgrammar.GrammarMatcher(compiled.grammar, override_stop_tokens=sorted(end_ids) or None)
+        self._end_ids = end_ids
+        self._opens_id, self._after_id = grammar.opens_id, grammar.after_id
+        self._place = _Place.GRAMMAR
+        if grammar.after_id >= 0:
+            self._place = _Place.OPENING if grammar.opens_id >= 0 else _Place.THINKING
+        self._merging = compiled.merging
+        self._latest = deque(context_ids, maxlen=CONTEXTS[0])
+        self._scratch: torch.Tensor | None = None
+        self._known_in = -1  # after so many more tokens the scratch row is the mask; -1: it is not
+        for token_id in output_ids:
+            if not self.accept(token_id):
+                raise ValueError(f"token {token_id} does not follow in the grammar")
+
+    def fill(self, bitmask: torch.Tensor, row: int) -> bool:
+        """Writes what may come next into a row of int32 [B, ceil(V/32)]; False: everything may, nothing is written."""
+        words = bitmask[row]
+        if self._place is _Place.THINKING:
+            if not self._end_ids:
+                return False
+            words.fill_(-1)
+            for token_id in self._end_ids:
+                words[token_id // 32] &= ~_bit(token_id)
+            return True
+        if self._matcher.is_terminated():
+            words.zero_()
+            for token_id in self._end_ids:
+                words[token_id // 32] |= _bit(token_id)
+            return True
+        if self._known_in == 0 and self._scratch is not None:
+            words.copy_(self._scratch[0])
+        elif not self._matcher.fill_next_token_bitmask(bitmask, row):
+            return False
+        if self._place is _Place.OPENING:
+            words[self._opens_id // 32] |= _bit(self._opens_id)
+        return True
+
+    def accept(self, token_id: int) -> bool:
+        """Moves on by one token; False: it may not come here, and nothing has changed."""
+        accepted = 0 <= token_id < self._vocab_size and self._accept(token_id)
+        if accepted:
+            self._latest.append(token_id)
+        return accepted
+
+    def _accept(self, token_id: int) -> bool:
+        if self._place is _Place.OPENING and token_id == self._opens_id:
+            self._place = _Place.THINKING
+            return True
+        if self._place is _Place.THINKING:
+            if token_id == self._after_id:
+                self._place = _Place.GRAMMAR
+            return token_id not in self._end_ids
+        if self._matcher.is_terminated():
+            return token_id in self._end_ids
+        if not self._matcher.accept_token(token_id):
+            return False
+        self._place = _Place.GRAMMAR
+        self._known_in = max(self._known_in, 0) - 1
+        return True
+
+    def forced(self, limit: int) -> list[int]:
+        """The tokens that come next, at most `limit`, whatever the model says; where it stands is not changed.
+
+        These are the tokens of text that has to come, as the tokenizer merges it, and the only one that a mask allows.
+        Raises GrammarFailed when xgrammar contradicts itself.
+        """
+        self._known_in = -1
+        if self._place is not _Place.GRAMMAR:
+            return []
+        forced: list[int] = []
+        accepted = 0
+        while len(forced) < limit and not self._matcher.is_terminated():
+            more = self._merged(forced)[: limit - len(forced)] or self._only_one()
+            if not more:
+                self._known_in = accepted
+                break
+            forced += more
+            if more[-1] in self._end_ids:
+                break
+            if not all(map(self._matcher.accept_token, more)):
+                raise GrammarFailed(
+                    f"tokens {more} were forced, which the grammar does not allow", code="internal_error"
+                )
+            accepted += len(more)
+        if accepted:
+            self._matcher.rollback(accepted)
+        return forced
+
+    def _merged(self, forced: Sequence[int]) -> list[int]:
+        if self._merging is None:
+            return []
+        try:
+            stretch = self._matcher.find_jump_forward_string()
+        except UnicodeDecodeError:
+            return []  # it begins within a character, or ends there
+        return self._merging.tokens([*self._latest, *forced], stretch) if len(stretch) > 1 else []
+
+    def _only_one(self) -> list[int]:
+        """The one token that the mask allows. Leaves the mask in the scratch row."""
+        if self._scratch is None:
+            self._scratch = xgrammar.allocate_token_bitmask(1, self._vocab_size)
+        if not self._matcher.fill_next_token_bitmask(self._scratch, 0):
+            self._scratch.fill_(-1)
+        words = self._scratch[0].numpy()
+        (places,) = np.nonzero(words)
+        word = int(words[places[0]]) & 0xFFFFFFFF if len(places) == 1 else 0
+        return [int(places[0]) * 32 + word.bit_length() - 1] if word.bit_count() == 1 else []
+
+
+def _bit(token_id: int) -> int:
+    """A token's bit in its word, as the signed number that an int32 holds."""
+    bit = 1 << token_id % 32
+    return bit - (1 << 32) if bit >= 1 << 31 else bit

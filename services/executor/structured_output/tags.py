@@ -1,0 +1,34 @@
+"""Structural tags with schemas that keep the same promises as a schema alone."""
+
+import json
+from typing import Any
+
+from xylem.services.executor.structured_output.document import ebnf
+from xylem.services.executor.structured_output.failures import GrammarFailed
+
+JSON_STYLES = (None, "json")
+
+
+def with_grammars(text: str) -> str:
+    """The tag with every JSON schema in it written as a grammar of ours. Raises GrammarFailed.
+
+    Arguments in other styles (as XML) are left to xgrammar, which has its own way to write them; a schema that can't be
+    promised is refused there, too.
+    """
+    try:
+        tag = json.loads(text)
+    except ValueError as error:
+        raise GrammarFailed(f"the structural tag is no JSON: {error}") from None
+    return json.dumps(_written(tag))
+
+
+def _written(node: Any) -> Any:
+    match node:
+        case {"type": "json_schema", "json_schema": schema, **more}:
+            grammar = ebnf(json.dumps(schema))
+            return {"type": "grammar", "grammar": grammar} if more.get("style") in JSON_STYLES else node
+        case dict():
+            return {key: _written(value) for key, value in node.items()}
+        case list():
+            return [_written(value) for value in node]
+    return node

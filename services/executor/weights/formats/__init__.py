@@ -1,0 +1,1 @@
+"""Formats of checkpoints other than plain floats: one file for each."""

@@ -1,0 +1,93 @@
+"""Weights from a checkpoint, tensor by tensor into their final places: nothing is held twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.weights.checkpoint import Checkpoint
+from xylem.services.executor.weights.decoder_map import WIDE, other_places, places, shapes
+from xylem.services.executor.weights.formats import fp8
+from xylem.services.executor.weights.weight_slice import Place
+from xylem.shared.model_info.model_card import ModelError
+
+Progress = Callable[[int, int], None]
+
+READ = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+# Tensors that some files carry and no forward pass needs.
+NEEDLESS = ("rotary_emb.inv_freq", "masked_bias", "attn.bias")
+
+
+def load(
+    path: Path, config: DecoderConfig, *, dtype: torch.dtype, device: torch.device, progress: Progress | None = None
+) -> dict[str, Tensor]:
+    """The parameters of `models.parameters.shapes`, in `dtype` but for the WIDE ones.
+
+    progress(bytes done, bytes in all) is called after each tensor.
+    Raises ModelError that names the file and tensor which is missing, too much, mis-shaped or truncated.
+    """
+    wanted = places(config)
+    known = wanted | other_places(config)
+    parameters = {
+        name: torch.empty(shape, dtype=torch.float32 if name.endswith(WIDE) else dtype, device=device)
+        for name, shape in shapes(config).items()
+    }
+    unfilled = {name: parameter.numel() for name, parameter in parameters.items()}
+    done = 0
+    with Checkpoint.open(path) as checkpoint:
+        num_bytes = checkpoint.num_bytes
+        for name, file in checkpoint.files.items():
+            tensor, place = checkpoint.read(name), known.get(name)
+            done += tensor.nbytes
+            if place is not None:
+                if config.fp8_block is not None and tensor.dtype == fp8.TYPE and tensor.dim() == 2:
+                    tensor = _widened(tensor.to(device), name, checkpoint, config.fp8_block)
+                _put(tensor, place, parameters, f"{file}: {name}")
+                unfilled[place.parameter] -= tensor.numel()
+            elif not _is_needless(name, config):
+                raise ModelError(f"{file}: there is no place for the tensor {name}")
+            if progress is not None:
+                progress(min(done, num_bytes), num_bytes)
+        missing = sorted(
+            name for name in wanted.keys() - checkpoint.files.keys() if unfilled[wanted[name].parameter] > 0
+        )
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(f"{path}: the tensor {missing[0]}{more} is in none of its safetensors files")
+    if progress is not None:
+        progress(num_bytes, num_bytes)
+    return parameters
+
+
+def _is_needless(name: str, config: DecoderConfig) -> bool:
+    """Whether a file may carry this tensor although nothing is done with it, or not here."""
+    if name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings):
+        return True
+    if config.fp8_block is not None and name.endswith(fp8.SCALES):
+        return True
+    unused = range(config.num_layers, config.num_layers + config.num_unused_layers)
+    return name.startswith(tuple(f"model.layers.{i}." for i in unused))
+
+
+def _widened(weight: Tensor, name: str, checkpoint: Checkpoint, block: fp8.Block) -> Tensor:
+    scales_name = name + fp8.SCALES
+    what = f"{checkpoint.files[name]}: {name}"
+    if scales_name not in checkpoint.files:
+        raise ModelError(f"{what} is in FP8, and there is no {scales_name}")
+    scales, expected = checkpoint.read(scales_name), fp8.num_scales(weight.shape, block)
+    if tuple(scales.shape) != expected:
+        raise ModelError(f"{what} has scales of the shape {tuple(scales.shape)}; with its blocks they are {expected}")
+    return fp8.widened(weight, scales.to(weight.device), block)
+
+
+def _put(tensor: Tensor, place: Place, parameters: dict[str, Tensor], what: str) -> None:
+    if tuple(tensor.shape) != place.shape:
+        raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
+    if tensor.dtype not in READ:
+        raise ModelError(f"{what} is of type {tensor.dtype}; float32, bfloat16 and float16 are read")
+    parameter = parameters[place.parameter]
+    rows = parameter if place.expert is None else parameter[place.expert]
+    rows[place.first : place.first + place.shape[0]].copy_(tensor)

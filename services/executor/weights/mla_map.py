@@ -1,0 +1,44 @@
+"""The parameters of latent attention: their shapes, and their names and places in checkpoint files.
+
+`compress` is what the hidden state is multiplied with: rows for the query (or its latent), for the latent of keys and
+values, for the key of positions. `query_up` and `kv_up` lead back to the heads.
+"""
+
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.weights.weight_slice import Place, Shape, stacked
+
+
+def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
+    """Those of layer i."""
+    latent, width, num_heads = config.latent, config.hidden_size, config.num_heads
+    assert latent is not None
+    found: dict[str, Shape] = {
+        f"{i}.kv_norm": (latent.rank,),
+        f"{i}.kv_up": (num_heads * (latent.plain_dim + latent.value_dim), latent.rank),
+        f"{i}.output": (width, num_heads * latent.value_dim),
+    }
+    query_size = num_heads * latent.query_dim
+    if latent.query_rank is not None:
+        found[f"{i}.query_norm"] = (latent.query_rank,)
+        found[f"{i}.query_up"] = (query_size, latent.query_rank)
+        query_size = latent.query_rank
+    found[f"{i}.compress"] = (query_size + latent.key_dim, width)
+    return found
+
+
+def places(config: DecoderConfig, i: int) -> dict[str, Place]:
+    """The tensors of layer i."""
+    latent, width, own = config.latent, config.hidden_size, shapes(config, i)
+    assert latent is not None
+    prefix = f"model.layers.{i}.self_attn"
+    found = {f"{prefix}.kv_a_layernorm.weight": Place(f"{i}.kv_norm", 0, own[f"{i}.kv_norm"])}
+    names = {"kv_b_proj": f"{i}.kv_up", "o_proj": f"{i}.output"}
+    query = "q_proj"
+    if latent.query_rank is not None:
+        query = "q_a_proj"
+        names["q_b_proj"] = f"{i}.query_up"
+        found[f"{prefix}.q_a_layernorm.weight"] = Place(f"{i}.query_norm", 0, own[f"{i}.query_norm"])
+    for name, parameter in names.items():
+        found[f"{prefix}.{name}.weight"] = Place(parameter, 0, own[parameter])
+    sizes = (own[f"{i}.compress"][0] - latent.key_dim, latent.key_dim)
+    return found | stacked(prefix, (query, "kv_a_proj_with_mqa"), sizes, f"{i}.compress", width)

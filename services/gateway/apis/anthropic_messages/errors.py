@@ -1,0 +1,36 @@
+"""Errors as Anthropic's clients know them: {"type": "error", "error": {"type", "message"}}."""
+
+from typing import Any
+
+from xylem.shared.runtime.errors import XylemError
+
+PATHS = "/v1/messages"
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+
+# Conversations that the server holds. The package's tool runner asks for one unless it is told not to; when it reads
+# this it sends the whole conversation instead.
+NO_THREADS = {"error_code": "thread_unsupported_request"}
+
+
+def speaks(path: str) -> bool:
+    """Whether who asks for this path expects such errors."""
+    return path == PATHS or path.startswith(f"{PATHS}/")
+
+
+def problem(error: XylemError) -> dict[str, Any]:
+    """The body of an error."""
+    kind = _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    told: dict[str, Any] = {"type": kind, "message": error.message}
+    if error.param == "thread":
+        told["details"] = NO_THREADS
+    return {"type": "error", "error": told}

@@ -1,0 +1,26 @@
+"""What /openapi.json says of paths whose errors have Anthropic's shape."""
+
+from typing import Any
+
+from xylem.services.gateway.fields.field import Table
+from xylem.services.gateway.http.openapi import describe
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "properties": {"type": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["type", "message"],
+        },
+    },
+    "required": ["type", "error"],
+}
+
+
+def describe_message(table: Table, description: str) -> dict[str, Any]:
+    """As `describe`, for a route under /v1/messages."""
+    arguments = describe(table, description)
+    arguments["responses"]["default"]["content"]["application/json"]["schema"] = ERROR_SCHEMA
+    return arguments

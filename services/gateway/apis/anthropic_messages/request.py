@@ -1,0 +1,108 @@
+"""From a body of /v1/messages to a body of /v1/chat/completions."""
+
+from typing import Any
+
+from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts
+from xylem.services.gateway.apis.anthropic_messages.fields import PASSED
+from xylem.services.gateway.fields.error_field_names import Dialect
+from xylem.services.gateway.fields.field import Integer
+from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
+from xylem.shared.runtime.errors import InvalidRequest
+
+MIN_THINKING_TOKENS = 1024
+CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+
+NAMES = Dialect(
+    [
+        (r"^stop\b", "stop_sequences"),
+        (r"^response_format(\.json_schema)?\b", "output_config.format"),
+        (r"^reasoning_effort$", "output_config.effort"),
+        (r"^tools(\[\d+\])\.function\.parameters\b", r"tools\1.input_schema"),
+        (r"^(tools\[\d+\]|tool_choice)\.function\b", r"\1"),
+        (r"^parallel_tool_calls$", "tool_choice.disable_parallel_tool_use"),
+    ]
+)
+
+
+def chat_body(body: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The chat body of a checked body, be it for an answer or for its number of tokens. Raises InvalidRequest."""
+    chat = {name: body[name] for name in PASSED if body.get(name) is not None}
+    messages = read_messages(values["messages"])
+    if messages and messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
+        chat["continue_final_message"] = True
+        chat["add_generation_prompt"] = False
+    if values["system"] is not None:
+        messages.insert(0, {"role": "system", "content": read_texts("system", values["system"])})
+    chat["messages"] = messages
+    for name, other in (("max_tokens", "max_tokens"), ("stop_sequences", "stop"), ("stream", "stream")):
+        if body.get(name) is not None:
+            chat[other] = body[name]
+    if values["tools"]:
+        tools = sequence("tools", values["tools"])
+        chat["tools"] = [_tool(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
+    chat |= _tool_choice(values["tool_choice"])
+    chat |= _output(values["output_config"])
+    thinks = _thinks(values)
+    if thinks is not None:
+        chat["chat_template_kwargs"] = {"enable_thinking": thinks, **values["chat_template_kwargs"]}
+    return chat
+
+
+def _tool(where: str, value: Any) -> dict[str, Any]:
+    tool = mapping(where, value, "a tool with a name and an input_schema")
+    kind = tool.get("type")
+    if kind not in (None, "custom"):
+        raise InvalidRequest(
+            f"{where}.type {str(kind)[:80]!r} is not supported; only tools of the client's own are",
+            param=f"{where}.type",
+        )
+    known = ("type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming")
+    only_keys(where, tool, known)
+    schema = mapping(f"{where}.input_schema", tool.get("input_schema"), "a JSON schema")
+    function = {"name": text(f"{where}.name", tool.get("name")), "parameters": schema}
+    function |= {key: tool[key] for key in ("description", "strict") if tool.get(key) is not None}
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    choice = mapping("tool_choice", value, "an object with a type")
+    only_keys("tool_choice", choice, ("type", "name", "disable_parallel_tool_use"))
+    kind = one_of("tool_choice.type", choice.get("type"), (*CHOICES, "tool"))
+    if kind == "tool":
+        name = text("tool_choice.name", choice.get("name"))
+        chat: dict[str, Any] = {"tool_choice": {"type": "function", "function": {"name": name}}}
+    else:
+        chat = {"tool_choice": CHOICES[kind]}
+    if choice.get("disable_parallel_tool_use"):
+        chat["parallel_tool_calls"] = False
+    return chat
+
+
+def _output(value: Any) -> dict[str, Any]:
+    config = mapping("output_config", value or {})
+    only_keys("output_config", config, ("effort", "format"))
+    chat: dict[str, Any] = {}
+    if config.get("effort") is not None:
+        chat["reasoning_effort"] = text("output_config.effort", config["effort"])
+    if config.get("format") is not None:
+        form = mapping("output_config.format", config["format"], "an object with type and schema")
+        only_keys("output_config.format", form, ("type", "schema"))
+        one_of("output_config.format.type", form.get("type"), ("json_schema",))
+        schema = mapping("output_config.format.schema", form.get("schema"), "a JSON schema")
+        chat["response_format"] = {"type": "json_schema", "json_schema": {"name": "output", "schema": schema}}
+    return chat
+
+
+def _thinks(values: dict[str, Any]) -> bool | None:
+    """Whether to think, for chat templates that know `enable_thinking`; None: as the model does by itself."""
+    if values["thinking"] is None:
+        return None
+    thinking = mapping("thinking", values["thinking"], "an object with a type")
+    only_keys("thinking", thinking, ("type", "budget_tokens", "display"))
+    kind = one_of("thinking.type", thinking.get("type"), ("enabled", "adaptive", "disabled"))
+    if kind == "enabled":  # a target for models that are trained to have one; these aren't
+        highest = values.get("max_tokens", 1 << 31) - 1
+        Integer(MIN_THINKING_TOKENS, highest).read("thinking.budget_tokens", thinking.get("budget_tokens"))
+    return kind != "disabled"

@@ -1,0 +1,82 @@
+"""SGLang's /v1/score: how likely some tokens are right after each prompt."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from xylem.services.gateway.apis.embeddings.numbers import softmax
+from xylem.services.gateway.apis.embeddings.request import check_prompt
+from xylem.services.gateway.apis.embeddings.response import PromptUsage
+from xylem.services.gateway.fields.field_types import Prompt
+from xylem.services.gateway.generation.choice_output import Result
+from xylem.services.gateway.generation.generation_request import Choice, Offer, Order, check_number, check_vocabulary
+from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
+from xylem.shared.protocol import Limits, Sampling, Scoring
+from xylem.shared.runtime.errors import Internal, InvalidRequest
+
+
+def label_order(values: dict[str, Any], offer: Offer) -> Order:
+    """One token after each prompt, with the scores of the labels there. Raises InvalidRequest."""
+    prompts = _prompts(values)
+    labels = values["label_token_ids"]
+    if not labels:
+        raise InvalidRequest("label_token_ids is missing or empty", param="label_token_ids")
+    check_vocabulary("label_token_ids", labels, offer)
+    check_number(len(prompts), "items are given", "items", offer)
+    for prompt in prompts:
+        check_prompt("items", prompt, offer)
+    return Order(
+        model=offer.model,
+        limits=Limits(max_tokens=1, ignore_eos=True),
+        choices=[Choice(Sampling(temperature=0.0), prompt, prompt_index=i) for i, prompt in enumerate(prompts)],
+        salt=values["cache_salt"],
+        scoring=Scoring(token_ids=labels),
+        add_special_tokens=values["add_special_tokens"],
+        keeps_cut_scores=True,
+        prompts=prompts,
+    )
+
+
+def _prompts(values: dict[str, Any]) -> list[Prompt]:
+    for name in ("query", "items"):
+        if values[name] is None:
+            raise InvalidRequest(f"{name} is missing", param=name)
+    queries, items = values["query"], values["items"]
+    if len(queries) != 1:
+        raise InvalidRequest(f"query must be one text, not {len(queries)}", param="query")
+    return [_joined(queries[0], item, item_first=values["item_first"]) for item in items]
+
+
+def _joined(query: Prompt, item: Prompt, *, item_first: bool) -> Prompt:
+    first, second = (item, query) if item_first else (query, item)
+    if isinstance(first, str) and isinstance(second, str):
+        return first + second
+    if isinstance(first, bytes) and isinstance(second, bytes):
+        return first + second
+    raise InvalidRequest("query and items must both be texts, or both token ids", param="items")
+
+
+class LabelScores(msgspec.Struct, frozen=True, gc=False):
+    scores: list[list[float]]  # of each item: of each label
+    model: str
+    usage: PromptUsage
+    object: str = "scoring"
+
+
+class LabelForm(WholeOnly):
+    """among_labels: probabilities of the labels alone, instead of those in the whole vocabulary."""
+
+    def __init__(self, head: Head, *, among_labels: bool) -> None:
+        self._head = head
+        self._among_labels = among_labels
+
+    def whole(self, results: list[Result], usage: Usage) -> LabelScores:
+        """Raises Internal when the executor gave no scores."""
+        return LabelScores([self._scores(result) for result in results], self._head.model, PromptUsage.of(usage))
+
+    def _scores(self, result: Result) -> list[float]:
+        if not result.scored or not result.scored[0].asked:
+            raise Internal("no log probabilities came with the answer")
+        logprobs = result.scored[0].asked
+        return softmax(logprobs) if self._among_labels else [math.exp(logprob) for logprob in logprobs]

@@ -1,0 +1,48 @@
+"""POST /v1/completions"""
+
+from fastapi import APIRouter, Request, Response
+
+from xylem.services.gateway.apis.openai_completions.response import CompletionForm
+from xylem.services.gateway.fields.body import read_object
+from xylem.services.gateway.fields.field_tables import COMPLETIONS
+from xylem.services.gateway.fields.field_types import Prompt
+from xylem.services.gateway.generation.context import Context, context_of
+from xylem.services.gateway.generation.generation_request import Order, completion_order
+from xylem.services.gateway.generation.tokenize_client import text_of, tokens_of
+from xylem.services.gateway.http.openapi import describe
+from xylem.services.gateway.http.respond import respond
+from xylem.shared.protocol import Tokenize
+from xylem.shared.protocol.columns import count
+
+router = APIRouter()
+
+
+@router.post(
+    "/v1/completions",
+    summary="The text that follows a prompt",
+    response_model=None,
+    **describe(COMPLETIONS, "A text_completion object, or with stream=true its chunks as server-sent events."),
+)
+async def completions(request: Request) -> Response:
+    context = context_of(request)
+    order = completion_order(await read_object(request), context.offer)
+    if order.echo:
+        context.admit(len(order.choices))
+        await _prepare_echo(context, order)
+    echoes = [order.prompt_texts[choice.prompt_index] for choice in order.choices] if order.echo else []
+    num_top = order.scoring.num_top if order.scoring is not None and order.shows_logprobs else None
+    return await respond(request, context, order, "cmpl", lambda head: CompletionForm(head, echoes, num_top))
+
+
+async def _prepare_echo(context: Context, order: Order) -> None:
+    order.prompt_texts = [await _text(context, prompt) for prompt in order.prompts]
+    if order.limits.max_tokens == 0:  # nothing will run that could count them
+        order.prompt_counts = [await _count(context, prompt) for prompt in order.prompts]
+
+
+async def _text(context: Context, prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else await text_of(context, prompt)
+
+
+async def _count(context: Context, prompt: Prompt) -> int:
+    return count(prompt if isinstance(prompt, bytes) else await tokens_of(context, Tokenize(prompt=prompt)))

@@ -1,0 +1,115 @@
+"""Output items while they grow: each tells the log how it begins, what is added, and how it ends."""
+
+from xylem.services.gateway.apis.openai_chat.logprobs import TokenLogprob, logprobs_of
+from xylem.services.gateway.apis.openai_responses.event_log import EventLog
+from xylem.services.gateway.apis.openai_responses.events import (
+    ArgumentsDelta,
+    ArgumentsDone,
+    ItemEvent,
+    PartEvent,
+    TextDelta,
+    TextDone,
+)
+from xylem.services.gateway.apis.openai_responses.schema import (
+    FunctionCall,
+    OutputItem,
+    OutputMessage,
+    OutputText,
+    ReasoningText,
+    Thought,
+)
+from xylem.services.gateway.generation.logprobs import ScoredToken
+
+IN_PROGRESS = "in_progress"
+
+
+class OpenMessage:
+    """Text of the answer. position: the item's place in the output."""
+
+    def __init__(self, log: EventLog, position: int, identity: str) -> None:
+        self._log = log
+        self._item = {"item_id": f"msg_{identity}", "output_index": position}
+        self._part = {**self._item, "content_index": 0}
+        self._texts: list[str] = []  # joined once: adding to a string would copy all of it each time
+        self._logprobs: list[TokenLogprob] = []
+        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ()))
+        log.say(PartEvent, "response.content_part.added", **self._part, part=OutputText("", []))
+
+    def add(self, text: str, scored: list[ScoredToken]) -> None:
+        logprobs = logprobs_of(scored).content
+        self._texts.append(text)
+        self._logprobs += logprobs
+        self._log.say(TextDelta, "response.output_text.delta", **self._part, delta=text, logprobs=logprobs)
+
+    def close(self, status: str) -> OutputItem:
+        """The finished item; status: completed or incomplete."""
+        text, logprobs = "".join(self._texts), self._logprobs
+        part = OutputText(text, logprobs)
+        item = self._shape(status, (part,))
+        self._log.say(TextDone, "response.output_text.done", **self._part, text=text, logprobs=logprobs)
+        self._log.say(PartEvent, "response.content_part.done", **self._part, part=part)
+        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        return item
+
+    def _shape(self, status: str, content: tuple[OutputText, ...]) -> OutputMessage:
+        return OutputMessage(str(self._item["item_id"]), status, content)
+
+
+class OpenThought:
+    """What the model thinks."""
+
+    def __init__(self, log: EventLog, position: int, identity: str) -> None:
+        self._log = log
+        self._item = {"item_id": f"rs_{identity}", "output_index": position}
+        self._part = {**self._item, "content_index": 0}
+        self._texts: list[str] = []
+        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ()))
+        log.say(PartEvent, "response.content_part.added", **self._part, part=ReasoningText(""))
+
+    def add(self, text: str) -> None:
+        self._texts.append(text)
+        self._log.say(TextDelta, "response.reasoning_text.delta", **self._part, delta=text)
+
+    def close(self, status: str) -> OutputItem:
+        """As that of a message."""
+        text = "".join(self._texts)
+        part = ReasoningText(text)
+        item = self._shape(status, (part,))
+        self._log.say(TextDone, "response.reasoning_text.done", **self._part, text=text)
+        self._log.say(PartEvent, "response.content_part.done", **self._part, part=part)
+        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        return item
+
+    def _shape(self, status: str, content: tuple[ReasoningText, ...]) -> Thought:
+        return Thought(str(self._item["item_id"]), status, content)
+
+
+class OpenCall:
+    """The call of a function."""
+
+    def __init__(self, log: EventLog, position: int, identity: str, name: str) -> None:
+        self._log = log
+        self._identity = identity
+        self._item = {"item_id": f"fc_{identity}", "output_index": position}
+        self._name = name
+        self._arguments: list[str] = []
+        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS))
+
+    def add(self, text: str) -> None:
+        self._arguments.append(text)
+        self._log.say(ArgumentsDelta, "response.function_call_arguments.delta", **self._item, delta=text)
+
+    def close(self, status: str) -> OutputItem:
+        """As that of a message."""
+        item = self._shape(status)
+        kind = "response.function_call_arguments.done"
+        self._log.say(ArgumentsDone, kind, **self._item, name=self._name, arguments=item.arguments)
+        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        return item
+
+    def _shape(self, status: str) -> FunctionCall:
+        call_id = f"call_{self._identity}"
+        return FunctionCall(str(self._item["item_id"]), status, call_id, self._name, "".join(self._arguments))
+
+
+OpenItem = OpenMessage | OpenThought | OpenCall

@@ -1,0 +1,155 @@
+"""A response while it is made, by a task of its own: connections come and go, and read what it says from its log."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Receive
+
+from xylem.services.gateway.apis.openai_responses.event_log import EventLog
+from xylem.services.gateway.apis.openai_responses.event_writer import Telling
+from xylem.services.gateway.apis.openai_responses.request import Asked
+from xylem.services.gateway.apis.openai_responses.schema import Response
+from xylem.services.gateway.apis.openai_responses.translation import NAMES
+from xylem.services.gateway.generation.context import Context
+from xylem.services.gateway.generation.resumption import Found
+from xylem.services.gateway.generation.session import Exchange
+from xylem.services.gateway.generation.stream_cursor import Bookmark, Place
+from xylem.services.gateway.http.errors import ClientGone
+from xylem.shared.runtime.errors import Internal, XylemError
+
+log = logging.getLogger(__name__)
+
+
+async def nobody() -> Any:
+    """In the place of a client's `receive`: one who never leaves."""
+    await asyncio.Event().wait()
+
+
+class Run:
+    """One response in the making. `start` or `go_on` must be called once; its task closes everything.
+
+    on_change: called when its generation is another one, and when it has ended.
+    """
+
+    def __init__(self, context: Context, asked: Asked, on_change: Callable[[], None], traceparent: str = "") -> None:
+        record = asked.accepted
+        self.log = EventLog(records=record.tells_events)
+        self.error: Exception | None = None  # that ended it: a XylemError, or ClientGone
+        self.is_dropped = False  # another gateway goes on with it
+        self._context = context
+        self._order = asked.order
+        self._on_change = on_change
+        self._traceparent = traceparent
+        self._telling = Telling(self.log, asked.response, record.final)
+        self._bookmark = Bookmark(
+            record.id, record.created_at, asked.order.base_seed, [Place()], record.generation, record.tenant
+        )
+        self._exchange: Exchange | None = None
+        self._is_unwanted = False
+        self._begun = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    @property
+    def response(self) -> Response:
+        """As far as it has got."""
+        return self._telling.response
+
+    @property
+    def generation(self) -> int:
+        return self._bookmark.generation
+
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def start(self, receive: Receive) -> None:
+        """Begins; it ends early when that client leaves. Raises XylemError with nothing begun."""
+        exchange = self._open(receive, [])
+        if self.response.background:  # its first event is for a client who waits for no token
+            self._telling.create()
+        self._context.spawn(self._run(exchange), name=f"response {self.response.id}")
+
+    def go_on(self) -> None:
+        """Tells again what another gateway has told, from what detokenizers have of it or else from its order."""
+        self._context.spawn(self._run(None), name=f"response {self.response.id}")
+
+    async def begun(self) -> None:
+        """Returns when there are first tokens, or it has ended without any: then `error` says why."""
+        await self._begun.wait()
+
+    async def ended(self) -> None:
+        """Returns when nothing more will come."""
+        await self._ended.wait()
+
+    def cancel(self) -> None:
+        """Nobody wants more of it. What it has said so far stays."""
+        self._is_unwanted = True
+        if self._exchange is not None:
+            self._exchange.leave()
+
+    def drop(self) -> None:
+        """Another gateway goes on with it: it ends here, and nothing is said of that."""
+        self.is_dropped = True
+        self.cancel()
+
+    def _open(self, receive: Receive, found: list[Found]) -> Exchange:
+        self._exchange = exchange = Exchange(self._context, self._order, self._bookmark, self._traceparent)
+        try:
+            exchange.open(receive, found)
+        except BaseException:
+            exchange.close()
+            raise
+        if self._is_unwanted:
+            exchange.leave()
+        return exchange
+
+    async def _find(self) -> Exchange:
+        """Where detokenizers have left it."""
+        if self.response.background:
+            self._telling.create()
+        generation = self._bookmark.generation
+        found = await self._context.lives.find(self._bookmark, from_start=True)
+        if generation != self._bookmark.generation:
+            self._on_change()
+        return self._open(nobody, found)
+
+    async def _run(self, opened: Exchange | None) -> None:
+        telling = self._telling
+        try:
+            exchange = opened or await self._find()
+            pieces = await exchange.take()
+            if not self.response.background:
+                telling.create()
+            telling.begin()
+            self._begun.set()
+            while True:
+                for piece in pieces:
+                    telling.add(piece)
+                if exchange.done:
+                    break
+                pieces = await exchange.take()
+            telling.end(exchange.totals())
+        except ClientGone as gone:
+            self.error = gone
+            if not self.is_dropped:
+                telling.cancel()
+        except XylemError as error:
+            self._fail(NAMES.translated(error))
+        except Exception:
+            log.exception("response %s failed", self.response.id)
+            self._fail(Internal("internal error; the gateway's log says more"))
+        finally:
+            if self._exchange is not None:
+                self._exchange.close()
+            self.log.close()
+            self._begun.set()
+            self._ended.set()
+            self._on_change()
+
+    def _fail(self, error: XylemError) -> None:
+        self.error = error
+        if self._exchange is not None:
+            self._exchange.fail(error)
+        self._telling.fail(error)

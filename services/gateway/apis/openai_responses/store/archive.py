@@ -1,0 +1,222 @@
+"""All responses of a model, whichever gateway has made them.
+
+The bucket has a record of each that is to be kept, from the moment that it is accepted: enough to make it again. The
+gateway that makes it is its owner; one that finds the owner dead adopts it by writing its own name over the record's
+revision that it has read, which only one can do.
+"""
+
+import asyncio
+import logging
+import re
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from starlette.types import Receive
+
+from xylem.services.gateway.apis.openai_responses.items import Item
+from xylem.services.gateway.apis.openai_responses.request import Asked, understand
+from xylem.services.gateway.apis.openai_responses.run import Run
+from xylem.services.gateway.apis.openai_responses.store.location import Elsewhere, Ended, Here, Place
+from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept, KeptResponses
+from xylem.services.gateway.apis.openai_responses.store.peer_calls import answer
+from xylem.services.gateway.apis.openai_responses.store.record import REPEATABLE, Record
+from xylem.services.gateway.apis.openai_responses.store.record_store import Ledger
+from xylem.services.gateway.apis.openai_responses.store.record_writer import Storing
+from xylem.services.gateway.generation.context import Context
+from xylem.services.gateway.http.api_keys import Key
+from xylem.shared.protocol import ResponseCall, ResponseReply, subjects
+from xylem.shared.runtime.bucket import Stale
+from xylem.shared.runtime.errors import InvalidRequest, NotFound, Unavailable
+
+log = logging.getLogger(__name__)
+
+ANSWER_S = 2.0
+GONE_S = 3.0  # until a gateway that does not answer is known to be dead
+MAX_CALLS = 4096  # of other gateways at once
+STORED_S = 2.0  # longest time that a background response waits to be stored before its client hears of it
+FORM = re.compile(r"resp_[0-9a-f]{32}")
+
+
+class ResponseNotFound(NotFound):
+    code = "response_not_found"
+
+
+class Archive:
+    """One per gateway. Implements `places.Finder`."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self.ledger = Ledger(context.bus, settings)
+        self._context = context
+        self._id = settings.instance
+        self._memory = KeptResponses(settings.max_kept_responses, settings.max_kept_response_bytes)
+        self._storing = Storing(self.ledger, self._memory, self._id)
+
+    async def open(self) -> None:
+        """Answers the questions of other gateways from now on. Without a bucket there are none."""
+        subject = subjects.responses(self._id)
+        await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=MAX_CALLS)
+        try:
+            await self.ledger.open()
+        except Unavailable as error:
+            log.warning("answers of /v1/responses live no longer than this gateway: %s", error.message)
+
+    def begin(self, asked: Asked, receive: Receive, traceparent: str) -> Kept:
+        """Makes a response, which ends early when that client leaves. Raises XylemError."""
+        kept = self._made(asked, traceparent)
+        kept.run.start(receive)
+        if asked.response.store:
+            self._memory.add(kept)
+            if self.ledger.is_open:
+                kept.news.set()
+                self._context.spawn(self._storing.run(kept), name=f"store {kept.record.id}")
+        return kept
+
+    async def until_stored(self, kept: Kept) -> None:
+        """Returns when it will outlive this gateway, or when the bucket takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STORED_S if self.ledger.is_open else 0):
+                await kept.stored.wait()
+
+    def discard(self, kept: Kept) -> None:
+        """Ends and forgets what nobody has been told of."""
+        kept.is_removed = True
+        self._memory.forget(kept)
+        kept.run.cancel()
+        kept.news.set()
+
+    async def conversation(self, identity: str, tenant: str) -> list[Item]:
+        """What a response that goes on from this one is given before its own input. Raises InvalidRequest, NotFound."""
+        place = await self.find(identity, tenant, "previous_response_id")
+        body: dict[str, Any] = msgspec.to_builtins(await place.body())
+        if body["status"] not in REPEATABLE:
+            raise InvalidRequest(
+                f"response {identity[:100]!r} is {body['status']}; only a completed one can be gone on from",
+                param="previous_response_id",
+            )
+        return [*place.record.items, *body["output"]]
+
+    def recheck(self) -> None:
+        """We were away: others may have taken us for dead. What they have adopted turns out when it is stored."""
+        for kept in self._memory.running():
+            kept.news.set()
+
+    def drop_all(self) -> None:
+        """This gateway ends: what is stored goes on elsewhere."""
+        for kept in self._memory.running():
+            if kept.revision:
+                kept.run.drop()
+
+    # places.Finder
+
+    async def find(self, identity: str, tenant: str, param: str | None = None) -> Place:
+        """Raises NotFound: nobody's, somebody else's, or forgotten; Unavailable. param: the field that named it."""
+        kept = self._memory.find(identity)
+        if kept is not None and kept.record.tenant == tenant and not (kept.revision and kept.run.has_ended):
+            return Here(self, kept)
+        entry = None
+        try:
+            if self.ledger.is_open and FORM.fullmatch(identity):
+                entry = await self.ledger.get(identity)
+        except Unavailable:
+            if kept is None or kept.record.tenant != tenant:
+                raise
+            return Here(self, kept)
+        if entry is not None and entry[0].tenant == tenant:
+            return await self._place(*entry)
+        if kept is not None and kept.record.tenant == tenant:  # it was removed through another gateway
+            self._memory.forget(kept)
+        raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
+
+    async def take_over(self, record: Record) -> Place:
+        entry = await self.ledger.get(record.id)
+        if entry is None:
+            raise ResponseNotFound(f"there is no response {record.id!r} any more")
+        return await self._place(*entry, lost=record.owner)
+
+    async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
+        call = ResponseCall(response_id=identity, what=what, after=after)
+        try:
+            subject = subjects.responses(owner)
+            return await self._context.bus.request(subject, call, ResponseReply, timeout_s=ANSWER_S)
+        except Unavailable:
+            if await self._context.lives.stages.gone("gateway", owner, GONE_S):
+                return ResponseReply()
+            raise
+
+    async def remove(self, record: Record) -> None:
+        kept = self._memory.find(record.id)
+        if kept is None or kept.revision:
+            await self.ledger.remove(record.id)
+        if kept is not None:
+            self.discard(kept)
+
+    def replay(self, record: Record, key: Key | None) -> Kept:
+        kept = self._memory.find(record.id)
+        if kept is None:
+            self._context.admit(1, key)
+            kept = self._made(understand(record, self._context.offer))
+            self._memory.add(kept)
+            kept.run.go_on()
+        return kept
+
+    async def take_in(self, identity: str) -> None:
+        """Goes on with it if its owner is dead. Raises XylemError."""
+        entry = None if self._memory.find(identity) else await self.ledger.get(identity)
+        if entry is None:
+            return
+        record, revision = entry
+        if record.final is not None:
+            await self.ledger.unmark(identity)
+        elif record.owner == self._id or self._context.lives.stages.epoch_of("gateway", record.owner) is None:
+            await self._place(record, revision, lost=record.owner)
+
+    # Whose it is.
+
+    async def _place(self, record: Record, revision: int, lost: str = "") -> Place:
+        """lost: an owner that does not have it any more."""
+        kept = self._memory.find(record.id)
+        if kept is not None and not kept.run.is_dropped:
+            return Here(self, kept)
+        if record.final is not None:
+            return Ended(self, record)
+        if record.owner in (self._id, lost):
+            return await self._adopt(record, revision)
+        return Elsewhere(self, record)
+
+    async def _adopt(self, record: Record, revision: int) -> Place:
+        if not self._context.accepting:
+            raise Unavailable("the gateway is stopping", retry_after_s=1.0)
+        mine = msgspec.structs.replace(record, owner=self._id)
+        asked = understand(mine, self._context.offer)
+        try:
+            revision = await self.ledger.put(mine, revision)
+        except Stale:  # another gateway was first, or it has ended
+            return await self.find(record.id, record.tenant)
+        log.info("goes on with %s of gateway %s", record.id, record.owner)
+        kept = self._made(asked)
+        kept.revision = revision
+        self._memory.add(kept)
+        kept.run.go_on()
+        self._context.spawn(self._storing.run(kept), name=f"store {record.id}")
+        return Here(self, kept)
+
+    async def _on_call(self, call: ResponseCall) -> ResponseReply:
+        return await answer(self, self._memory.find(call.response_id), call)
+
+    def _made(self, asked: Asked, traceparent: str = "") -> Kept:
+        kept = Kept(asked.accepted, Run(self._context, asked, lambda: self._on_change(kept), traceparent))
+        return kept
+
+    def _on_change(self, kept: Kept) -> None:
+        run, record = kept.run, kept.record
+        if record.final is not None:  # it was told again
+            if run.error is not None:
+                self._memory.forget(kept)
+        elif not run.is_dropped:
+            record = msgspec.structs.replace(record, generation=run.generation)
+            kept.record = record.ended(run.response, len(run.log)) if run.has_ended else record
+            kept.news.set()
+        if run.has_ended:
+            self._memory.settle(kept)

@@ -1,0 +1,165 @@
+"""Where a response is: here in memory, at the gateway that makes it, or nowhere but in the bucket since it has ended.
+
+What can be done with it is the same everywhere. Each place finds the next one when it turns out to be the wrong one.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+
+from xylem.services.gateway.apis.openai_responses.events import ResponseEvent
+from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept
+from xylem.services.gateway.apis.openai_responses.store.record import Record
+from xylem.services.gateway.http.api_keys import Key
+from xylem.services.gateway.http.event_stream import named_event
+from xylem.shared.protocol import ResponseReply
+from xylem.shared.runtime.errors import XylemError
+
+log = logging.getLogger(__name__)
+
+
+class Place(Protocol):
+    """One response. All raise XylemError."""
+
+    record: Record
+
+    async def body(self) -> Any:
+        """The response as it is now."""
+
+    async def cancel(self) -> Any:
+        """Ends it, and returns what it has come to."""
+
+    async def remove(self) -> None:
+        """Ends and forgets it."""
+
+    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+        """Those after that sequence number, as long as more come. key: of who asks."""
+
+
+class Finder(Protocol):
+    """What places need of the archive."""
+
+    async def find(self, identity: str, tenant: str) -> Place:
+        """Raises NotFound, Unavailable."""
+
+    async def take_over(self, record: Record) -> Place:
+        """Of a response that its owner does not have any more."""
+
+    async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
+        """A question to the gateway that makes it. Raises Unavailable when it neither answers nor is dead."""
+
+    async def remove(self, record: Record) -> None:
+        """From memory and bucket."""
+
+    def replay(self, record: Record, key: Key | None) -> Kept:
+        """Tells all events of a response that has ended once more. Raises QueueFull, Unavailable."""
+
+
+class Here:
+    def __init__(self, archive: Finder, kept: Kept) -> None:
+        self.record = kept.record
+        self._archive = archive
+        self._kept = kept
+
+    async def body(self) -> Any:
+        return self._kept.record.final or self._kept.run.response
+
+    async def cancel(self) -> Any:
+        if self._kept.record.final is None:
+            self._kept.run.cancel()
+            await self._kept.run.ended()
+        return await self.body()
+
+    async def remove(self) -> None:
+        await self._archive.remove(self.record)
+
+    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+        return self._events(after, key)
+
+    async def _events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+        async for told in self._kept.run.log.follow(after):
+            yield told.data
+            after = told.last
+        if self._kept.run.is_dropped:
+            async for data in _read_on(self._archive.find(self.record.id, self.record.tenant), after, key):
+                yield data
+
+
+class Elsewhere:
+    def __init__(self, archive: Finder, record: Record) -> None:
+        self.record = record
+        self._archive = archive
+
+    async def body(self) -> Any:
+        reply = await self._ask("show")
+        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).body()
+
+    async def cancel(self) -> Any:
+        reply = await self._ask("cancel")
+        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).cancel()
+
+    async def remove(self) -> None:
+        if not (await self._ask("remove")).known:
+            await (await self._next()).remove()
+
+    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+        """They are asked for again and again, so that nothing depends on a message that may be lost."""
+        first = await self._ask("read", after)
+        return self._events(first, key) if first.known else await (await self._next()).events(after, key)
+
+    async def _events(self, reply: ResponseReply, key: Key | None) -> AsyncIterator[bytes]:
+        last = reply.last
+        while reply.known:
+            last = reply.last
+            if reply.data:
+                yield reply.data
+            if reply.ended:
+                return
+            reply = await self._ask("read", last)
+        async for data in _read_on(self._next(), last, key):
+            yield data
+
+    async def _ask(self, what: str, after: int = -1) -> ResponseReply:
+        return await self._archive.ask(self.record.owner, self.record.id, what, after)
+
+    async def _next(self) -> Place:
+        return await self._archive.take_over(self.record)
+
+
+class Ended:
+    def __init__(self, archive: Finder, record: Record) -> None:
+        self.record = record
+        self._archive = archive
+
+    async def body(self) -> Any:
+        return self.record.final
+
+    async def cancel(self) -> Any:
+        return self.record.final
+
+    async def remove(self) -> None:
+        await self._archive.remove(self.record)
+
+    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+        """Of one that was cancelled or failed no more than its last: the model would not end there again."""
+        if self.record.repeatable:
+            return await Here(self._archive, self._archive.replay(self.record, key)).events(after, key)
+        return self._last(after)
+
+    async def _last(self, after: int) -> AsyncIterator[bytes]:
+        final, number = self.record.final, self.record.num_events - 1
+        if final is not None and after < number:
+            kind = "failed" if final["status"] == "failed" else "incomplete"
+            yield named_event(ResponseEvent(type=f"response.{kind}", sequence_number=number, response=final))
+
+
+async def _read_on(finding: Any, after: int, key: Key | None) -> AsyncIterator[bytes]:
+    """The rest of a stream that has begun. When nobody has it the client comes back: an error is no event of it."""
+    try:
+        place: Place = await finding
+        async for data in await place.events(after, key):
+            yield data
+    except XylemError as error:
+        log.warning("a stream of a response broke off: %s", error)

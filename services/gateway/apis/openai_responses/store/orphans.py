@@ -1,0 +1,71 @@
+"""Responses that go on by themselves, whose gateway does not: each is adopted by one of those that live."""
+
+import asyncio
+import logging
+import random
+from contextlib import suppress
+
+from xylem.services.gateway.apis.openai_responses.store.archive import Archive
+from xylem.services.gateway.generation.context import Context
+from xylem.shared.protocol import Presence
+from xylem.shared.runtime.errors import Unavailable, XylemError
+from xylem.shared.runtime.presence import MISSED
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 30.0  # now and then, too, in case that a message was lost
+MAX_PAUSE_S = 60.0
+
+
+class Orphans:
+    """Looks for them at the start, and whenever a gateway dies."""
+
+    def __init__(self, context: Context, archive: Archive) -> None:
+        self._context = context
+        self._archive = archive
+        self._wake = asyncio.Event()
+
+    def on_peer(self, peer: Presence, alive: bool) -> None:
+        if peer.kind == "gateway" and not alive:
+            self.look()
+
+    def look(self) -> None:
+        """Something has happened."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """As long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
+        await self._open()
+        await asyncio.sleep(MISSED * self._context.settings.heartbeat_s)  # by then all that live have been heard
+        while True:
+            self._wake.clear()
+            await self._look()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+
+    async def _open(self) -> None:
+        pause_s = 1.0
+        while not self._archive.ledger.is_open:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            with suppress(Unavailable):
+                await self._archive.ledger.open()
+                log.info("answers of /v1/responses are stored from now on")
+
+    async def _look(self) -> None:
+        try:
+            unfinished = await self._archive.ledger.unfinished()
+        except Unavailable as error:
+            log.warning("can't look for responses without a gateway: %s", error.message)
+            with suppress(Unavailable):  # NATS may have come back without its disk
+                await self._archive.ledger.open()
+            return
+        random.shuffle(unfinished)  # other gateways look, too: so each gets some
+        await asyncio.gather(*map(self._take_in, unfinished))
+
+    async def _take_in(self, identity: str) -> None:
+        try:
+            await self._archive.take_in(identity)
+        except XylemError as error:
+            log.warning("can't go on with %s: %s", identity, error.message)

@@ -1,0 +1,115 @@
+"""From a body of /v1/responses to a body of /v1/chat/completions."""
+
+from typing import Any
+
+from xylem.services.gateway.apis.openai_responses.fields import PASSED
+from xylem.services.gateway.apis.openai_responses.items import Item, messages_of
+from xylem.services.gateway.fields.error_field_names import Dialect
+from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
+from xylem.shared.runtime.errors import InvalidRequest
+
+LOGPROBS = "message.output_text.logprobs"
+# What nobody has to do anything for: thoughts are not encrypted here, they are told in plain text.
+INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content")
+CHOICES = ("none", "auto", "required")
+
+NAMES = Dialect(
+    [
+        (r"^messages\b.*", "input"),
+        (r"^max_tokens$|^max_completion_tokens$", "max_output_tokens"),
+        (r"^response_format(\.json_schema)?\b", "text.format"),
+        (r"^reasoning_effort$", "reasoning.effort"),
+        (r"^(tools\[\d+\]|tool_choice)\.function\b", r"\1"),
+    ]
+)
+
+
+def chat_body(body: dict[str, Any], values: dict[str, Any], items: list[Item]) -> dict[str, Any]:
+    """The chat body of a checked body; items: the whole conversation. Raises InvalidRequest."""
+    chat = {name: body[name] for name in PASSED if body.get(name) is not None}
+    chat["messages"] = messages_of(items, values["instructions"])
+    if values["max_output_tokens"] is not None:
+        chat["max_tokens"] = values["max_output_tokens"]
+    if shows_logprobs(values):
+        chat["logprobs"] = True
+        chat["top_logprobs"] = values["top_logprobs"] or 0
+    if (form := _response_format(text_format(values))) is not None:
+        chat["response_format"] = form
+    if (effort := reasoning_effort(values)) is not None:
+        chat["reasoning_effort"] = effort
+    if tools := read_tools(values["tools"]):
+        chat["tools"] = [_chat_tool(tool) for tool in tools]
+    if values["tool_choice"] is not None:
+        chat["tool_choice"] = _chat_choice(values["tool_choice"])
+    return chat
+
+
+def shows_logprobs(values: dict[str, Any]) -> bool:
+    """Whether log probabilities are asked for. Raises InvalidRequest for what can't be included."""
+    included = sequence("include", values["include"] or [])
+    for i, each in enumerate(included):
+        if each not in INCLUDABLE:
+            raise InvalidRequest(f"include[{i}] {str(each)[:80]!r} is not supported", param=f"include[{i}]")
+    return LOGPROBS in included or bool(values["top_logprobs"])
+
+
+def text_format(values: dict[str, Any]) -> dict[str, Any]:
+    """`text.format`, which the response repeats. Raises InvalidRequest."""
+    options = mapping("text", values["text"] or {})
+    only_keys("text", options, ("format", "verbosity"))
+    form = mapping("text.format", options.get("format") or {"type": "text"}, "an object with a type")
+    if form.get("type") not in ("text", "json_object", "json_schema"):
+        raise InvalidRequest(
+            "text.format.type must be text, json_object or json_schema; other grammars are fields of the body",
+            param="text.format.type",
+        )
+    return form
+
+
+def _response_format(form: dict[str, Any]) -> dict[str, Any] | None:
+    if form["type"] == "text":
+        return None
+    if form["type"] == "json_object":
+        return {"type": "json_object"}
+    only_keys("text.format", form, ("type", "name", "schema", "strict", "description"))
+    return {"type": "json_schema", "json_schema": {key: value for key, value in form.items() if key != "type"}}
+
+
+def reasoning_effort(values: dict[str, Any]) -> str | None:
+    """How hard to think. A summary may be asked for, since there is one shape for all servers: none is made."""
+    reasoning = mapping("reasoning", values["reasoning"] or {})
+    only_keys("reasoning", reasoning, ("effort", "summary", "generate_summary"))
+    effort = reasoning.get("effort")
+    return None if effort is None else text("reasoning.effort", effort)
+
+
+def read_tools(value: Any) -> list[dict[str, Any]]:
+    """Function tools as the response repeats them. Raises InvalidRequest, which names a tool of another kind."""
+    return [_read_tool(f"tools[{i}]", tool) for i, tool in enumerate(sequence("tools", value or []))]
+
+
+def _read_tool(where: str, value: Any) -> dict[str, Any]:
+    tool = mapping(where, value, "a tool")
+    if tool.get("type") != "function":
+        raise InvalidRequest(
+            f"{where}.type {str(tool.get('type'))[:80]!r} is not supported; tools are of type function",
+            param=f"{where}.type",
+        )
+    only_keys(where, tool, ("type", "name", "description", "parameters", "strict"))
+    name = text(f"{where}.name", tool.get("name"))
+    return {"parameters": None, "strict": None, **tool, "name": name}
+
+
+def _chat_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    function = {key: tool[key] for key in tool if key != "type" and tool[key] is not None}
+    return {"type": "function", "function": function}
+
+
+def _chat_choice(choice: Any) -> str | dict[str, Any]:
+    if type(choice) is str and choice in CHOICES:
+        return choice
+    if type(choice) is not dict or choice.get("type") != "function":
+        raise InvalidRequest(
+            f"tool_choice must be {', '.join(CHOICES)} or an object of type function", param="tool_choice"
+        )
+    return {"type": "function", "function": {"name": text("tool_choice.name", choice.get("name"))}}

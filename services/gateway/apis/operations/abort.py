@@ -1,0 +1,52 @@
+"""POST /abort_request"""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from xylem.services.gateway.apis.operations.control import command
+from xylem.services.gateway.fields.body import read_object
+from xylem.services.gateway.fields.field import Flag, Table, Text, ignored, taken
+from xylem.services.gateway.generation.context import Context, context_of, key_of
+from xylem.services.gateway.http.openapi import describe
+from xylem.shared.runtime.errors import InvalidRequest, XylemError
+
+ABORT = Table(
+    [
+        taken("rid", Text(), about="The rid of a /generate request, or the id of any answer."),
+        taken("abort_all", Flag(), False, "Everything that this key has asked for and that still runs."),
+        *ignored("abort_message"),
+    ]
+)
+
+router = APIRouter()
+
+
+@router.post(
+    "/abort_request",
+    summary="Ends requests: their answers are what they have so far, with the finish reason abort",
+    response_model=None,
+    **describe(ABORT, '{"aborted": how many sequences}; 0 when nothing of that name runs.'),
+)
+async def abort_request(request: Request) -> JSONResponse:
+    context = context_of(request)
+    values = ABORT.read(await read_object(request))
+    if not values["rid"] and not values["abort_all"]:
+        raise InvalidRequest("give rid, or abort_all as true", param="rid")
+    name = None if values["abort_all"] else values["rid"]
+    key = key_of(request)
+    tenant = key.name if key is not None else ""
+    here = context.running.abort(name, tenant)
+    others = [peer.id for peer in context.lives.stages.known("gateway") if peer.id != context.settings.instance]
+    elsewhere = await asyncio.gather(*(_ask(context, gateway, name, tenant) for gateway in others))
+    return JSONResponse({"aborted": here + sum(elsewhere)})
+
+
+async def _ask(context: Context, gateway: str, name: str | None, tenant: str) -> int:
+    """The request may have come to another gateway, which only load balancers know."""
+    try:
+        ok, detail = await command(context.bus, "gateway", gateway, "abort", name=name, tenant=tenant)
+    except XylemError:
+        return 0  # it is going, and so is what it runs
+    return int(detail.get("aborted", 0)) if ok else 0

@@ -1,0 +1,64 @@
+"""GET /health_generate"""
+
+import asyncio
+import time
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from xylem.services.gateway.generation.context import Context, context_of, key_of
+from xylem.services.gateway.generation.generation_request import Choice, Order
+from xylem.services.gateway.generation.session import Exchange
+from xylem.services.gateway.generation.stream_cursor import Bookmark
+from xylem.services.gateway.http.openapi import answers
+from xylem.shared.protocol import Limits, Sampling
+from xylem.shared.protocol.columns import pack
+from xylem.shared.runtime.errors import Unavailable, XylemError
+
+HEALTH_S = 20.0  # a step of a long prompt may lie before it
+
+router = APIRouter()
+
+
+@router.get(
+    "/health_generate",
+    summary="The model answers: a token has just gone through all stages",
+    response_model=None,
+    responses=answers("It does. 503 when no token came in 20 s."),
+)
+async def health_generate(request: Request) -> JSONResponse:
+    """Not limited by what else is open: a busy system is a healthy one."""
+    context = context_of(request)
+    if missing := context.missing():
+        raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+    key = key_of(request)
+    begun_s = time.perf_counter()
+    try:
+        async with asyncio.timeout(HEALTH_S):
+            await _generate(request, context, key.name if key is not None else "")
+    except TimeoutError:
+        raise Unavailable(f"no token came in {HEALTH_S:g} s", retry_after_s=1.0) from None
+    except XylemError as error:
+        raise Unavailable(f"no token came: {error.message}", retry_after_s=1.0) from None
+    return JSONResponse({"status": "healthy", "latency_s": time.perf_counter() - begun_s})
+
+
+async def _generate(request: Request, context: Context, tenant: str) -> None:
+    """One token, read to its end."""
+    order = Order(
+        model=context.offer.model,
+        limits=Limits(max_tokens=1, ignore_eos=True),
+        choices=[Choice(Sampling(temperature=0.0), prompt=pack([0]))],
+        tenant=tenant,
+    )
+    bookmark = Bookmark.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
+    exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))
+    try:
+        exchange.open(request.receive, [])
+        while not exchange.done:
+            await exchange.take()
+    except BaseException as error:
+        exchange.fail(error)
+        raise
+    finally:
+        exchange.close()

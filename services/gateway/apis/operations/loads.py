@@ -1,0 +1,65 @@
+"""How busy the stages are, from their heartbeats, under SGLang's names."""
+
+from typing import Any
+
+from xylem.services.gateway.generation.pipeline_health import Stages
+from xylem.shared.protocol import Presence
+
+
+def loads(stages: Stages) -> list[dict[str, Any]]:
+    """Of each scheduler that has executors, with these. What nobody measures (tokens per second) is null."""
+    schedulers = sorted((peer for peer in stages.known("scheduler") if peer.state == "ready"), key=lambda peer: peer.id)
+    executors = sorted(stages.known("executor"), key=lambda peer: peer.id)
+    return [_load(rank, peer, executors) for rank, peer in enumerate(schedulers)]
+
+
+def aggregate(all_loads: list[dict[str, Any]]) -> dict[str, Any]:
+    """Sums over schedulers, and means of shares."""
+    count = max(1, len(all_loads))
+    return {
+        "total_running_reqs": sum(load["num_running_reqs"] for load in all_loads),
+        "total_waiting_reqs": sum(load["num_waiting_reqs"] for load in all_loads),
+        "total_reqs": sum(load["num_total_reqs"] for load in all_loads),
+        "avg_token_usage": sum(load["token_usage"] for load in all_loads) / count,
+        "avg_utilization": sum(load["utilization"] for load in all_loads) / count,
+        "avg_throughput": None,
+    }
+
+
+def _load(rank: int, scheduler: Presence, executors: list[Presence]) -> dict[str, Any]:
+    own = [peer for peer in executors if peer.capacity is not None and peer.capacity.group == scheduler.group]
+    capacities = [peer.capacity for peer in own if peer.capacity is not None]
+    num_tokens = sum(each.num_pages * each.page_size for each in capacities)
+    max_running = sum(each.max_running for each in capacities)
+    usage = 1 - scheduler.free_pages / scheduler.total_pages if scheduler.total_pages else 0.0
+    return {
+        "dp_rank": rank,
+        "scheduler": scheduler.id,
+        "num_running_reqs": scheduler.running,
+        "num_waiting_reqs": scheduler.waiting,
+        "num_total_reqs": scheduler.running + scheduler.waiting,
+        "num_used_tokens": round(usage * num_tokens),
+        "max_total_num_tokens": num_tokens,
+        "token_usage": usage,
+        "max_running_requests": max_running,
+        "utilization": scheduler.running / max_running if max_running else 0.0,
+        "gen_throughput": None,
+        "free_pages": scheduler.free_pages,
+        "total_pages": scheduler.total_pages,
+        "executors": [_executor(peer) for peer in own],
+    }
+
+
+def _executor(peer: Presence) -> dict[str, Any]:
+    capacity = peer.capacity
+    assert capacity is not None
+    return {
+        "id": peer.id,
+        "state": peer.state,
+        "num_running_reqs": peer.running,
+        "max_running_requests": capacity.max_running,
+        "free_pages": peer.free_pages,
+        "total_pages": capacity.num_pages,
+        "page_size": capacity.page_size,
+        "token_budget": capacity.token_budget,
+    }

@@ -1,0 +1,36 @@
+"""GET /v1/models and /v1/models/{id}"""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from xylem.services.gateway.generation.context import Context, context_of
+from xylem.services.gateway.generation.generation_request import check_model
+from xylem.services.gateway.http.openapi import answers
+
+router = APIRouter()
+
+
+def _card(context: Context) -> dict[str, Any]:
+    return {
+        "id": context.offer.model,
+        "object": "model",
+        "created": context.created,
+        "owned_by": "xylem",
+        "max_model_len": context.offer.context_length,
+    }
+
+
+@router.get(
+    "/v1/models", summary="The models that are served", response_model=None, responses=answers("A list of models.")
+)
+async def list_models(request: Request) -> JSONResponse:
+    return JSONResponse({"object": "list", "data": [_card(context_of(request))]})
+
+
+@router.get("/v1/models/{model:path}", summary="One model", response_model=None, responses=answers("A model."))
+async def get_model(request: Request, model: str) -> JSONResponse:
+    context = context_of(request)
+    check_model(model, context.offer)
+    return JSONResponse(_card(context))

@@ -1,0 +1,43 @@
+"""All routers of the gateway. A new endpoint over existing messages is one more file and its row here."""
+
+from fastapi import APIRouter
+
+from xylem.services.gateway.apis.anthropic_messages import route as messages
+from xylem.services.gateway.apis.embeddings import rerank_route as rerank
+from xylem.services.gateway.apis.embeddings import route as embeddings
+from xylem.services.gateway.apis.embeddings import score_route as score
+from xylem.services.gateway.apis.openai_chat import route as chat
+from xylem.services.gateway.apis.openai_completions import route as completions
+from xylem.services.gateway.apis.openai_responses import route as responses
+from xylem.services.gateway.apis.operations import (
+    abort,
+    flush,
+    health,
+    health_generate,
+    info,
+    metrics,
+    models,
+    tokenize,
+)
+from xylem.services.gateway.apis.operations import loads_route as loads
+from xylem.services.gateway.apis.sglang_generate import route as generate
+
+ROUTERS: tuple[APIRouter, ...] = (
+    chat.router,
+    completions.router,
+    responses.router,
+    messages.router,
+    generate.router,
+    embeddings.router,
+    score.router,
+    rerank.router,
+    models.router,
+    tokenize.router,
+    health.router,
+    health_generate.router,
+    info.router,
+    loads.router,
+    flush.router,
+    abort.router,
+    metrics.router,
+)

@@ -1,0 +1,111 @@
+"""Kinds of values that may be given once, or as a list with one for each prompt of a batch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from xylem.services.gateway.fields.field import Kind, Table, wrong
+from xylem.services.gateway.fields.field_types import Prompt, token_column
+from xylem.shared.runtime.errors import InvalidRequest
+
+MAX_ASKED = 1024
+
+
+@contextmanager
+def inside(where: str) -> Iterator[None]:
+    """Errors of what stands in a field of this name say so."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise type(error)(f"{where}: {error.message}", param=f"{where}.{error.param}") from None
+
+
+@dataclass(frozen=True)
+class PerItem:
+    """One value, or a list of them. Reads to what was given."""
+
+    kind: Kind
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"oneOf": [self.kind.schema, {"type": "array", "items": self.kind.schema}]}
+
+    def read(self, name: str, value: Any) -> Any:
+        if type(value) is list:
+            return [self.kind.read(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return self.kind.read(name, value)
+
+
+@dataclass(frozen=True)
+class Body:
+    """An object with fields of its own. Reads to (the fields' values, the names that were given as null)."""
+
+    table: Table
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return self.table.schema()
+
+    def read(self, name: str, value: Any) -> tuple[dict[str, Any], frozenset[str]]:
+        if type(value) is not dict:
+            raise wrong(name, "an object", value)
+        with inside(name):
+            return self.table.read(value), frozenset(key for key in value if value[key] is None)
+
+
+@dataclass(frozen=True)
+class AskedIds:
+    """Token ids, or a list of such lists. Reads to a column or a list of columns."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        ids = {"type": "array", "items": {"type": "integer"}}
+        return {"oneOf": [ids, {"type": "array", "items": ids}]}
+
+    def read(self, name: str, value: Any) -> bytes | list[bytes]:
+        if type(value) is list and any(type(item) is list for item in value):
+            return [self._column(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return self._column(name, value)
+
+    def _column(self, name: str, value: Any) -> bytes:
+        column = b"" if value is None else token_column(name, value)
+        if value is not None and len(value) > MAX_ASKED:
+            raise InvalidRequest(f"{name} has {len(value)} ids; {MAX_ASKED} are allowed", param=name)
+        return column
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """A string or a list of strings. Reads to (prompts, whether it is a list)."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+    def read(self, name: str, value: Any) -> tuple[list[Prompt], bool]:
+        if type(value) is str:
+            return [value], False
+        if type(value) is not list or not value or not all(type(item) is str for item in value):
+            raise wrong(name, "a string or a list of strings", value)
+        return list(value), True
+
+
+@dataclass(frozen=True)
+class IdBatch:
+    """A list of token ids or a list of such lists. Reads to (columns, whether it is a list of lists)."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        ids = {"type": "array", "items": {"type": "integer"}}
+        return {"oneOf": [ids, {"type": "array", "items": ids}]}
+
+    def read(self, name: str, value: Any) -> tuple[list[Prompt], bool]:
+        if type(value) is not list or not value:
+            raise wrong(name, "a list of token ids, or a list of such lists", value)
+        if type(value[0]) is not list:
+            return [token_column(name, value)], False
+        columns: list[Prompt] = [token_column(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        if not all(columns):
+            raise InvalidRequest(f"{name} holds an empty list of token ids", param=name)
+        return columns, True

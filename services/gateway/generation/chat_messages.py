@@ -1,0 +1,82 @@
+"""Chat messages as clients send them, checked and made plain: one string of content each, known roles only."""
+
+from typing import Any
+
+import msgspec
+
+from xylem.services.gateway.fields.field import wrong
+from xylem.shared.runtime.errors import InvalidRequest
+
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
+
+# What a message may carry besides role and content; the chat template sees it.
+CARRIED = ("name", "tool_calls", "tool_call_id", "reasoning_content")
+
+# What the SDKs put into messages that they send back; LiteLLM wraps what it does not know. Empty ones say nothing.
+EMPTY_ONLY = ("refusal", "annotations", "audio", "function_call", "reasoning", "provider_specific_fields")
+
+_encoder = msgspec.json.Encoder()
+
+
+def read_messages(value: Any) -> bytes:
+    """The messages as a JSON list for the chat template. Raises InvalidRequest that says which message is wrong."""
+    if type(value) is not list:
+        raise wrong("messages", "a list of messages", value)
+    if not value:
+        raise InvalidRequest("messages must have at least one message", param="messages")
+    return _encoder.encode([_read_message(f"messages[{i}]", message) for i, message in enumerate(value)])
+
+
+def _read_message(where: str, message: Any) -> dict[str, Any]:
+    if type(message) is not dict:
+        raise wrong(where, "an object with role and content", message)
+    role = message.get("role")
+    if type(role) is not str or role not in ROLES:
+        raise wrong(f"{where}.role", f"one of {', '.join(ROLES)}", role)
+    plain: dict[str, Any] = {"role": ROLES[role], "content": _read_content(where, role, message.get("content"))}
+    for key, value in message.items():
+        if key in ("role", "content") or value is None:
+            continue
+        if key in CARRIED:
+            plain[key] = _read_carried(f"{where}.{key}", key, value)
+        elif key not in EMPTY_ONLY or not _is_empty(value):
+            verb = "is not supported yet" if key in EMPTY_ONLY else "is unknown"
+            raise InvalidRequest(f"{where}.{key[:80]} {verb}", param=f"{where}.{key[:80]}")
+    return plain
+
+
+def _is_empty(value: Any) -> bool:
+    if type(value) is dict:
+        return all(inner in (None, "", [], {}) for inner in value.values())
+    return value in ("", [])
+
+
+def _read_content(where: str, role: str, content: Any) -> str:
+    if type(content) is str:
+        return content
+    if content is None and role == "assistant":
+        return ""  # it has only called tools
+    if type(content) is not list:
+        raise wrong(f"{where}.content", "a string or a list of text parts", content)
+    return "".join(_read_part(f"{where}.content[{i}]", part) for i, part in enumerate(content))
+
+
+def _read_part(where: str, part: Any) -> str:
+    if type(part) is not dict:
+        raise wrong(where, "a part with a type", part)
+    if part.get("type") != "text":
+        raise wrong(where, "a part of type text (others are not supported yet)", part.get("type"))
+    text = part.get("text")
+    if type(text) is not str:
+        raise wrong(f"{where}.text", "a string", text)
+    return text
+
+
+def _read_carried(where: str, key: str, value: Any) -> Any:
+    if key != "tool_calls":
+        if type(value) is not str:
+            raise wrong(where, "a string", value)
+        return value
+    if type(value) is not list or not all(type(call) is dict for call in value):
+        raise wrong(where, "a list of tool calls", value)
+    return value

@@ -1,0 +1,98 @@
+"""What the routes work with."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from xylem.services.gateway.generation.generation_request import Offer
+from xylem.services.gateway.generation.request_table import Lives
+from xylem.services.gateway.generation.running_sessions import Running
+from xylem.services.gateway.http.api_keys import Key, Keys
+from xylem.services.gateway.metrics import Metrics
+from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.errors import QueueFull, Unavailable
+from xylem.shared.runtime.settings import GatewaySettings
+
+
+@dataclass(slots=True)
+class Context:
+    """One per gateway. `accepting` is false from the beginning of the drain on."""
+
+    settings: GatewaySettings
+    bus: Bus
+    lives: Lives
+    metrics: Metrics
+    offer: Offer
+    card: ModelCard
+    created: int
+    spawn: Callable[..., "asyncio.Task[None]"]
+    keys: Keys | None = None
+    accepting: bool = False
+    running: Running = field(default_factory=Running)
+    questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
+
+    def missing(self) -> list[str]:
+        """Why nothing can be served now; empty when it can."""
+        return self.lives.stages.missing() if self.accepting else ["gateway that accepts requests"]
+
+    def admit(self, num_choices: int, key: Key | None = None) -> None:
+        """Raises Unavailable when nobody could serve it, QueueFull when too much is open here, or of this key.
+
+        A stage that has only just gone missing is no reason: the request waits until it is back.
+        """
+        if missing := self.lives.stages.unservable() if self.accepting else self.missing():
+            raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
+        self._check_room(num_choices, key)
+
+    @contextmanager
+    def asking(self, key: Key | None) -> Iterator[None]:
+        """Around a question to a tokenizer, which costs as much as a prompt: it counts as open. Raises QueueFull."""
+        self._check_room(1, key)
+        tenant = key.name if key is not None else ""
+        self.questions[tenant] += 1
+        try:
+            yield
+        finally:
+            self.questions -= Counter([tenant])
+
+    def _check_room(self, num_choices: int, key: Key | None) -> None:
+        limit = self.settings.max_open_requests
+        num_open = len(self.lives) + self.questions.total()
+        if num_open + num_choices > limit:
+            raise QueueFull(
+                f"{num_open} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
+                retry_after_s=1.0,
+            )
+        if key is not None:
+            self._check_room_of(key, num_choices)
+
+    def _check_room_of(self, key: Key, num_choices: int) -> None:
+        own = key.max_open_requests
+        shared = ("max_open_requests_per_key", self.settings.max_open_requests_per_key)
+        name, limit = shared if own is None else ("max_open_requests", own)
+        num_open = self.lives.num_open_of(key.name) + self.questions[key.name]
+        if limit and num_open + num_choices > limit:
+            raise QueueFull(
+                f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
+                f" its {name} is {limit}",
+                retry_after_s=1.0,
+            )
+
+
+def key_of(request: Request) -> Key | None:
+    """The key that this HTTP request has shown; None where everybody is let in."""
+    key = request.scope.get("xylem.key")
+    assert key is None or isinstance(key, Key)
+    return key
+
+
+def context_of(request: Request) -> Context:
+    """The gateway that this HTTP request came to."""
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context

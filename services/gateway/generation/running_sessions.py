@@ -1,0 +1,41 @@
+"""The exchanges that run in this gateway, by their names: so that one can be ended from outside."""
+
+from typing import Protocol
+
+from xylem.services.gateway.generation.generation_request import Order
+
+
+class Ending(Protocol):
+    """What can be ended: an Exchange. names: to the indices of the choices that each stands for."""
+
+    order: Order
+    names: dict[str, list[int]]
+
+    def abort(self, indices: list[int]) -> int:
+        """Ends choices. Returns how many of them still ran."""
+
+
+class Running:
+    """Names are the clients' own and need not be unique: all that have one are meant by it."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, list[Ending]] = {}
+
+    def add(self, exchange: Ending) -> None:
+        for name in exchange.names:
+            self._by_name.setdefault(name, []).append(exchange)
+
+    def remove(self, exchange: Ending) -> None:
+        """Does nothing to one that was never added."""
+        for name in exchange.names:
+            left = [other for other in self._by_name.get(name, ()) if other is not exchange]
+            if left:
+                self._by_name[name] = left
+            else:
+                self._by_name.pop(name, None)
+
+    def abort(self, name: str | None, tenant: str) -> int:
+        """Ends what a tenant calls so, or with None all that he runs. Returns the number of sequences that ended."""
+        names = list(self._by_name) if name is None else [name]
+        found = [(each, exchange) for each in names for exchange in self._by_name.get(each, ())]
+        return sum(exchange.abort(exchange.names[each]) for each, exchange in found if exchange.order.tenant == tenant)

@@ -1,0 +1,239 @@
+"""One HTTP request in the making: its lives, their mailbox, the client's presence, and the account at the end."""
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+
+from starlette.types import Receive
+
+from xylem.services.gateway.generation.context import Context
+from xylem.services.gateway.generation.generation_request import Choice, Order
+from xylem.services.gateway.generation.logprobs import ScoredToken, ScoreQueue
+from xylem.services.gateway.generation.output_queue import Mailbox, Piece
+from xylem.services.gateway.generation.request_state import Life
+from xylem.services.gateway.generation.resumption import Found
+from xylem.services.gateway.generation.stream_cursor import Bookmark
+from xylem.services.gateway.generation.text_rows import Row
+from xylem.services.gateway.http.errors import ClientGone
+from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
+from xylem.shared.protocol import Finish, Generate
+from xylem.shared.runtime import telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Token counts of a request. A prompt counts once, however many choices it has."""
+
+    prompt: int
+    completion: int
+    cached: int
+
+
+class Exchange:
+    """From the order to the last piece of its last choice. `close` must be called in the end."""
+
+    def __init__(self, context: Context, order: Order, bookmark: Bookmark, traceparent: str) -> None:
+        self.order = order
+        self.id = bookmark.request_id
+        # What clients may call it, or one of its choices, when they want no more of it.
+        self.names = {bookmark.answer_id: list(range(len(order.choices)))}
+        for index, choice in enumerate(order.choices):
+            self.names.setdefault(f"{bookmark.answer_id}-{index}", [index])
+            if choice.name:
+                self.names.setdefault(choice.name, []).append(index)
+        self._context = context
+        self._mailbox = Mailbox()
+        self._lives: list[Life] = []  # one for each choice, in their order, or none at all
+        self._unfinished = len(order.choices)
+        # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
+        self._to_skip = [place.num_chars for place in bookmark.places]
+        self._num_chars = [0] * len(order.choices)
+        self._parsers = [order.make_parser() for _ in order.choices]
+        self._scores = [ScoreQueue() for _ in order.choices]
+        self._prompt_scores: list[list[ScoredToken]] = [[] for _ in order.choices]
+        self._called: set[int] = set()  # choices in which a call of a tool has begun
+        self._watch: asyncio.Task[None] | None = None
+        self._closed = False
+        self._aborted: set[int] = set()
+        self._begun_s = time.perf_counter()
+        self._token_s: dict[int, float] = {}  # when each choice had its latest token
+        self._ttft_s = 0.0
+        self._finish = ""
+        self._span = telemetry.span("request", traceparent, model=order.model, choices=len(order.choices))
+
+    def open(self, receive: Receive, found: list[Found]) -> None:
+        """Begins all lives, or goes on with those that were found, and watches for the client's leaving."""
+        self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
+        for index, choice in enumerate(self.order.choices):
+            if self.order.limits.max_tokens == 0:  # only the echo is wanted
+                self._mailbox.put(index, Row(0, 0, b"", "", Finish.LENGTH))
+            else:
+                generate = self._generate(index, choice)
+                life = self._context.lives.begin(generate, index, self._mailbox, found[index] if found else None)
+                self._lives.append(life)
+        self._context.running.add(self)
+        if found and not self.order.parses:
+            self._to_skip = [0] * len(found)  # that is where they go on
+
+    @property
+    def done(self) -> bool:
+        """Every choice has been taken to its finish."""
+        return not self._unfinished
+
+    async def take(self) -> list[Piece]:
+        """The next pieces. Raises ClientGone, or the XylemError that ended a life."""
+        pieces = await self._mailbox.take()
+        if self.order.by_token:
+            pieces = [each for piece in pieces for each in piece.by_token()]
+        now_s = time.perf_counter()
+        for piece in pieces:
+            self._read(piece)
+            self._count(piece)
+            if piece.finish:
+                self._unfinished -= 1
+                self._finish = piece.finish.name.lower()
+            if piece.num_tokens:
+                self._note_tokens(piece, now_s)
+        return pieces
+
+    def _read(self, piece: Piece) -> None:
+        """Takes the text apart, and lets its scores through. Text that the client has only moves the parser on."""
+        index = piece.index
+        parser, scores = self._parsers[index], self._scores[index]
+        if self.order.choices[index].hides_output:
+            piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
+            piece.finish = Finish.LENGTH if piece.finish is Finish.STOP else piece.finish
+            return
+        scores.add(piece.scored)
+        prompt_scored, self._prompt_scores[index] = self._prompt_scores[index] or piece.prompt_scored, []
+        if to_skip := min(self._to_skip[index], len(piece.text)):
+            self._to_skip[index] -= to_skip
+            self._num_chars[index] += to_skip
+            self._note_calls(index, parser.push(piece.text[:to_skip]))
+            scores.take(self._num_chars[index])
+            piece.text, prompt_scored = piece.text[to_skip:], []
+        self._num_chars[index] += len(piece.text)
+        # A prompt's scores go with the first text, so that who has the text has them, too.
+        piece.prompt_scored = prompt_scored if piece.text or piece.finish else []
+        self._prompt_scores[index] = [] if piece.text or piece.finish else prompt_scored
+        piece.deltas = parser.push(piece.text)
+        piece.scored = scores.take(self._num_chars[index])
+        if piece.finish:
+            piece.last_deltas = parser.flush()
+            num_chars = sys.maxsize if self.order.keeps_cut_scores else self._num_chars[index]
+            piece.last_scored = scores.take_rest(num_chars)
+        self._note_calls(index, [*piece.deltas, *piece.last_deltas])
+        piece.called = index in self._called
+
+    def _note_calls(self, index: int, deltas: list[Delta]) -> None:
+        if any(isinstance(delta, CallBegun) for delta in deltas):
+            self._called.add(index)
+
+    def _count(self, piece: Piece) -> None:
+        if self._lives:
+            life = self._lives[piece.index]
+            piece.num_prompt_tokens, piece.num_cached_tokens = life.num_prompt_tokens, life.num_cached_tokens
+
+    def abort(self, indices: list[int]) -> int:
+        """Ends choices that still run, with what they have; their reader is told. Returns how many there were."""
+        ended = 0
+        for index in indices if self._lives else ():
+            life = self._lives[index]
+            if not life.finish and index not in self._aborted:
+                self._aborted.add(index)
+                self._context.lives.forget(life)
+                self._mailbox.put(index, Row(0, 0, b"", "", Finish.ABORT))
+                ended += 1
+        return ended
+
+    def totals(self) -> Totals:
+        """Tokens so far."""
+        counts, choices = self.order.prompt_counts, self.order.choices
+        prompts: dict[int, tuple[int, int]] = {i: (counts[i], 0) for i in range(len(counts))}
+        for life in self._lives:
+            if life.num_prompt_tokens:
+                of_prompt = choices[life.index].prompt_index
+                known = prompts.get(of_prompt, (0, life.num_cached_tokens))
+                prompts[of_prompt] = (life.num_prompt_tokens, min(known[1], life.num_cached_tokens))
+        return Totals(
+            prompt=sum(prompt for prompt, _ in prompts.values()),
+            completion=sum(life.num_tokens for life in self._lives if not choices[life.index].hides_output),
+            cached=sum(cached for _, cached in prompts.values()),
+        )
+
+    def leave(self) -> None:
+        """As if the client had left."""
+        self._mailbox.fail(ClientGone())
+
+    def fail(self, error: BaseException) -> None:
+        """Marks the request's span."""
+        self._span.error(str(error))
+
+    def close(self) -> None:
+        """Ends what still runs, and writes the account. Synchronous: it runs while the request is being cancelled."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watch is not None:
+            self._watch.cancel()
+        self._context.running.remove(self)
+        for life in self._lives:
+            self._context.lives.forget(life)
+        totals = self.totals()
+        metrics = self._context.metrics
+        metrics.prompt_tokens += totals.prompt
+        metrics.cached_tokens += totals.cached
+        metrics.generation_tokens += totals.completion
+        self._span.set(
+            prompt_tokens=totals.prompt,
+            completion_tokens=totals.completion,
+            cached_tokens=totals.cached,
+            ttft_s=self._ttft_s,
+            finish_reason=self._finish or "none",
+            attempts=max((life.num_attempts for life in self._lives), default=0),
+        )
+        self._span.end()
+
+    def _generate(self, index: int, choice: Choice) -> Generate:
+        prompt = choice.prompt
+        order = self.order
+        scoring = choice.scoring or order.scoring
+        return Generate(
+            request_id=f"{self.id}-{index}",
+            attempt=0,
+            gateway=self._context.settings.instance,
+            detokenizer="",
+            prompt=prompt if isinstance(prompt, str) else None,
+            messages=choice.messages,
+            token_ids=prompt if isinstance(prompt, bytes) else None,
+            tools=order.tools,
+            template_arguments=order.template_arguments,
+            sampling=choice.sampling,
+            limits=choice.limits or order.limits,
+            salt=order.salt,
+            tenant=order.tenant,
+            deadline_s=time.time() + self._context.settings.request_timeout_s,
+            trace=self._span.trace,
+            # Log probabilities are not kept: such a stream is generated anew for a client that comes back.
+            resumable=order.event_ids and scoring is None,
+            grammar=choice.grammar or order.grammar,
+            scoring=scoring,
+            pooling=order.pooling,
+            add_special_tokens=order.add_special_tokens,
+        )
+
+    def _note_tokens(self, piece: Piece, now_s: float) -> None:
+        last_s = self._token_s.get(piece.index)
+        if last_s is not None:
+            self._context.metrics.inter_token.observe((now_s - last_s) / piece.num_tokens, piece.num_tokens)
+        elif not self._token_s:
+            self._ttft_s = now_s - self._begun_s
+            self._context.metrics.ttft.observe(self._ttft_s)
+            self._span.event("first token")
+        self._token_s[piece.index] = now_s
+
+    async def _watch_client(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.leave()

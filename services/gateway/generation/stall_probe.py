@@ -1,0 +1,58 @@
+"""Asks schedulers for attempts of which nothing was heard: so a lost refusal, start or end is noticed."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from xylem.services.gateway.generation.request_state import Life
+from xylem.shared.protocol import Inquire, Standing, State, subjects
+from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.runtime.bus import Bus
+from xylem.shared.runtime.errors import XylemError
+
+log = logging.getLogger(__name__)
+
+QUIET_S = 1.0
+INTERVAL_S = 0.5
+ANSWER_S = 2.0
+# Before a scheduler has accepted it a request may be under way for so long: tokenizing a book takes its time.
+UNDER_WAY_S = 20.0
+MAX_IN_ONE = 1024  # attempts in one question
+
+
+class Inquiries:
+    """lives: those that run now."""
+
+    def __init__(self, bus: Bus, model: str, lives: Callable[[], Iterable[Life]]) -> None:
+        self._bus = bus
+        self._model = model
+        self._lives = lives
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            quiet: dict[str, list[Life]] = {}
+            for life in self._lives():
+                if life.scheduler and life.quiet_s > QUIET_S:
+                    quiet.setdefault(life.scheduler, []).append(life)
+                elif life.quiet_s > UNDER_WAY_S and not life.scheduler:
+                    life.on_lost("no scheduler has accepted it")
+            await asyncio.gather(*(self._ask(scheduler, lives) for scheduler, lives in quiet.items()))
+
+    async def _ask(self, scheduler: str, lives: list[Life]) -> None:
+        subject = subjects.inquire(self._model, scheduler)
+        for start in range(0, len(lives), MAX_IN_ONE):
+            part = [(life, life.attempt) for life in lives[start : start + MAX_IN_ONE]]
+            question = Inquire(
+                request_ids=tuple(life.id for life, _ in part), attempts=pack(attempt for _, attempt in part)
+            )
+            try:
+                standing = await self._bus.request(subject, question, Standing, timeout_s=ANSWER_S)
+                answers = zip(part, map(State, unpack(standing.states)), unpack(standing.lengths), strict=True)
+                for (life, attempt), state, length in answers:
+                    life.on_standing(attempt, scheduler, state, length)
+            except XylemError:
+                return  # it is its heartbeats that tell whether it is there
+            except ValueError as error:
+                log.error("scheduler %s gave an answer that makes no sense: %s", scheduler, error)

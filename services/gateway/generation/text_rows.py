@@ -1,0 +1,62 @@
+"""Text deltas, row by row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xylem.shared.protocol import Finish, ScoredTokens, TextDeltas
+from xylem.shared.protocol.columns import ITEM_BYTES, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one request has got. offset: index of its first token among the request's output tokens."""
+
+    attempt: int
+    offset: int
+    token_ids: bytes  # column
+    text: str
+    finish: Finish
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int = 0
+    scored: ScoredTokens | None = None
+    prompt_scored: ScoredTokens | None = None
+    matched: str | None = None
+    parts: bytes = b""  # column: characters that came with each of its tokens, if those are several
+
+
+def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, Row]]:
+    """(request id, row) each, in order."""
+    scored, prompt_scored = dict(deltas.scored), dict(deltas.prompt_scored)
+    matched, parts = dict(deltas.matched), dict(deltas.parts)
+    start = 0
+    for i, (request_id, attempt, offset, count, text, finish, num_prompt, num_cached) in enumerate(
+        zip(
+            deltas.request_ids,
+            unpack(deltas.attempts),
+            unpack(deltas.offsets),
+            unpack(deltas.counts),
+            deltas.texts,
+            unpack(deltas.finishes),
+            unpack(deltas.num_prompt_tokens),
+            unpack(deltas.num_cached_tokens),
+            strict=False,
+        )
+    ):
+        end = start + count * ITEM_BYTES
+        yield (
+            request_id,
+            Row(
+                attempt,
+                offset,
+                deltas.token_ids[start:end],
+                text,
+                Finish(finish),
+                num_prompt,
+                num_cached,
+                scored.get(i),
+                prompt_scored.get(i),
+                matched.get(i),
+                parts.get(i, b""),
+            ),
+        )
+        start = end

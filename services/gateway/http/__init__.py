@@ -1,0 +1,1 @@
+"""HTTP: connections, TLS, keys, errors, and answers as JSON or as server-sent events."""

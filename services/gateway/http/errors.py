@@ -1,0 +1,98 @@
+"""Errors as OpenAI's clients know them: {"error": {"message", "type", "param", "code"}}, whatever has gone wrong.
+
+Under the paths of another API they look as that one's clients know them.
+"""
+
+import logging
+import math
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from xylem.services.gateway.apis.anthropic_messages import errors as anthropic
+from xylem.shared.runtime.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, XylemError
+
+log = logging.getLogger(__name__)
+
+CLIENT_GONE_STATUS = 499  # nobody reads it but the metrics
+
+_encoder = msgspec.json.Encoder()
+
+
+class ClientGone(Exception):
+    """The client has closed the connection; there is nobody to tell."""
+
+    def __init__(self) -> None:
+        super().__init__("the client has left")
+
+
+def problem(error: XylemError) -> dict[str, Any]:
+    """The body of an error."""
+    return {
+        "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},
+    }
+
+
+def problem_response(error: XylemError, path: str) -> Response:
+    """The answer with the error's status, to who asked for this path. 429 and 503 say when to come again."""
+    headers = {}
+    if error.status in (429, 503):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    body = anthropic.problem(error) if anthropic.speaks(path) else problem(error)
+    return Response(_encoder.encode(body), error.status, headers, media_type="application/json")
+
+
+async def _on_xylem_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, XylemError)
+    return problem_response(error, request.url.path)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = problem_response(_of_framework(request, error), request.url.path)
+    response.status_code = error.status_code
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _of_framework(request: Request, error: HTTPException) -> XylemError:
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return NotFound(f"there is no path {path}")
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{path} knows no method {request.method}")
+    if error.status_code < 500:
+        return InvalidRequest(str(error.detail))
+    return Internal(str(error.detail))
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    param = ".".join(map(str, first["loc"]))
+    return problem_response(InvalidRequest(f"{param}: {first['msg']}", param=param), request.url.path)
+
+
+async def _on_client_gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE_STATUS)
+
+
+async def _on_anything(request: Request, error: Exception) -> Response:
+    # Starlette raises it once more after this answer, and the server logs it with its traceback.
+    log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
+    return problem_response(Internal("internal error; the gateway's log says more"), request.url.path)
+
+
+def install(app: FastAPI) -> None:
+    """Makes all errors of the application look alike."""
+    app.add_exception_handler(XylemError, _on_xylem_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(ClientDisconnect, _on_client_gone)
+    app.add_exception_handler(ClientGone, _on_client_gone)
+    app.add_exception_handler(Exception, _on_anything)

@@ -1,0 +1,104 @@
+"""An answer as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.session import Exchange
+from xylem.services.gateway.generation.stream_cursor import Bookmark
+from xylem.services.gateway.http.errors import ClientGone, problem
+from xylem.services.gateway.http.response_writer import ChunkUsage, Form, Usage
+from xylem.shared.protocol import Finish
+from xylem.shared.runtime.errors import XylemError
+
+log = logging.getLogger(__name__)
+
+DONE = b"data: [DONE]\n\n"
+
+_encoder = msgspec.json.Encoder()
+
+
+def event(data: object) -> bytes:
+    return b"data: " + _encoder.encode(data) + b"\n\n"
+
+
+def named_event(chunk: Any) -> bytes:
+    """With the chunk's type as the event's name."""
+    return f"event: {chunk.type}\n".encode() + event(chunk)
+
+
+class EventStream(StreamingResponse):
+    """The chunks of an exchange, which is closed however the response ends: it may be cancelled while it sends."""
+
+    def __init__(
+        self, exchange: Exchange, form: Form, first: list[Piece], bookmark: Bookmark | None, timeout_s: float
+    ) -> None:
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        super().__init__(_events(exchange, form, first, bookmark), headers=headers, media_type="text/event-stream")
+        self._exchange = exchange
+        self._timeout_s = timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log.warning("%s: the client did not read its stream to the end", self._exchange.id)
+        finally:
+            self._exchange.close()
+
+
+async def _events(
+    exchange: Exchange, form: Form, first: list[Piece], bookmark: Bookmark | None
+) -> AsyncIterator[bytes]:
+    order = exchange.order
+    write = named_event if form.named else event
+    end = b"" if form.named else DONE
+    # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
+    usage: ChunkUsage = None if order.include_usage else msgspec.UNSET
+    pieces = first
+    try:
+        while True:
+            if order.continuous_usage:
+                usage = Usage.of(exchange.totals())
+            if bookmark is None:
+                events = [write(chunk) for piece in pieces for chunk in form.chunks(piece, usage)]
+            else:
+                events = [each for piece in pieces for each in _marked(piece, form, usage, bookmark)]
+            if exchange.done:
+                break
+            if events:
+                yield b"".join(events)
+            pieces = await exchange.take()
+        if order.include_usage or form.named:
+            events += map(write, form.closing(Usage.of(exchange.totals())))
+        yield b"".join(events) + end
+    except XylemError as error:
+        exchange.fail(error)
+        yield (event(problem(error)) if not form.named else b"".join(map(write, form.failure(error)))) + end
+    except ClientGone:
+        return
+
+
+def _marked(piece: Piece, form: Form, usage: ChunkUsage, bookmark: Bookmark) -> Iterator[bytes]:
+    """The events of a piece, each with the id of what has been told by then; without what was told before."""
+    place = bookmark.places[piece.index]
+    textless = not piece.text  # then its prompt's scores can only go with the end
+    middle = replace(piece, finish=Finish.NONE, matched=None, last_deltas=[], last_scored=[])
+    last = replace(piece, text="", num_tokens=0, scored=[], deltas=[])
+    last.prompt_scored = piece.prompt_scored if textless else []
+    for step in (Piece(piece.index), middle, last):
+        chunks = form.chunks(step, usage)
+        told = place.finished or (place.begun and not step.text and not step.finish)
+        place.begun = True
+        place.num_chars += len(step.text)
+        place.finished = place.finished or bool(step.finish)
+        for chunk in () if told else chunks:
+            yield f"id: {bookmark}\n".encode() + event(chunk)

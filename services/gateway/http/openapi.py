@@ -1,0 +1,36 @@
+"""What /openapi.json says of a route: its body from the table of fields, its answers, and the one shape of errors."""
+
+from typing import Any
+
+from xylem.services.gateway.fields.field import Table
+
+ERROR_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "error": {
+            "type": "object",
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+            },
+            "required": ["message", "type", "param", "code"],
+        }
+    },
+    "required": ["error"],
+}
+
+
+def answers(description: str) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route."""
+    return {
+        200: {"description": description},
+        "default": {"description": "An error.", "content": {"application/json": {"schema": ERROR_SCHEMA}}},
+    }
+
+
+def describe(table: Table, description: str) -> dict[str, Any]:
+    """Arguments of a route decorator for a JSON body with these fields."""
+    body = {"required": True, "content": {"application/json": {"schema": table.schema()}}}
+    return {"openapi_extra": {"requestBody": body}, "responses": answers(description)}

@@ -1,0 +1,105 @@
+"""What all forms share."""
+
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from xylem.services.gateway.generation.choice_output import Result
+from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.session import Totals
+from xylem.shared.protocol import Finish
+from xylem.shared.protocol.columns import ITEM_BYTES, unpack
+from xylem.shared.runtime.errors import XylemError
+
+REASONS = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.ABORT: "abort"}
+
+
+class PromptDetails(msgspec.Struct, frozen=True, gc=False):
+    cached_tokens: int
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+
+    @classmethod
+    def of(cls, totals: Totals) -> "Usage":
+        return cls(
+            prompt_tokens=totals.prompt,
+            completion_tokens=totals.completion,
+            total_tokens=totals.prompt + totals.completion,
+            prompt_tokens_details=PromptDetails(totals.cached),
+        )
+
+
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What every chunk of an answer repeats."""
+
+    id: str
+    created: int
+    model: str
+
+
+def matched_stop(ended: Piece | Result) -> int | str | msgspec.UnsetType:
+    """The stop string or token id that ended a choice, where one did (an extension that SGLang has, too)."""
+    if ended.finish is not Finish.STOP:
+        return msgspec.UNSET
+    if ended.matched is not None:
+        return ended.matched
+    return unpack(ended.token_ids[-ITEM_BYTES:])[0] if ended.token_ids else msgspec.UNSET
+
+
+def call_id(head: Head, choice: int, index: int) -> str:
+    """Of a tool call: the same when an answer has to be generated anew."""
+    return f"call_{head.id.rpartition('-')[2][:20]}{choice:02x}{index:02x}"
+
+
+# In a chunk: absent when the client has not asked for usage, null when it has and this is not the chunk that has it.
+ChunkUsage = Usage | None | msgspec.UnsetType
+
+
+class Form(Protocol):
+    """One way to write an answer. It is made for one request, and remembers which choices it has begun.
+
+    named: its events have names, and no [DONE] follows them.
+    """
+
+    named: ClassVar[bool]
+
+    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[Any]:
+        """What a stream says for a piece; exactly one chunk of a choice carries its finish reason."""
+
+    def closing(self, usage: Usage) -> list[Any]:
+        """What a stream says when all choices are finished: of unnamed ones, only if usage is asked for."""
+
+    def failure(self, error: XylemError) -> list[Any]:
+        """What a stream of named events says when it can't go on."""
+
+    def whole(self, results: list[Result], usage: Usage) -> Any:
+        """The answer in one."""
+
+
+class WholeOnly:
+    """For forms of answers that are never streamed."""
+
+    named: ClassVar[bool] = False
+
+    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[Any]:
+        return []
+
+    def closing(self, usage: Usage) -> list[Any]:
+        return []
+
+    def failure(self, error: XylemError) -> list[Any]:
+        return []
+
+
+class PlainEvents:
+    """For forms whose stream has events without names: errors look the same for all of them."""
+
+    named: ClassVar[bool] = False
+
+    def failure(self, error: XylemError) -> list[Any]:
+        return []

@@ -1,0 +1,54 @@
+"""Takes a model's text apart: content, reasoning and calls of tools, by the family of the model.
+
+Owns: what the families' markers are, and the text of a choice that is not decided yet.
+Comes in: the text, in any pieces; the tools of the request; the model's chat template and type.
+Goes out: deltas (deltas.py), and the grammars that force a family's own form of a call.
+
+The rule: a call begins when its name is certain and is the name of one of the request's tools. Before that, and where
+the form of a call breaks off, text is content, as it is all that may be lost otherwise; only markers and the white
+space around them are left away. Arguments go out as the model writes them, whether or not they end as JSON.
+"""
+
+from typing import Any
+
+from xylem.services.gateway.output_parsers.calls import plain
+from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
+from xylem.services.gateway.output_parsers.format_table import FORMATS
+from xylem.services.gateway.output_parsers.grammar import forced_calls
+from xylem.services.gateway.output_parsers.sheet import Schema, Sheet
+from xylem.services.gateway.output_parsers.stepped import SteppedParser, Steps
+from xylem.services.gateway.output_parsers.table import Family, choose
+from xylem.services.gateway.output_parsers.thinking import Thinks, think
+
+__all__ = ["Family", "choose", "forced_calls", "make_parser"]
+
+
+def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking: bool) -> Parser:
+    """A parser for the text of one choice.
+
+    tools: those of the request, as clients write them; without any there are no calls. thinking: whether the model was
+    asked to think; where it was not, markers of thoughts are text.
+    """
+    schemas = _schemas(tools or [])
+    thinks = family.thinks if thinking else None
+    if family.format != "gpt_oss" and not (schemas or thinks or family.ends):
+        return PlainParser()
+    sheet = Sheet(schemas, family.ends)
+    return SteppedParser(sheet, _steps(sheet, family, thinks))
+
+
+def _steps(sheet: Sheet, family: Family, thinks: Thinks | None) -> Steps[None]:
+    if thinks:
+        yield from think(sheet, thinks)
+    # gpt-oss writes an answer without calls in its channels, too.
+    if sheet.tools or family.format == "gpt_oss":
+        yield from FORMATS[family.format].steps(sheet)
+    else:
+        yield from plain(sheet)
+
+
+def _schemas(tools: list[dict[str, Any]]) -> dict[str, Schema]:
+    """The schemas of the arguments by name. A tool may come bare, without {"type": "function", "function": ...}."""
+    functions = [tool.get("function", tool) for tool in tools]
+    found = ((function["name"], function.get("parameters")) for function in functions)
+    return {name: schema if isinstance(schema, dict) else {} for name, schema in found}

@@ -1,0 +1,47 @@
+"""A parser that is written as straight code, and asks for the text piece by piece."""
+
+from collections.abc import Generator
+from re import Pattern
+from typing import TypeVar
+
+from xylem.services.gateway.output_parsers.deltas import Delta
+from xylem.services.gateway.output_parsers.sheet import Sheet
+
+T = TypeVar("T")
+
+# Code that yields when it needs more text. It gets one character, or, where it yields a pattern, possibly a run of
+# characters that match: a pattern says which characters are all treated alike, so it must not matter how a run is cut.
+Steps = Generator[Pattern[str] | None, str, T]
+
+
+class SteppedParser:
+    """Runs steps over the text.
+
+    They see single characters (and runs that might as well be single characters), never the pieces that the text came
+    in. That is why what they give out depends on the text only.
+    """
+
+    def __init__(self, sheet: Sheet, steps: Steps[None]) -> None:
+        self._sheet = sheet
+        self._steps = steps
+        self._wanted = next(steps)
+
+    def push(self, text: str) -> list[Delta]:
+        """Takes more text; returns what is certain now."""
+        again = self._sheet.again
+        at = 0
+        while again or at < len(text):
+            if again:
+                piece = again.pop()
+            else:
+                run = self._wanted.match(text, at) if self._wanted else None
+                piece = run.group() if run else text[at]
+                at += len(piece)
+            self._sheet.read(piece)
+            self._wanted = self._steps.send(piece)
+        return self._sheet.collect()
+
+    def flush(self) -> list[Delta]:
+        """What is held back, when no more text comes."""
+        self._sheet.finish()
+        return self._sheet.collect()

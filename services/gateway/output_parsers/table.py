@@ -1,0 +1,168 @@
+"""Which family a model belongs to: how it marks its thoughts and its calls of tools."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from xylem.services.gateway.output_parsers.format_table import ALIASES, FORMATS
+from xylem.services.gateway.output_parsers.formats.kimi_k2 import SECTION
+from xylem.services.gateway.output_parsers.thinking import Thinks
+
+THINKS: dict[str, Thinks | None] = {
+    "none": None,
+    # It was taught to think first, and its template may or may not write the opening marker into the prompt.
+    "deepseek_r1": Thinks(assumed=True),
+    "qwen3": Thinks(),
+    "qwen3_thinking": Thinks(assumed=True),
+    "glm45": Thinks(),
+    "kimi_k2": Thinks(also_ends=(SECTION,)),
+    "kimi": Thinks("◁think▷", "◁/think▷"),
+    "mistral": Thinks("[THINK]", "[/THINK]", special=True),
+    # Its thoughts are a channel, which its format reads.
+    "gpt_oss": None,
+}
+
+THINKS_ALIASES = {
+    "": "none",
+    "deepseek-r1": "deepseek_r1",
+    "deepseek_v3": "qwen3",
+    "deepseek-v3": "qwen3",
+    "qwen3-thinking": "qwen3_thinking",
+    "glm": "glm45",
+    "gpt-oss": "gpt_oss",
+    "openai_gptoss": "gpt_oss",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How a model marks its thoughts and its calls.
+
+    format: a name of FORMATS. thinks: None where it does not, or where its format reads its thoughts.
+    """
+
+    format: str = "none"
+    thinks: Thinks | None = None
+
+    @property
+    def needs_special(self) -> bool:
+        """Its markers are special tokens: the detokenizer must leave these in the text."""
+        return FORMATS[self.format].special or (self.thinks is not None and self.thinks.special)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Tokens that end a turn, which are taken off the end of the text where they are left in."""
+        return FORMATS[self.format].ends
+
+
+# What a chat template says when it writes calls, the most telling first: all of the words of a row are in it.
+_TEMPLATE_FORMATS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("<|channel|>", "<|message|>"), "gpt_oss"),
+    (("<|tool_call_begin|>", "<|tool_call_argument_begin|>"), "kimi_k2"),
+    (("<｜tool▁call▁begin｜>", "```json"), "deepseek_v3"),
+    (("<｜tool▁call▁begin｜>",), "deepseek_v31"),
+    (("[TOOL_CALLS]", "[ARGS]"), "mistral_v11"),
+    (("[TOOL_CALLS]",), "mistral"),
+    (("<arg_key>", "<arg_value>"), "glm45"),
+    (("<tool_call>", "<function="), "qwen3_coder"),
+    (("<tool_call>",), "hermes"),
+    (("<|python_start|>",), "pythonic"),
+    (("[func_name1(params_name1=",), "pythonic"),
+    (("<|python_tag|>",), "llama3_json"),
+    (('"parameters": dictionary of argument name',), "llama3_json"),
+)
+
+_TEMPLATE_THINKS: tuple[tuple[str, str], ...] = (
+    ("◁think▷", "kimi"),
+    ("[THINK]", "mistral"),
+)
+
+# Where a template says nothing of tools or thoughts, or there is none: what models of a type are known to write.
+_MODEL_TYPES: Mapping[str, tuple[str, str]] = {
+    "gpt_oss": ("gpt_oss", "none"),
+    "deepseek_v3": ("deepseek_v3", "none"),
+    "kimi_k2": ("kimi_k2", "kimi_k2"),
+    "kimi_vl": ("none", "kimi"),
+    "glm4_moe": ("glm45", "glm45"),
+    "qwen2": ("hermes", "none"),
+    "qwen2_moe": ("hermes", "none"),
+    "qwen3": ("hermes", "qwen3"),
+    "qwen3_moe": ("hermes", "qwen3"),
+    "qwen3_next": ("hermes", "none"),
+    "mistral": ("mistral", "none"),
+    "mistral3": ("mistral", "none"),
+    "mixtral": ("mistral", "none"),
+    "llama4": ("pythonic", "none"),
+    "llama4_text": ("pythonic", "none"),
+}
+
+
+def choose(
+    *,
+    template: str = "",
+    model_type: str = "",
+    architecture: str = "",
+    tool_call_parser: str = "",
+    reasoning_parser: str = "",
+) -> Family:
+    """The family of a model.
+
+    template: the text of its chat template, which is what the model was taught; empty if there is none. model_type and
+    architecture: from its config.json. The two parsers: names that overrule what was found, "none" among them. Raises
+    ValueError for a name that is not known, with those that are.
+    """
+    known = _known(model_type, architecture)
+    format_ = _named("tool_call_parser", tool_call_parser, FORMATS, ALIASES) or _format_of(template) or known[0]
+    thinks_name = _named("reasoning_parser", reasoning_parser, THINKS, THINKS_ALIASES)
+    if thinks_name:
+        thinks = THINKS[thinks_name]
+    elif format_ == "gpt_oss":
+        thinks = None
+    else:
+        thinks = _thinks_of(template, format_) if template else THINKS[known[1]]
+    # The thoughts of gpt-oss come in channels that only its own format can read.
+    if thinks_name == "gpt_oss":
+        format_ = "gpt_oss"
+    return Family(format_, thinks)
+
+
+def _known(model_type: str, architecture: str) -> tuple[str, str]:
+    if model_type in _MODEL_TYPES:
+        return _MODEL_TYPES[model_type]
+    bare = re.sub(r"for(causallm|conditionalgeneration)$", "", architecture.lower())
+    return next((row for name, row in _MODEL_TYPES.items() if name.replace("_", "") == bare), ("none", "none"))
+
+
+def _named(setting: str, name: str, table: Mapping[str, object], aliases: Mapping[str, str]) -> str:
+    if not name:
+        return ""
+    found = aliases.get(name, name)
+    if found not in table:
+        names = ", ".join(sorted({*table, *aliases} - {""}))
+        raise ValueError(f"{setting} {name!r} is not known; there are {names}")
+    return found
+
+
+def _format_of(template: str) -> str:
+    # A template may only mention a marker to take it out of old messages, but then it mentions no calls either.
+    return next((name for words, name in _TEMPLATE_FORMATS if all(word in template for word in words)), "")
+
+
+def _thinks_of(template: str, format_: str) -> Thinks | None:
+    for marker, name in _TEMPLATE_THINKS:
+        if marker in template:
+            return THINKS[name]
+    if "</think>" not in template and "<think>" not in template:
+        return None
+    thinks = THINKS["kimi_k2" if format_ == "kimi_k2" else "qwen3"]
+    assert thinks is not None
+    return replace(thinks, assumed=_opens_thoughts(template))
+
+
+def _opens_thoughts(template: str) -> bool:
+    """Whether the prompt ends with the opening marker, at least where thinking is wanted.
+
+    The last lines of a template write what the answer begins with: there it is one that is not closed at once.
+    """
+    tail = template[template.rfind("add_generation_prompt") :]
+    return "add_generation_prompt" in template and bool(re.search(r"<think>(?!(?:\\n|\s)*</think>)", tail))

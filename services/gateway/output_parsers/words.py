@@ -1,0 +1,94 @@
+"""Markers and words: the small steps that all formats are made of."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
+from xylem.services.gateway.output_parsers.stepped import Steps
+
+Give = Callable[[str], None]
+
+_BLANK = re.compile(r"\s+")
+_NAME = re.compile(r"[\w.:/\-]+")
+
+
+class Markers:
+    """Words that mean something, and the beginnings of them, which may not be given out before it is clear."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """None of the words may be the beginning of another one, or begin with white space."""
+        self.words = frozenset(words)
+        self.beginnings = frozenset({""}.union(word[:cut] for word in words for cut in range(len(word))))
+        first = "".join(re.escape(word[0]) for word in words)
+        self.plain = re.compile(rf"[^\s{first}]+")
+
+
+def peek(sheet: Sheet) -> Steps[str]:
+    """The next character, which is not read by that."""
+    char = yield None
+    sheet.unread()
+    return char
+
+
+def blank(sheet: Sheet) -> Steps[None]:
+    """Reads white space, if there is any."""
+    while (yield _BLANK).isspace():
+        pass
+    sheet.unread()
+
+
+def word(sheet: Sheet, pattern: re.Pattern[str] = _NAME) -> Steps[str]:
+    """Reads characters as long as they match. Raises Broken when not even one does."""
+    pieces = []
+    while pattern.match(piece := (yield pattern)):
+        pieces.append(piece)
+    sheet.unread()
+    if not pieces:
+        raise Broken
+    return "".join(pieces)
+
+
+def literal(sheet: Sheet, expected: str) -> Steps[None]:
+    """Reads exactly this. Raises Broken at the first other character, which stays unread."""
+    for char in expected:
+        if (yield None) != char:
+            sheet.unread()
+            raise Broken
+
+
+def either(sheet: Sheet, markers: Markers) -> Steps[str]:
+    """Reads one of the markers and returns it. Raises Broken at the first other character, which stays unread."""
+    begun = ""
+    while True:
+        begun += yield None
+        if begun in markers.words:
+            return begun
+        if begun not in markers.beginnings:
+            sheet.unread()
+            raise Broken
+
+
+def until(sheet: Sheet, markers: Markers, give: Give | None) -> Steps[str]:
+    """Gives out text up to the first marker, and returns that.
+
+    The marker stays held, and so does the white space before it, which belongs to the format where a marker follows.
+    Without `give`, all of the text stays held.
+    """
+    begun = ""  # the longest end of the text that is the beginning of a marker
+    while True:
+        piece = yield None if begun else markers.plain
+        if not begun and piece.isspace():
+            continue
+        begun += piece
+        if begun in markers.words:
+            return begun
+        if begun in markers.beginnings:
+            continue
+        begun = _ending(begun, markers) if len(piece) == 1 else ""
+        if give:
+            give(sheet.take(keep=len(begun) or int(piece.isspace())))
+
+
+def _ending(text: str, markers: Markers) -> str:
+    """The longest end of the text that is the beginning of a marker. The text is hardly longer than a marker."""
+    return next(text[cut:] for cut in range(1, len(text) + 1) if text[cut:] in markers.beginnings)

@@ -1,0 +1,230 @@
+"""A radix tree over token ids whose nodes are runs of whole KV pages.
+
+Tokens are columns of int32 as they travel (`protocol.columns`): a comparison of two runs is one memcmp, and a prompt of
+100k tokens is matched without a loop over its tokens. Matching is token-exact at any page size: the pages that match
+as a whole are shared, and the page in which the match ends is named as `partial`, so that its first tokens can be
+copied. Sources of the idea: SGLang's RadixAttention (Zheng et al. 2024, arXiv 2312.07104).
+
+    root -- [p0 p1 p2] -- [p3 p4]          a path from the root spells a prefix; children differ in their first page
+                       \\- [p5]             (they may agree on its first tokens: that is what `partial` finds)
+"""
+
+import bisect
+import heapq
+
+from xylem.services.scheduler.core.kv_cache.radix_node import Column, Match, Node, common_prefix
+from xylem.shared.protocol.columns import ITEM_BYTES
+
+
+class RadixTree:
+    """The cached prefixes of one executor. It owns the pages in its nodes until `evict` hands them back."""
+
+    def __init__(self, page_size: int) -> None:
+        self.page_size = page_size
+        self.roots: dict[str, Node] = {}
+        self.num_pages = 0
+        self.num_evictable = 0  # pages in nodes without a lock
+        self._width = page_size * ITEM_BYTES
+        self._heap: list[tuple[float, int, Node]] = []  # unlocked leaves by last access; entries may be stale
+        self._ties = 0
+
+    def match(self, tokens: Column, num_tokens: int, salt: str) -> Match:
+        """The longest cached prefix of the first `num_tokens` of `tokens`. Changes nothing."""
+        width = self._width
+        whole = num_tokens // self.page_size
+        node = self.roots.get(salt) or Node(bytearray(), [], 0, None, salt)
+        at = taken = 0
+        while at < whole:
+            child = node.children.get(bytes(tokens[at * width : (at + 1) * width]))
+            if child is None:
+                break
+            node, taken = child, len(child.pages)
+            if at + taken > whole or not tokens.startswith(child.tokens, at * width):
+                taken = common_prefix(child.tokens, 0, tokens, at * width, min(taken, whole - at) * width) // width
+                at += taken
+                break
+            at += taken
+        rest = bytes(tokens[at * width : min((at + 1) * width, num_tokens * ITEM_BYTES)])
+        found, index, shared = self._partial(node, taken, rest)
+        page = -1 if found is None else found.pages[index]
+        return Match(node, taken, at, at * self.page_size + shared, found, page, shared)
+
+    def lock(self, match: Match, now: float) -> Node:
+        """Keeps the whole pages of `match` until `unlock` of the node that is returned: it ends where they end."""
+        node = match.node
+        if match.num_node_pages < len(node.pages):
+            node = self._split(node, match.num_node_pages)
+        self.retain(node, now)
+        return node
+
+    def retain(self, node: Node, now: float, below: Node | None = None) -> None:
+        """One more lock on the path from `node` up to, and without, `below`."""
+        at: Node | None = node
+        while at is not None and at is not below:
+            if at.locks == 0:
+                self.num_evictable -= len(at.pages)
+            at.locks += 1
+            at.last_access = now
+            if at.parent is None:
+                self.roots[at.salt] = at
+            at = at.parent
+
+    def unlock(self, node: Node, now: float) -> None:
+        """Takes one lock off the path of `node`."""
+        at: Node | None = node
+        while at is not None:
+            above = at.parent
+            at.locks -= 1
+            at.last_access = now
+            if at.locks == 0:
+                self.num_evictable += len(at.pages)
+                self._offer(at)
+            at = above
+
+    def advance(self, node: Node, tokens: Column, pages: list[int], now: float) -> tuple[Node, list[int]]:
+        """Inserts `pages`, which follow the end of `node`, and moves the caller's lock on `node` to the new end.
+
+        `tokens` is the prefix from the root. The tree owns the pages from now on, but for those it returns: there it
+        had pages of the same tokens already. They stay the caller's.
+        """
+        width, first = self._width, node.end
+        at, end, top = first, first + len(pages), node
+        duplicates: list[int] = []
+        while at < end:
+            child = node.children.get(bytes(tokens[at * width : (at + 1) * width]))
+            if child is None:
+                break
+            limit = min(len(child.pages), end - at) * width
+            shared = common_prefix(child.tokens, 0, tokens, at * width, limit) // width
+            node = child if shared == len(child.pages) else self._split(child, shared)
+            duplicates += pages[at - first : at - first + shared]
+            at += shared
+        self.retain(node, now, below=top)
+        fresh = pages[at - first :]
+        if not fresh:
+            return node, duplicates
+        run = tokens[at * width : end * width]
+        self.num_pages += len(fresh)
+        if node.locks == 1 and not node.children and node.parent is not None:
+            # A leaf that only the caller holds grows in place, so that a prompt read in chunks stays one node.
+            node.tokens += run
+            node.pages += fresh
+            return node, duplicates
+        child = Node(bytearray(run), fresh, at, node, node.salt)
+        child.locks, child.last_access = 1, now
+        self._attach(child)
+        return child, duplicates
+
+    def evict(self, num_pages: int, told_pages: int = 0) -> tuple[list[int], list[tuple[str, bytes]]]:
+        """Takes up to `num_pages` pages from the ends of the least recently used unlocked leaves.
+
+        Returns the pages, and the (salt, prefix) of every first page that went, its own tokens included: nothing at
+        or beyond that page is cached any more. Those deeper than `told_pages` are not told.
+        """
+        freed: list[int] = []
+        cuts: list[tuple[Node, int, bytes]] = []  # what is left of the path, its pages, tokens of the page after it
+        while len(freed) < num_pages and self._heap:
+            used, _, node = self._heap[0]
+            if node.locks or node.children or node.parent is None:
+                heapq.heappop(self._heap)
+                node.queued = False
+                continue
+            if node.last_access != used:
+                heapq.heapreplace(self._heap, (node.last_access, self._next_tie(), node))
+                continue
+            keep = max(0, len(node.pages) - (num_pages - len(freed)))
+            freed += node.pages[keep:]
+            self.num_pages -= len(node.pages) - keep
+            self.num_evictable -= len(node.pages) - keep
+            above = node if keep else node.parent
+            if node.start + keep < told_pages:
+                cuts.append(
+                    (above, node.start + keep, bytes(node.tokens[keep * self._width : (keep + 1) * self._width]))
+                )
+            if keep:
+                del node.pages[keep:], node.tokens[keep * self._width :]
+            else:
+                heapq.heappop(self._heap)
+                self._detach(node)
+        # A cut above a later cut of the same path says nothing new (and its path is gone).
+        return freed, [
+            (node.salt, self.prefix(node) + key) for node, end, key in cuts if node.alive and node.end == end
+        ]
+
+    def prefix(self, node: Node) -> bytes:
+        """The tokens from the root to the end of `node`."""
+        runs: list[bytearray] = []
+        at: Node | None = node
+        while at is not None:
+            runs.append(at.tokens)
+            at = at.parent
+        return b"".join(reversed(runs))
+
+    def nodes(self) -> list[Node]:
+        """All nodes, the roots included."""
+        found = list(self.roots.values())
+        for node in found:  # grows while it is read
+            found += node.children.values()
+        return found
+
+    def _partial(self, node: Node, taken: int, rest: bytes) -> tuple[Node | None, int, int]:
+        """The page (node, index) after `taken` pages of `node` that shares most tokens with `rest`, and how many."""
+        if not rest or self.page_size == 1:
+            return None, 0, 0
+        if taken < len(node.pages):
+            shared = common_prefix(node.tokens, taken * self._width, rest, 0, len(rest)) // ITEM_BYTES
+            return (node, taken, shared) if shared else (None, 0, 0)
+        # In sorted order the longest common prefix with `rest` is next to where `rest` would stand.
+        best: tuple[Node | None, int, int] = (None, 0, 0)
+        at = bisect.bisect_left(node.keys, rest)
+        for key in node.keys[max(at - 1, 0) : at + 1]:
+            shared = common_prefix(key, 0, rest, 0, len(rest)) // ITEM_BYTES
+            if shared > best[2]:
+                best = (node.children[key], 0, shared)
+        return best
+
+    def _split(self, node: Node, num_pages: int) -> Node:
+        """Cuts `node` after `num_pages` pages. `node` stays the lower part, so that locks on it stay where they are."""
+        above = node.parent
+        assert above is not None
+        assert 0 < num_pages < len(node.pages)
+        cut = num_pages * self._width
+        upper = Node(node.tokens[:cut], node.pages[:num_pages], node.start, above, node.salt)
+        upper.locks, upper.last_access = node.locks, node.last_access
+        above.children[bytes(upper.tokens[: self._width])] = upper
+        node.tokens, node.pages = node.tokens[cut:], node.pages[num_pages:]
+        node.start += num_pages
+        node.parent = upper
+        self._attach(node)
+        return upper
+
+    def _attach(self, node: Node) -> None:
+        above = node.parent
+        assert above is not None
+        key = bytes(node.tokens[: self._width])
+        above.children[key] = node
+        bisect.insort(above.keys, key)
+
+    def _detach(self, node: Node) -> None:
+        above = node.parent
+        assert above is not None
+        key = bytes(node.tokens[: self._width])
+        del above.children[key]
+        del above.keys[bisect.bisect_left(above.keys, key)]
+        node.parent = None
+        node.queued = False
+        self._offer(above)
+
+    def _offer(self, node: Node) -> None:
+        """Puts a node that may be evicted into the heap; forgets an empty root."""
+        if node.locks or node.children:
+            return
+        if node.parent is None:
+            self.roots.pop(node.salt, None)
+        elif not node.queued:
+            node.queued = True
+            heapq.heappush(self._heap, (node.last_access, self._next_tie(), node))
+
+    def _next_tie(self) -> int:
+        self._ties += 1
+        return self._ties

@@ -1,0 +1,137 @@
+"""What every stage may know of a model without torch: where it lies and what its configuration says."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xylem import PACKAGE_PATH
+
+DEMONSTRATION = "demonstration"
+
+# Of generation_config.json: how its makers would have a model's tokens drawn, with the values that make sense.
+SAMPLING = {
+    "temperature": (0, 2),
+    "top_p": (0, 1),
+    "top_k": (0, 2**31 - 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.001, 2),
+}
+
+CONFIGURATION = ["*.json", "*.jinja", "*.txt", "*.model"]
+WEIGHTS = ["*.safetensors"]
+
+
+class ModelError(Exception):
+    """A model that can't be used; the message says what is wrong and with which file."""
+
+
+def locate(model: str, *, with_weights: bool = False) -> Path:
+    """The folder of a model: 'demonstration', a path, or a hub id (downloaded, or taken from the hub's cache).
+
+    with_weights: of a hub id the weights are wanted too, which only the executor reads. Raises ModelError.
+    """
+    if model == DEMONSTRATION:
+        return PACKAGE_PATH / "demo_model" / "model"
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"{model} is a file; the folder that holds config.json is needed")
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise ModelError(f"there is no model folder {model}")
+    return _download(model, CONFIGURATION + WEIGHTS if with_weights else CONFIGURATION)
+
+
+def _download(model: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=patterns))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{model} is no folder here, and the hub did not give it: {reason}") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises ModelError when it is missing, truncated or something else."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path} is missing") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} can't be read as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} holds no JSON object")
+    return value
+
+
+def _ids(value: Any, path: Path) -> tuple[int, ...]:
+    ids = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(i, int) for i in ids):
+        raise ModelError(f"{path}: eos_token_id must be an integer or a list of integers, not {value!r}")
+    return tuple(ids)
+
+
+def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
+    found = {name: generation[name] for name in SAMPLING if generation.get(name) is not None}
+    for name, value in found.items():
+        low, high = SAMPLING[name]
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise ModelError(f"{path}: {name} must be a number from {low} to {high}, not {value!r}")
+    return found
+
+
+def _context_length(config: dict[str, Any]) -> int:
+    """max_position_embeddings, but of longrope models the original context only.
+
+    Past it they read all of a sequence with other frequencies, the cached part too; shared KV pages can't follow that.
+    """
+    longest: int = config["max_position_embeddings"]
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
+    if (rope.get("rope_type") or rope.get("type")) in ("longrope", "su") and isinstance(original, int):
+        return min(longest, original)
+    return longest
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """The configuration of a model folder. context_length: most tokens of prompt and output together."""
+
+    path: Path
+    architecture: str
+    config: dict[str, Any]
+    vocab_size: int
+    context_length: int
+    eos_token_ids: tuple[int, ...]
+    bos_token_id: int | None
+    sampling: dict[str, float] = field(default_factory=dict)  # what generation_config.json says: see SAMPLING
+
+    @classmethod
+    def load(cls, path: Path) -> "ModelCard":
+        """Reads config.json, and generation_config.json for the tokens that end a sequence. Raises ModelError."""
+        if not path.is_dir():
+            raise ModelError(f"there is no model folder {path}")
+        source = path / "config.json"
+        config = read_json(source)
+        architectures = config.get("architectures")
+        if not isinstance(architectures, list) or not architectures:
+            raise ModelError(f"{source} names no architecture")
+        for name in ("vocab_size", "max_position_embeddings"):
+            if not isinstance(config.get(name), int) or config[name] < 1:
+                raise ModelError(f"{source}: {name} must be a positive integer, not {config.get(name)!r}")
+        generation_path = path / "generation_config.json"
+        generation = read_json(generation_path) if generation_path.exists() else {}
+        eos = _ids(generation.get("eos_token_id"), generation_path) or _ids(config.get("eos_token_id"), source)
+        return cls(
+            path=path,
+            architecture=str(architectures[0]),
+            config=config,
+            vocab_size=config["vocab_size"],
+            context_length=_context_length(config),
+            eos_token_ids=eos,
+            bos_token_id=config.get("bos_token_id"),
+            sampling=_sampling(generation, generation_path),
+        )

@@ -1,0 +1,75 @@
+"""Everything that crosses the bus, as msgspec structs.
+
+A message is `array_like`, tagged and frozen; fields are only ever appended, with defaults, so that two versions of the
+system can run side by side (tests keep golden bytes). Whatever is per sequence or per token travels in packed
+columns of little-endian int32 (`columns`), never as lists of structs.
+"""
+
+from xylem.shared.protocol.base import Message, decode, encode
+from xylem.shared.protocol.cache import CacheEvents
+from xylem.shared.protocol.control import Control, ControlReply, Detokenize, Detokenized, Tokenize, TokenizeReply
+from xylem.shared.protocol.embedding import Embedded
+from xylem.shared.protocol.plan import Admit, PageCopy, Plan
+from xylem.shared.protocol.presence import Capacity, Presence, WhoIsThere
+from xylem.shared.protocol.request import (
+    Abort,
+    Accepted,
+    Ack,
+    Generate,
+    Grammar,
+    Limits,
+    Refused,
+    Sampling,
+    Scoring,
+    Tokenized,
+)
+from xylem.shared.protocol.response import ResponseCall, ResponseReply
+from xylem.shared.protocol.standing import Adopt, Inquire, Standing, Started, State
+from xylem.shared.protocol.steps import Finish, Opening, Scores, StepReport, TokenDeltas
+from xylem.shared.protocol.text import Resume, Resumed, ScoredTokens, TextDeltas
+
+__all__ = [
+    "Abort",
+    "Accepted",
+    "Ack",
+    "Admit",
+    "Adopt",
+    "CacheEvents",
+    "Capacity",
+    "Control",
+    "ControlReply",
+    "Detokenize",
+    "Detokenized",
+    "Embedded",
+    "Finish",
+    "Generate",
+    "Grammar",
+    "Inquire",
+    "Limits",
+    "Message",
+    "Opening",
+    "PageCopy",
+    "Plan",
+    "Presence",
+    "Refused",
+    "ResponseCall",
+    "ResponseReply",
+    "Resume",
+    "Resumed",
+    "Sampling",
+    "ScoredTokens",
+    "Scores",
+    "Scoring",
+    "Standing",
+    "Started",
+    "State",
+    "StepReport",
+    "TextDeltas",
+    "TokenDeltas",
+    "Tokenize",
+    "TokenizeReply",
+    "Tokenized",
+    "WhoIsThere",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,43 @@
+"""Request-reply beside the stream of requests: control of one service, and plain tokenization."""
+
+from xylem.shared.protocol.base import Message
+
+
+class Control(Message, frozen=True):
+    """A command to one service: ping, check, flush (schedulers), abort (gateways). `check` runs check_integrity()."""
+
+    command: str
+    arguments: bytes = b""  # JSON object
+
+
+class ControlReply(Message, frozen=True):
+    ok: bool
+    detail: bytes = b"{}"  # JSON object
+
+
+class Tokenize(Message, frozen=True):
+    """Text or chat messages to token ids, with nothing generated."""
+
+    prompt: str | None = None
+    messages: bytes | None = None
+    tools: bytes = b""
+    template_arguments: bytes = b""
+    add_special_tokens: bool = True
+
+
+class TokenizeReply(Message, frozen=True):
+    token_ids: bytes = b""
+    code: str = ""  # an error of xylem.shared.runtime.errors, or empty
+    message: str = ""
+    param: str | None = None
+
+
+class Detokenize(Message, frozen=True):
+    token_ids: bytes
+
+
+class Detokenized(Message, frozen=True):
+    text: str = ""
+    code: str = ""
+    message: str = ""
+    param: str | None = None

@@ -1,0 +1,85 @@
+"""What an executor has done: the same step, told to the scheduler (books) and to detokenizers (text)."""
+
+from enum import IntEnum
+
+import msgspec
+
+from xylem.shared.protocol.base import Message
+from xylem.shared.protocol.bounds import Count, Int64
+
+
+class Finish(IntEnum):
+    """Why a sequence ended, as it travels in a column."""
+
+    NONE = 0
+    STOP = 1  # end-of-sequence, stop token id or stop string
+    LENGTH = 2
+    ABORT = 3
+    ERROR = 4
+
+
+class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What a detokenizer must know of a sequence. Travels with the admit and reaches it with the first tokens."""
+
+    request_id: str
+    attempt: Count
+    gateway: str
+    scheduler: str
+    num_prompt_tokens: Count
+    num_cached_tokens: Count
+    context_ids: bytes = b""  # column: last few prompt tokens; text is cut after them
+    output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
+    stop: tuple[str, ...] = ()
+    trace: str = ""
+    resumable: bool = False
+    min_tokens: Count = 0
+    stop_regex: tuple[str, ...] = ()
+    keep_stop: bool = False
+    keep_special: bool = False
+    asked_ids: bytes = b""  # column: Scoring.token_ids
+
+
+class Scores(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Log probabilities of tokens one after the other, as columns of float32; NaN for a prompt's first token.
+
+    Of k likeliest ones, top_ids and top_logprobs have k for each token, likeliest first; asked_logprobs those of
+    Scoring.token_ids for each.
+    """
+
+    logprobs: bytes = b""
+    top_ids: bytes = b""  # column of int32
+    top_logprobs: bytes = b""
+    asked_logprobs: bytes = b""
+    token_ids: bytes = b""  # column: the tokens, where the message does not have them elsewhere
+
+
+class StepReport(Message, frozen=True):
+    """Rows of one step. Row i: sequence, KV length after the step, tokens produced, and how it ended."""
+
+    executor: str
+    epoch: int  # the executor's
+    plan_epoch: int  # the scheduler epoch of the last applied plan
+    plan: int  # number of the last applied plan
+    step: int  # counts up from 0 within an epoch; a report without rows acknowledges plans only
+    sequence_ids: bytes = b""
+    lengths: bytes = b""  # tokens whose KV is in the pages
+    counts: bytes = b""
+    token_ids: bytes = b""  # concatenated
+    finishes: bytes = b""  # column of Finish
+    duration_us: int = 0
+
+
+class TokenDeltas(Message, frozen=True):
+    """New tokens of one step for one detokenizer. A sequence's opening comes with its first tokens."""
+
+    executor: str
+    epoch: int
+    sequence_ids: bytes
+    offsets: bytes  # index of the first new token among the request's output tokens
+    counts: bytes
+    token_ids: bytes
+    finishes: bytes
+    openings: tuple[tuple[Count, Opening], ...] = ()  # (sequence id, opening)
+    plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
+    scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its new tokens)
+    prompt_scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its prompt from Scoring.prompt_from on)

@@ -1,0 +1,65 @@
+"""Text on its way to a gateway."""
+
+import msgspec
+
+from xylem.shared.protocol.base import Message
+from xylem.shared.protocol.bounds import Count
+from xylem.shared.protocol.steps import Finish, Scores
+
+
+class ScoredTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """Tokens with their log probabilities, and what they look like. Lists run as in `scores`."""
+
+    scores: Scores
+    token_ids: bytes  # column
+    tokens: tuple[bytes, ...]  # the bytes of each, which need not be whole characters
+    ends: bytes  # column: characters of the request's text up to the end of each, what is held back or cut included
+    top_tokens: tuple[bytes, ...] = ()
+    asked_tokens: tuple[bytes, ...] = ()  # of Scoring.token_ids, once
+    start: Count = 0  # characters before the first
+
+
+class TextDeltas(Message, frozen=True):
+    """New text of the requests of one gateway, from one detokenizer. Row i belongs to request_ids[i].
+
+    `texts[i]` is what became certain; text held back for a possible stop string or half a character comes with a later
+    row of the request. Token ids are all that arrived, so that the gateway can resubmit from them.
+    """
+
+    detokenizer: str
+    request_ids: tuple[str, ...]
+    attempts: bytes
+    offsets: bytes
+    counts: bytes
+    token_ids: bytes
+    texts: tuple[str, ...]
+    finishes: bytes  # column of Finish; the row that is not NONE is the request's last
+    num_prompt_tokens: bytes
+    num_cached_tokens: bytes
+    scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, all its tokens)
+    prompt_scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, the prompt), with a request's first row
+    matched: tuple[tuple[Count, str], ...] = ()  # (row, the stop string that ended it)
+    parts: tuple[tuple[Count, bytes], ...] = ()  # (row, column: characters that came with each of its tokens)
+
+
+class Resume(Message, frozen=True):
+    """A gateway asks a detokenizer to go on with a request of another one, from a character on."""
+
+    request_id: str
+    gateway: str
+    num_chars: Count
+
+
+class Resumed(Message, frozen=True):
+    """What the detokenizer has of it; what comes next goes to the new gateway. Only `found` counts when it is false."""
+
+    found: bool = False
+    attempt: Count = 0
+    scheduler: str = ""
+    token_ids: bytes = b""  # column: all output tokens so far
+    text: str = ""  # from the asked character on
+    finish: Finish = Finish.NONE
+    num_prompt_tokens: Count = 0
+    num_cached_tokens: Count = 0
+    running: bool = False  # otherwise it has ended, or another attempt has to go on from here
+    parts: bytes = b""  # column: characters that came with each token, when all of the text was asked for

@@ -1,0 +1,1 @@
+"""What every service runs on: the bus, the life of a service, heartbeats, settings, errors, traces."""

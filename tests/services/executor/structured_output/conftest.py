@@ -1,0 +1,38 @@
+"""A compiler over the demonstration model's vocabulary, in this process, and one in a real child."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.eval_schemas import Writer
+from xylem.demo_model import MODEL_PATH
+from xylem.services.executor.structured_output import Grammars
+from xylem.shared.model_info.model_card import read_json
+
+VOCAB_SIZE = int(read_json(MODEL_PATH / "config.json")["vocab_size"])
+END_ID = int(read_json(MODEL_PATH / "config.json")["eos_token_id"])
+
+
+def start(*, timeout_s: float = 60, memory_bytes: int = 1 << 30, cache_bytes: int = 1 << 26, more: int = 0) -> Grammars:
+    """Grammars of the demonstration model; `more`: logits without a token."""
+    return Grammars(
+        MODEL_PATH,
+        vocab_size=VOCAB_SIZE + more,
+        end_ids=[END_ID],
+        timeout_s=timeout_s,
+        memory_bytes=memory_bytes,
+        cache_bytes=cache_bytes,
+    )
+
+
+@pytest.fixture(scope="package")
+def writer() -> Writer:
+    return Writer(random.Random(0))
+
+
+@pytest.fixture(scope="package")
+def grammars() -> Iterator[Grammars]:
+    made = start()
+    yield made
+    made.close()

@@ -1,0 +1,149 @@
+"""Every row of the tables: what is harmless goes through, what is not supported is named."""
+
+from typing import Any
+
+import pytest
+
+from xylem.services.gateway.fields.field import Support, Table, wrong
+from xylem.services.gateway.fields.field_tables import CHAT, COMPLETIONS, DETOKENIZE, TOKENIZE
+from xylem.services.gateway.generation import structured_output as constraints
+from xylem.shared.runtime.errors import InvalidRequest
+
+CHAT_BODY = {"messages": [{"role": "user", "content": "x"}]}
+COMPLETION_BODY = {"prompt": "x"}
+TABLES = [(CHAT, CHAT_BODY), (COMPLETIONS, COMPLETION_BODY)]
+
+
+def rows(support: Support) -> list[Any]:
+    return [
+        pytest.param(table, body, row, id=f"{'chat' if table is CHAT else 'completions'}-{row.name}")
+        for table, body in TABLES
+        for row in table.rows.values()
+        if row.support is support
+    ]
+
+
+@pytest.mark.parametrize(("table", "body", "row"), rows(Support.IGNORED))
+@pytest.mark.parametrize("value", ["text", 1, True, {"a": 1}, None])
+def test_ignored_fields_pass(table: Table, body: dict[str, Any], row: Any, value: Any) -> None:
+    assert row.name not in table.read({**body, row.name: value})
+
+
+@pytest.mark.parametrize(("table", "body", "row"), rows(Support.NEUTRAL))
+def test_neutral_values_pass_and_others_are_named(table: Table, body: dict[str, Any], row: Any) -> None:
+    for value in (None, *row.neutral):
+        table.read({**body, row.name: value})
+    for value in ("something else", 17, {"a": "b"}, [1]):
+        with pytest.raises(InvalidRequest, match=f"^{row.name} is not supported yet") as caught:
+            table.read({**body, row.name: value})
+        assert caught.value.param == row.name
+
+
+@pytest.mark.parametrize(("table", "body", "row"), rows(Support.TAKEN))
+def test_null_is_absent(table: Table, body: dict[str, Any], row: Any) -> None:
+    if row.required:
+        with pytest.raises(InvalidRequest, match=f"{row.name} is missing"):
+            table.read({**body, row.name: None})
+    else:
+        assert table.read({**body, row.name: None}) == table.read(body)
+
+
+WRONG = {
+    "model": [1, []],
+    "temperature": ["0.5", True, -0.1, 2.1, [], {}],
+    "top_p": [0, 1.1, "1", False],
+    "top_k": [-2, 1.0, "5", True, 2**31],
+    "min_p": [-0.1, 1.5, "0"],
+    "seed": ["1", 1.5, True],
+    "max_tokens": [-1, "7", 7.0, True, 2**31],
+    "max_completion_tokens": [-1, "7", 7.0],
+    "min_tokens": [-1, "0"],
+    "stop": [1, [1], ["a", None], "", [""], {}, ["x"] * 33, ["y" * 1025]],
+    "stop_token_ids": ["1", 1, [-1], [1.0], [True], [2**31], [1] * 1025],
+    "ignore_eos": [1, "true"],
+    "stream": [1, "yes please"],
+    "stream_options": [[], "x", {"include_usage": "yes"}, {"include_usages": True}],
+    "n": [0, 129, "2", 1.0, True],
+    "cache_salt": [1],
+    "chat_template_kwargs": ["x", []],
+    "echo": [1, "true"],
+    "stop_regex": [1, [1], "", "(", ["a", "["], "x*", ["x"] * 33, "y" * 257],
+    "no_stop_trim": [1, "true"],
+    "include_stop_str_in_output": [1, "true"],
+    "skip_special_tokens": [0, "false"],
+    "frequency_penalty": [-2.1, 2.1, "1", False],
+    "presence_penalty": [-2.1, 2.1, "1", False],
+    "repetition_penalty": [0, 1e-9, -1, 2.1, "1", True],
+    "logit_bias": [1, [1], {"a": 1}, {"-1": 1}, {"1": "1"}, {"1": 101}, {"1": None}, {str(2**31): 1}, {"²": 1}],
+    "logprobs": ["5", -1, 1.5, 21, []],
+    "top_logprobs": ["5", -1, 1.5, 21, True],
+    "add_special_tokens": [1, "true"],
+    "add_generation_prompt": [1, "true"],
+    "continue_final_message": [1, "true"],
+    "reasoning_effort": [1, []],
+    "parallel_tool_calls": [1, "true"],
+    "separate_reasoning": [1, "true"],
+    "best_of": [0, "1", 129],
+    "prompt": [1, [], {}, [1, "a"], ["a", 1], [[]], [[1], "a"], [1.0], [-1], [True], [[1], [None]]],
+}
+
+
+READ_ELSEWHERE = {"messages", "documents", "tools", "tool_choice", *(field.name for field in constraints.FIELDS)}
+
+
+@pytest.mark.parametrize(("table", "body", "row"), rows(Support.TAKEN))
+def test_wrong_values_are_refused(table: Table, body: dict[str, Any], row: Any) -> None:
+    for value in WRONG.get(row.name, []):
+        with pytest.raises(InvalidRequest) as caught:
+            table.read({**body, row.name: value})
+        assert caught.value.param is not None
+        assert caught.value.param.startswith(row.name)
+    assert row.name in WRONG or row.name in READ_ELSEWHERE
+
+
+def test_integers_do_for_numbers_and_nothing_else_is_coerced() -> None:
+    assert CHAT.read({**CHAT_BODY, "temperature": 1})["temperature"] == 1.0
+    with pytest.raises(InvalidRequest, match="frequency_penalty"):
+        CHAT.read({**CHAT_BODY, "frequency_penalty": False})
+
+
+def test_unknown_fields_get_a_hint() -> None:
+    with pytest.raises(InvalidRequest, match="unknown field temprature; did you mean temperature") as caught:
+        CHAT.read({**CHAT_BODY, "temprature": 1})
+    assert caught.value.param == "temprature"
+    with pytest.raises(InvalidRequest, match=r"unknown field qqqq$"):
+        TOKENIZE.read({"prompt": "x", "qqqq": 1})
+
+
+def test_prompts_of_all_kinds() -> None:
+    def prompts(value: Any) -> Any:
+        return COMPLETIONS.read({"prompt": value})["prompt"]
+
+    assert prompts("a") == ["a"]
+    assert prompts(["a", "b"]) == ["a", "b"]
+    assert prompts([1, 2]) == [b"\1\0\0\0\2\0\0\0"]
+    assert prompts([[1], [2]]) == [b"\1\0\0\0", b"\2\0\0\0"]
+
+
+def test_schemas_name_the_required_fields() -> None:
+    for table, name in ((CHAT, "messages"), (COMPLETIONS, "prompt"), (DETOKENIZE, "tokens")):
+        schema = table.schema()
+        assert schema["required"] == [name]
+        assert name in schema["properties"]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "null"),
+        (True, "true"),
+        ("hot", "'hot'"),
+        ("x" * 1000, "a string of 1000 characters"),
+        ([1] * 1000, "a list of 1000"),
+        ({"a": 1}, "an object"),
+        (10**100, "so large a number"),
+        (7.5, "7.5"),
+    ],
+)
+def test_wrong_values_are_shown_shortly(value: Any, shown: str) -> None:
+    assert wrong("temperature", "a number", value).message == f"temperature must be a number, not {shown}"

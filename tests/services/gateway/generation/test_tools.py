@@ -1,0 +1,189 @@
+"""Tools, the choice among them, and what they make of an order."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from xylem.services.gateway.generation.generation_request import Offer, Order, chat_order
+from xylem.services.gateway.generation.tools import read_tools
+from xylem.services.gateway.output_parsers import choose
+from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning, Said
+from xylem.shared.runtime.errors import InvalidRequest
+
+OFFER = Offer(model="tiny", context_length=64, vocab_size=512, max_choices=8)
+HERMES = replace(OFFER, family=choose(template="<tool_call>"))
+QWEN3 = replace(OFFER, family=choose(template="<tool_call> <think></think>"))
+
+
+def tool(name: str, **parameters: Any) -> dict[str, Any]:
+    schema = {"type": "object", "properties": parameters}
+    return {"type": "function", "function": {"name": name, "description": None, "parameters": schema}}
+
+
+TOOLS = [tool("weather", city={"type": "string"}), tool("time")]
+CALLS = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>' * 2
+
+
+def order(offer: Offer = HERMES, **more: Any) -> Order:
+    return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, offer)
+
+
+def said(order: Order, text: str) -> Said:
+    parser, found = order.make_parser(), Said()
+    for delta in (*parser.push(text), *parser.flush()):
+        found.add(delta)
+    return found
+
+
+def test_without_tools_text_is_text() -> None:
+    assert not order().parses
+    assert not order(tools=[]).parses
+    assert not order(tools=TOOLS, tool_choice="none").parses
+    assert order(tools=TOOLS, tool_choice="none").tools == b""
+
+
+def test_auto_reads_calls_and_forces_none() -> None:
+    ordered = order(tools=TOOLS)
+    assert ordered.grammar is None
+    found = said(ordered, "Hm. " + CALLS)
+    assert found.content.strip() == "Hm."
+    assert [(call.name, json.loads(call.arguments)) for call in found.calls] == [("weather", {"city": "Oslo"})] * 2
+    assert [each["function"]["name"] for each in json.loads(ordered.tools)] == ["weather", "time"]
+    assert "description" not in json.loads(ordered.tools)[0]["function"]
+
+
+def test_one_call_when_parallel_ones_are_not_wanted() -> None:
+    assert len(said(order(tools=TOOLS, parallel_tool_calls=False), CALLS).calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("choice", "words", "absent"),
+    [
+        ("required", ["weather", "time"], []),
+        ({"type": "function", "function": {"name": "time"}}, ["time"], ["weather"]),
+        (
+            {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "weather"}}],
+                },
+            },
+            ["weather"],
+            ["time"],
+        ),
+    ],
+)
+def test_forced_calls_are_a_grammar(choice: Any, words: list[str], absent: list[str]) -> None:
+    grammar = order(tools=TOOLS, tool_choice=choice).grammar
+    assert grammar is not None
+    assert grammar.kind == "structural_tag"
+    assert grammar.after == ""
+    assert all(f'\\"{word}\\"' in grammar.text for word in words)
+    assert not any(f'\\"{word}\\"' in grammar.text for word in absent)
+
+
+def test_tools_beside_a_schema_leave_the_choice_to_the_model() -> None:
+    schema = {"type": "object", "properties": {"a": {"const": 1}}}
+    for fields in ({"json_schema": schema}, {"response_format": {"type": "json_object"}}):
+        grammar = order(tools=TOOLS, **fields).grammar
+        assert grammar is not None
+        calls, document = json.loads(grammar.text)["format"]["elements"]
+        assert "weather" in json.dumps(calls)
+        assert document == {"type": "json_schema", "json_schema": fields.get("json_schema", {"type": "object"})}
+
+
+@pytest.mark.parametrize(
+    "response_format", [{"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}]
+)
+def test_a_format_of_the_text_is_met_when_there_is_none(response_format: Any) -> None:
+    alone = order(tools=TOOLS, tool_choice="required").grammar
+    assert order(tools=TOOLS, tool_choice="required", response_format=response_format).grammar == alone
+
+
+def test_thinking_comes_before_a_grammar_and_out_of_the_text() -> None:
+    forced = order(QWEN3, tools=TOOLS, tool_choice="required").grammar
+    assert forced is not None
+    assert (forced.opens, forced.after) == ("<think>", "</think>")
+    ordered = order(QWEN3, regex="[0-9]+")
+    assert ordered.grammar is not None
+    assert ordered.grammar.after == "</think>"
+    found = said(ordered, "<think>\nWell.\n</think>\n\n17")
+    assert (found.reasoning, found.content) == ("Well.", "17")
+
+
+def test_thinking_that_is_not_wanted_apart_or_not_at_all() -> None:
+    together = order(QWEN3, separate_reasoning=False)
+    assert not together.parses
+    without = order(QWEN3, chat_template_kwargs={"enable_thinking": False}, regex="[0-9]+")
+    assert without.grammar is not None
+    assert without.grammar.after == ""
+    assert not without.parses
+
+
+def test_special_tokens_are_kept_where_they_are_markers() -> None:
+    kimi = replace(OFFER, family=choose(tool_call_parser="kimi_k2"))
+    assert order(kimi, tools=TOOLS).limits.keep_special
+    assert not order(kimi).limits.keep_special
+    assert not order(HERMES, tools=TOOLS).limits.keep_special
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"tools": {}}, "tools"),
+        ({"tools": ["x"]}, "tools[0]"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+        ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "tools[0].function.name"),
+        ({"tools": [{"type": "function", "function": {"name": 1}}]}, "tools[0].function.name"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "parameters": []}}]},
+            "tools[0].function.parameters",
+        ),
+        (
+            {"tools": [{"type": "function", "function": {"name": "a", "description": 1}}]},
+            "tools[0].function.description",
+        ),
+        ({"tools": [tool("a"), tool("a")]}, "tools"),
+        ({"tools": [tool(f"a{i}") for i in range(129)]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": "maybe"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "x"}}}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": {"type": "allowed_tools"}}, "tool_choice.allowed_tools"),
+        (
+            {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "x", "tools": []}}},
+            "tool_choice.allowed_tools.mode",
+        ),
+        (
+            {
+                "tools": TOOLS,
+                "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"name": "x"}]}},
+            },
+            "tool_choice.allowed_tools.tools",
+        ),
+        ({"tools": TOOLS, "tool_choice": "required", "regex": "a"}, "tool_choice"),
+        ({"tools": TOOLS, "regex": "a"}, "regex"),
+        ({"tools": TOOLS, "json_schema": "{"}, "json_schema"),
+    ],
+)
+def test_what_is_wrong_is_named(more: dict[str, Any], param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        order(**more)
+    assert caught.value.param == param
+
+
+def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
+    with pytest.raises(InvalidRequest, match="no known form") as caught:
+        order(OFFER, tools=TOOLS, tool_choice="required")
+    assert caught.value.param == "tool_choice"
+    assert read_tools({"tools": TOOLS, "tool_choice": None, "parallel_tool_calls": True}).definitions
+
+
+def test_kinds_of_deltas_add_up() -> None:
+    found = Said()
+    for delta in (Reasoning("a"), Content("b"), CallBegun(0, "f"), CallArguments(0, "{"), CallArguments(0, "}")):
+        found.add(delta)
+    assert (found.reasoning, found.content, found.calls[0].arguments) == ("a", "b", "{}")

@@ -1,0 +1,1 @@
+"""The `xylem` command line: serve, chat and check."""

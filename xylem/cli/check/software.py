@@ -1,0 +1,85 @@
+"""The packages, torch with its devices, and the NATS server."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from xylem.cli.check.finding import Finding
+from xylem.cli.serve import nats_server
+
+DISTRIBUTION = "xylem-serve"
+CHECKOUT = Path(__file__).resolve().parents[3]
+TORCH_S = 120.0  # its first import from a cold disk takes long
+
+# In a process of its own: only the executor may load torch.
+_TORCH = """
+import json, torch
+gpus = []
+for i in range(torch.cuda.device_count()):
+    p = torch.cuda.get_device_properties(i)
+    gpus.append([p.name, p.total_memory, f"{p.major}.{p.minor}"])
+found = {"version": torch.__version__, "threads": torch.get_num_threads(), "cuda": torch.version.cuda, "gpus": gpus}
+print(json.dumps(found))
+"""
+
+
+def packages(checkout: Path = CHECKOUT) -> Finding:
+    """What the distribution requires, and whether it is here."""
+    required = _required(checkout)
+    versions: list[str] = []
+    missing: list[str] = []
+    for requirement in required:
+        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding(
+            "Packages", "fail", f"missing: {', '.join(missing)}", "pip install 'xylem-serve[serve]' puts them here"
+        )
+    return Finding("Packages", "ok", ", ".join(versions))
+
+
+def _required(checkout: Path) -> list[str]:
+    """Requirements of a light install: of the installed distribution, or of the checkout that this runs from."""
+    try:
+        return [line for line in importlib.metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
+    except importlib.metadata.PackageNotFoundError:
+        project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
+        return list(project["project"]["dependencies"])
+
+
+def torch() -> list[Finding]:
+    """Its version and devices. Without it this machine can run the other five services."""
+    light = "the five light services run, the executor does not: pip install 'xylem-serve[serve]'"
+    try:
+        said = subprocess.run([sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=TORCH_S)
+    except subprocess.TimeoutExpired:
+        return [Finding("torch", "fail", f"did not load within {TORCH_S:g} s", "install it again")]
+    if said.returncode != 0:
+        lines = said.stderr.strip().splitlines() or ["no message"]
+        if "No module named 'torch'" in lines[-1]:
+            return [Finding("torch", "warn", "not installed", light)]
+        return [Finding("torch", "fail", lines[-1], "install it again")]
+    found = json.loads(said.stdout.strip().splitlines()[-1])
+    findings = [Finding("torch", "ok", f"{found['version']}, {found['threads']} threads")]
+    for index, (name, memory, capability) in enumerate(found["gpus"]):
+        detail = f"{name}, {memory / (1 << 30):.0f} GiB, compute capability {capability}, CUDA {found['cuda']}"
+        findings.append(Finding(f"cuda:{index}", "ok", detail))
+    if not found["gpus"]:
+        findings.append(Finding("CUDA", "ok", "no device: models run on the CPU"))
+    return findings
+
+
+def nats() -> Finding:
+    """The server that `xylem serve` starts."""
+    try:
+        binary = nats_server.find()
+        return Finding("nats-server", "ok", f"{nats_server.version(binary)} at {binary}")
+    except nats_server.NatsServerError as error:
+        return Finding("nats-server", "fail", str(error), f"{nats_server.INSTALL}")
