@@ -6,7 +6,8 @@ from xylem.shared.runtime import telemetry
 
 
 def test_off_is_inert_and_loads_nothing() -> None:
-    code = "import sys; from xylem.shared.runtime import telemetry as t; s = t.span('a'); s.set(x=1); s.end(); assert s.trace == ''"
+    code = "import sys; from xylem.shared.runtime import telemetry as t; s = t.span('a'); s.set(x=1); s.end()"
+    code += "; assert s.trace == ''"
     code += "; assert t.record('b', '', 1, 2) == ''; print(any(m.startswith('opentelemetry') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
