@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.kernel_cases import SHAPES, STEPS, Group, attentions, linears
-from xylem.kernels.native.memory import Room
+from xylem.kernels.native.memory import HugePageArena
 
 READ_BYTES = 1 << 30
 MOST_CALLS_S = 1.0  # for one case in one round
@@ -45,7 +45,7 @@ class Figure:
 
 def bandwidth(rounds: int = 5) -> float:
     """GB/s of reading, with all threads, from memory that no cache holds."""
-    memory = Room().empty((READ_BYTES // 8,), torch.int64).zero_()
+    memory = HugePageArena().empty((READ_BYTES // 8,), torch.int64).zero_()
     best_s = float("inf")
     for _ in range(rounds):
         started_s = time.perf_counter()

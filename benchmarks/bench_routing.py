@@ -18,7 +18,7 @@ from benchmarks.optimum import most_served
 from benchmarks.replay import Outcome, Replay
 from benchmarks.traces import Trace, multi_turn
 from xylem.services.router.policy import POLICIES
-from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import SchedulerCore
 
 ONE_SCHEDULER = "scheduler"
 
@@ -38,8 +38,8 @@ class Result:
 def replayed(trace: Trace, num_tokens: int, executors: int, chooses: str) -> Outcome:
     each = capacity(num_tokens // executors)
     if chooses == ONE_SCHEDULER:
-        return Replay(trace, {"s": Core("s", plan_epoch=1)}, each, executors=executors).run()
-    cores = {f"s{number}": Core(f"s{number}", plan_epoch=1) for number in range(executors)}
+        return Replay(trace, {"s": SchedulerCore("s", plan_epoch=1)}, each, executors=executors).run()
+    cores = {f"s{number}": SchedulerCore(f"s{number}", plan_epoch=1) for number in range(executors)}
     return Replay(trace, cores, each, choose=POLICIES[chooses]().choose).run()
 
 

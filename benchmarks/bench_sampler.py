@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from xylem.kernels import interface as ops
-from xylem.kernels.interface import Adjustment, Ops
-from xylem.shared.protocol import Sampling
+from xylem.kernels.interface import LogitsAdjustment, Ops
+from xylem.shared.protocol import SamplingParams
 
 BASE = "greedy"
 NUM_SEEN, NUM_OUTPUT, NUM_BIASED, NUM_TOP = 1000, 500, 50, 20
@@ -52,15 +52,15 @@ def logits_like(shape: str, num_rows: int, vocab_size: int) -> torch.Tensor:
     return logits
 
 
-def adjustments(num_rows: int, vocab_size: int, kind: str) -> list[Adjustment]:
+def adjustments(num_rows: int, vocab_size: int, kind: str) -> list[LogitsAdjustment]:
     """The columns of one feature, or of all of them, for every row."""
     draw = np.random.default_rng(1)
 
     def some(count: int) -> np.ndarray:
         return draw.choice(vocab_size, count, replace=False)
 
-    def of_row() -> Adjustment:
-        made = Adjustment()
+    def of_row() -> LogitsAdjustment:
+        made = LogitsAdjustment()
         if kind in ("repetition", "all"):
             made.repetition, made.seen_ids = 1.1, some(NUM_SEEN)
         if kind in ("frequency, presence", "all"):
@@ -82,7 +82,7 @@ def cases(backend: Ops, num_rows: int, vocab_size: int) -> dict[str, Operation]:
     positions = list(range(num_rows))
 
     def sampling(**how: float) -> Operation:
-        draws = [Sampling(seed=i, **how) for i in range(num_rows)]  # type: ignore[arg-type]
+        draws = [SamplingParams(seed=i, **how) for i in range(num_rows)]  # type: ignore[arg-type]
         return lambda logits: backend.sample(logits, draws, positions)
 
     def adjusting(kind: str) -> Operation:

@@ -26,9 +26,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import SchedulerCore
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Limits, Sampling, Tokenized
+from xylem.shared.protocol import Capacity, SamplingParams, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 16
@@ -57,7 +57,7 @@ class Bench:
 
     def __init__(self, cached_tokens: int, running: int) -> None:
         self.random = random.Random(1)
-        self.core = Core("s", plan_epoch=1, max_waiting=1 << 20, max_plan_bytes=1 << 40)
+        self.core = SchedulerCore("s", plan_epoch=1, max_waiting=1 << 20, max_plan_bytes=1 << 40)
         self.core_s = 0.0
         self._cached_tokens = cached_tokens
         self._running = running
@@ -141,8 +141,8 @@ class Bench:
             gateway="g",
             detokenizer="d",
             prompt_ids=self.random.choice(self._prefixes) + self._text(OWN_TOKENS),
-            sampling=Sampling(temperature=0.0),
-            limits=Limits(max_tokens=MAX_TOKENS),
+            sampling=SamplingParams(temperature=0.0),
+            limits=StopConditions(max_tokens=MAX_TOKENS),
         )
         self._feed(e.Submit(request))
 

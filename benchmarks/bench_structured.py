@@ -23,10 +23,10 @@ from rich.table import Table
 from benchmarks.shapes import qwen_05b
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.engine.engine import Engine
-from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.structured_output import Grammars
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Admit, Grammar, Opening, Plan, Sampling, Scoring
+from xylem.shared.protocol import Admit, Grammar, LogprobParams, Plan, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
 
 SCHEMA = {
@@ -45,7 +45,7 @@ SCHEMA = {
 }
 GRAMMAR = Grammar("json_schema", json.dumps(SCHEMA))
 FREE, STEPPED, JUMPING = "free", "schema, a step per token", "schema"
-NO_JUMPS = Scoring()  # tokens that are scored come from steps of the model
+NO_JUMPS = LogprobParams()  # tokens that are scored come from steps of the model
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def run(engine: Engine, epoch: int, way: str, streams: int, num_tokens: int) -> 
             max_new_tokens=num_tokens,
             offset=0,
             detokenizer="",
-            opening=Opening(f"r{i}", 0, "", "", 16, 0),
-            sampling=Sampling(seed=i, temperature=0.8),
+            opening=SequenceStart(f"r{i}", 0, "", "", 16, 0),
+            sampling=SamplingParams(seed=i, temperature=0.8),
             ignore_eos=True,
             grammar=None if way == FREE else GRAMMAR,
             scoring=NO_JUMPS if way == STEPPED else None,
@@ -117,7 +117,7 @@ def main() -> None:
     qwen = arguments.shape == "qwen"
     folder = qwen_05b(Path(gettempdir()) / "xylem-bench") if qwen else MODEL_PATH
     card = ModelCard.load(folder)
-    runner = Runner(
+    runner = CpuModelRunner(
         card,
         device="cpu",
         dtype=torch.bfloat16 if qwen else torch.float32,

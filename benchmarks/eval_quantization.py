@@ -29,10 +29,10 @@ from tools.demo_model.evaluate import held_out
 from tools.demo_model.kinds import KINDS
 from tools.demo_model.prose import passage
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling, Scoring
+from xylem.shared.protocol import LogprobParams, SamplingParams
 
 FORMS = [("float32", "none"), ("bfloat16", "none"), ("bfloat16", "int8"), ("bfloat16", "int4")]
 PAGE_SIZE = 16
@@ -74,12 +74,18 @@ def encoded(documents: list[Document]) -> list[Text]:
     ]
 
 
-def read(texts: list[Text], runner: Runner) -> Read:
+def read(texts: list[Text], runner: CpuModelRunner) -> Read:
     found = Read([], [])
     for text in texts:
         pages = array("i", range(-(-len(text.token_ids) // PAGE_SIZE)))
-        row = Row(
-            text.token_ids[:-1], 0, pages, False, Sampling(), scoring=Scoring(num_top=1), targets=text.token_ids[1:]
+        row = StepRow(
+            text.token_ids[:-1],
+            0,
+            pages,
+            False,
+            SamplingParams(),
+            scoring=LogprobParams(num_top=1),
+            targets=text.token_ids[1:],
         )
         runner.launch([row])
         for scored, own in zip(row.target_scores, text.own, strict=True):
@@ -102,7 +108,7 @@ def qualities(count: int, kernels: str) -> list[Quality]:
     found: list[Quality] = []
     exact: list[int] = []
     for dtype, quantization in FORMS:
-        runner = Runner(
+        runner = CpuModelRunner(
             card, device="cpu", dtype=getattr(torch, dtype), page_size=PAGE_SIZE, num_pages=256, kv_bytes=0,
             kernels=kernels, quantization=quantization,
         )  # fmt: skip

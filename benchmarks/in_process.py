@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.peers.protocol import Step, answer_on_stdout
 from xylem.services.executor.engine.engine import Engine
-from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.shared.model_info.model_card import ModelCard, locate
-from xylem.shared.protocol import Admit, Opening, Plan, Sampling
+from xylem.shared.protocol import Admit, Plan, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
 
 EPOCH = 1
@@ -31,7 +31,7 @@ def start(
 ) -> Engine:
     """An engine on this machine's CPU, warm, with as many threads as `xylem serve` would give it."""
     card = ModelCard.load(locate(model))
-    runner = Runner(
+    runner = CpuModelRunner(
         card,
         device="cpu",
         dtype=getattr(torch, dtype),
@@ -67,8 +67,8 @@ def plan_of(
                 max_new_tokens=num_output,
                 offset=0,
                 detokenizer="none",
-                opening=Opening("none", 0, "none", "none", len(prompt), 0),
-                sampling=Sampling(temperature=0.0),
+                opening=SequenceStart("none", 0, "none", "none", len(prompt), 0),
+                sampling=SamplingParams(temperature=0.0),
                 ignore_eos=True,
             )
         )

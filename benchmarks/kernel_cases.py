@@ -83,7 +83,7 @@ def attentions(steps: Sequence[str]) -> Iterator[Group]:
             (before, new, [next(pages) for _ in range(count)])
             for (before, new), count in zip(STEPS[name], tables, strict=True)
         ]
-        layout = ops.Layout.build(rows, page_size=PAGE_SIZE, device=cpu)
+        layout = ops.BatchMetadata.build(rows, page_size=PAGE_SIZE, device=cpu)
         query = torch.randn(len(layout.positions), NUM_HEADS, HEAD_DIM, dtype=torch.bfloat16)
         shape = (sum(tables) * PAGE_SIZE, NUM_KV_HEADS, HEAD_DIM)
         num_bytes = 2 * 2 * NUM_KV_HEADS * HEAD_DIM * sum(before + new for before, new in STEPS[name])

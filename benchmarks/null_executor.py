@@ -2,13 +2,13 @@
 
 from benchmarks.null_runner import NullRunner
 from xylem.services.executor.service import ExecutorService
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.service import run
 
 
 class NullExecutorService(ExecutorService):
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         return NullRunner(
             num_pages=self.settings.kv_pages or 65_536,
             page_size=self.settings.page_size,

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.step.row import StepRow
 
 
 @dataclass
@@ -24,7 +24,7 @@ class NullRunner:
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         pass
 
-    def launch(self, rows: Sequence[Row]) -> "NullFlight":
+    def launch(self, rows: Sequence[StepRow]) -> "NullFlight":
         return NullFlight([next(self._tokens) for row in rows if row.sample])
 
     def warm_up(self) -> None:

@@ -10,9 +10,9 @@ from functools import partial
 
 from benchmarks.simulated_executor import SimulatedExecutor, Step, StepCost
 from benchmarks.traces import Trace
-from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import SchedulerCore
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Limits, Plan, Presence, Sampling, StepReport, Tokenized
+from xylem.shared.protocol import Capacity, Plan, Presence, SamplingParams, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import unpack
 
 # From an executor to its scheduler or back. It runs on meanwhile.
@@ -76,7 +76,7 @@ class Replay:
     def __init__(
         self,
         trace: Trace,
-        cores: dict[str, Core],
+        cores: dict[str, SchedulerCore],
         capacity: Capacity,
         *,
         executors: int = 1,
@@ -134,7 +134,7 @@ class Replay:
         self._presences = [self._presence(name, core) for name, core in self._cores.items()]
         self._at(HEARTBEAT_S, self._beat)
 
-    def _presence(self, name: str, core: Core) -> Presence:
+    def _presence(self, name: str, core: SchedulerCore) -> Presence:
         running = sum(len(books.running) for books in core.executors.values())
         return Presence(kind="scheduler", id=name, epoch=1, model="m", running=running, waiting=len(core.queue))
 
@@ -147,8 +147,8 @@ class Replay:
             gateway="g",
             detokenizer="d",
             prompt_ids=call.prompt,
-            sampling=Sampling(temperature=0.0),
-            limits=Limits(max_tokens=MAX_TOKENS),
+            sampling=SamplingParams(temperature=0.0),
+            limits=StopConditions(max_tokens=MAX_TOKENS),
         )
         self._feed(self._choose(request, self._presences)[0], e.Submit(request))
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from xylem.shared.protocol import Capacity, Finish, Plan, StepReport
+from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport
 from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 
@@ -135,13 +135,13 @@ class SimulatedExecutor:
             if sequence.length == sequence.to_read:
                 self._draw(sequence, step)
             else:
-                step.rows.append((sequence.id, sequence.length, 0, Finish.NONE))
+                step.rows.append((sequence.id, sequence.length, 0, FinishReason.NONE))
         return step
 
     def _draw(self, sequence: Running, step: Step) -> None:
         at = sequence.drawn * ITEM_BYTES
         sequence.drawn += 1
-        finish = Finish.STOP if at + ITEM_BYTES == len(sequence.output) else Finish.NONE
+        finish = FinishReason.STOP if at + ITEM_BYTES == len(sequence.output) else FinishReason.NONE
         step.rows.append((sequence.id, sequence.length, 1, finish))
         step.token_ids.append(sequence.output[at : at + ITEM_BYTES])
         if sequence.drawn == 1:

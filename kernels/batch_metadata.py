@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RowSpan:
     """Row i of a step: new tokens [first, first + num_new) of the T, KV of all num_kv tokens in `pages`, in order."""
 
     first: int
@@ -27,7 +27,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class DeviceBatch:
     """Rows in device memory, where kernels read them: what is there when they run counts, not what was there before.
 
     firsts, nums_new, lengths: [B] int32, the first, num_new and num_kv of a Span. pages: [B, P] int32; what comes after
@@ -41,7 +41,7 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Layout:
+class BatchMetadata:
     """Rows of a step. positions, new_slots: [T] int64. Decoding rows have one new token each.
 
     The slot of a token: its page x page_size + its place in it.
@@ -60,11 +60,13 @@ class Layout:
     page_size: int
     rows: np.ndarray = field(default_factory=lambda: np.empty((0, 4), dtype=np.int32))
     pages: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
-    decoding: Rows | None = None
+    decoding: DeviceBatch | None = None
     prepared: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
-    def build(cls, rows: Sequence[tuple[int, int, Sequence[int]]], *, page_size: int, device: torch.device) -> "Layout":
+    def build(
+        cls, rows: Sequence[tuple[int, int, Sequence[int]]], *, page_size: int, device: torch.device
+    ) -> "BatchMetadata":
         """From (start, num_new, page table) of each row; the page table covers start + num_new tokens."""
         table = array("i")
         pages = array("i")
@@ -89,14 +91,14 @@ class Layout:
         )
 
     @cached_property
-    def spans(self) -> tuple[Span, ...]:
+    def spans(self) -> tuple[RowSpan, ...]:
         """The rows one by one, for backends that go through them."""
         return tuple(
-            Span(first, num_new, num_kv, self.pages[page : page + -(-num_kv // self.page_size)])
+            RowSpan(first, num_new, num_kv, self.pages[page : page + -(-num_kv // self.page_size)])
             for first, num_new, num_kv, page in self.rows.tolist()
         )
 
-    def slots(self, span: Span) -> np.ndarray:
+    def slots(self, span: RowSpan) -> np.ndarray:
         """[num_kv] int64: where the KV of each token of a row lies."""
         within = np.arange(self.page_size, dtype=np.int64)
         return (span.pages[:, None].astype(np.int64) * self.page_size + within).reshape(-1)[: span.num_kv]

@@ -17,29 +17,29 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Layout, Rows, Span
+from xylem.kernels.batch_metadata import BatchMetadata, DeviceBatch, RowSpan
 from xylem.kernels.failures import BackendUnavailable
 from xylem.kernels.head_norms import HeadNorms
-from xylem.kernels.logits_adjustment import Adjustment
-from xylem.kernels.sampling_batch import Draw, DrawColumns
-from xylem.kernels.token_logprobs import Scored
+from xylem.kernels.logits_adjustment import LogitsAdjustment
+from xylem.kernels.sampling_batch import Draw, SamplingBatch
+from xylem.kernels.token_logprobs import RowLogprobs
 
 __all__ = [
     "BACKENDS",
     "LINEARS",
     "AddRmsNorm",
     "Adjust",
-    "Adjustment",
     "Attention",
     "AttentionKind",
     "BackendUnavailable",
+    "BatchMetadata",
     "DenseLayer",
+    "DeviceBatch",
     "Draw",
-    "DrawColumns",
     "Experts",
     "HeadNorms",
-    "Layout",
     "Linear",
+    "LogitsAdjustment",
     "MixExperts",
     "NoSuchBackend",
     "NoSuchQuantization",
@@ -47,11 +47,11 @@ __all__ = [
     "PackExperts",
     "PackLinear",
     "RotateAndWrite",
-    "Rows",
+    "RowLogprobs",
+    "RowSpan",
     "RunLayers",
+    "SamplingBatch",
     "Score",
-    "Scored",
-    "Span",
     "WriteLatent",
     "load",
 ]
@@ -81,7 +81,7 @@ class Attention(Protocol):
     """
 
     def __call__(
-        self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind, /
+        self, query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata, kind: AttentionKind, /
     ) -> Tensor: ...
 
 
@@ -196,7 +196,7 @@ class RunLayers(Protocol):
     def __call__(
         self,
         x: Tensor,
-        layout: Layout,
+        layout: BatchMetadata,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],
@@ -215,7 +215,7 @@ class Adjust(Protocol):
     that it was not allowed.
     """
 
-    def __call__(self, logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None: ...
+    def __call__(self, logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None: ...
 
 
 class Score(Protocol):
@@ -228,7 +228,7 @@ class Score(Protocol):
 
     def __call__(
         self, logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
-    ) -> list[Scored]: ...
+    ) -> list[RowLogprobs]: ...
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class Ops:
     adjust: Adjust
     score: Score
     sample: Callable[[Tensor, Sequence[Draw], Sequence[int]], list[int]]
-    sample_on_device: Callable[[Tensor, DrawColumns, Tensor], Tensor]
+    sample_on_device: Callable[[Tensor, SamplingBatch, Tensor], Tensor]
     claims_work: bool = False
 
     def packing(self, quantization: str) -> PackLinear:

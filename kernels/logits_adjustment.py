@@ -14,7 +14,7 @@ def _no_values() -> np.ndarray:
 
 
 @dataclass(slots=True)
-class Adjustment:
+class LogitsAdjustment:
     """Changes to single logits of a row, in this order; a grammar's mask comes between the last two.
 
     repetition: positive logits of seen_ids are divided by it, the others multiplied (Keskar et al. 2019). seen_ids:

@@ -24,7 +24,7 @@ class Draw(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DrawColumns:
+class SamplingBatch:
     """The fields of B draws. temperature, top_p, min_p: [B] float64; top_k, seed: [B] int64."""
 
     temperature: Tensor
@@ -34,7 +34,7 @@ class DrawColumns:
     seed: Tensor
 
     @classmethod
-    def build(cls, draws: Sequence[Draw], device: torch.device) -> "DrawColumns":
+    def build(cls, draws: Sequence[Draw], device: torch.device) -> "SamplingBatch":
         """The host does not wait for the copies."""
         return cls(
             temperature=_column([draw.temperature for draw in draws], torch.float64, device),
@@ -48,11 +48,11 @@ class DrawColumns:
     def tensors(self) -> tuple[Tensor, ...]:
         return self.temperature, self.top_p, self.top_k, self.min_p, self.seed
 
-    def take(self, rows: Tensor) -> "DrawColumns":
+    def take(self, rows: Tensor) -> "SamplingBatch":
         """Those of some rows [N] int64, in columns of their own."""
-        return DrawColumns(*(column[rows] for column in self.tensors))
+        return SamplingBatch(*(column[rows] for column in self.tensors))
 
-    def put(self, rows: Tensor, draws: "DrawColumns") -> None:
+    def put(self, rows: Tensor, draws: "SamplingBatch") -> None:
         """Makes draws [N] those of the rows [N] int64."""
         for column, values in zip(self.tensors, draws.tensors, strict=True):
             column.index_copy_(0, rows, values)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class RowLogprobs:
     """Natural logarithms of probabilities. logprob: of the row's token; asked_logprobs: of the tokens asked about.
 
     top_ids, top_logprobs: the tokens with the highest logits, likeliest first, equals by the lower id.

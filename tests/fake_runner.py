@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from xylem.services.executor.step.logprobs import Scored
-from xylem.services.executor.step.row import AWAITED, Row
+from xylem.services.executor.step.logprobs import RowLogprobs
+from xylem.services.executor.step.row import AWAITED, StepRow
 from xylem.services.executor.structured_output import Matcher
-from xylem.shared.protocol import Finish, Sampling, Scoring
+from xylem.shared.protocol import FinishReason, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import count
 
 EMPTY = -1
 
 
-def next_token(token_ids: "array[int]", sampling: Sampling, vocab_size: int) -> int:
+def next_token(token_ids: "array[int]", sampling: SamplingParams, vocab_size: int) -> int:
     """The token that follows token_ids: a pure function of them and, unless greedy, of the seed."""
     key = 0 if sampling.temperature == 0 else 1 + sampling.seed
     return zlib.crc32(token_ids.tobytes(), key & 0xFFFFFFFF) % vocab_size
@@ -33,21 +33,21 @@ def predict(
     prompt_ids: Sequence[int],
     max_new_tokens: int,
     *,
-    sampling: Sampling | None = None,
+    sampling: SamplingParams | None = None,
     end_ids: Collection[int] = (),
     vocab_size: int = 1000,
-) -> tuple[list[int], Finish]:
+) -> tuple[list[int], FinishReason]:
     """What a sequence gives when it runs alone: its new tokens and how it ends."""
     token_ids = array("i", prompt_ids)
     new: list[int] = []
     while True:
-        token_id = next_token(token_ids, sampling or Sampling(), vocab_size)
+        token_id = next_token(token_ids, sampling or SamplingParams(), vocab_size)
         token_ids.append(token_id)
         new.append(token_id)
         if token_id in end_ids:
-            return new, Finish.STOP
+            return new, FinishReason.STOP
         if len(new) >= max_new_tokens:
-            return new, Finish.LENGTH
+            return new, FinishReason.LENGTH
 
 
 @dataclass
@@ -64,7 +64,7 @@ class FakeRunner:
     fail_at: int = -1
     runs_ahead: bool = False
     steps: int = 0
-    rows: list[Row] = field(default_factory=list)
+    rows: list[StepRow] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kv = array("i", [EMPTY]) * (self.num_pages * self.page_size)
@@ -79,7 +79,7 @@ class FakeRunner:
 
         self.enqueue(copy)
 
-    def launch(self, rows: Sequence[Row]) -> "FakeFlight":
+    def launch(self, rows: Sequence[StepRow]) -> "FakeFlight":
         if self.steps == self.fail_at:
             raise RuntimeError("the device broke")
         self.steps += 1
@@ -109,7 +109,7 @@ class FakeRunner:
         while last in self._queue:
             self._queue.popleft()()
 
-    def draw(self, row: Row, places: Sequence[int]) -> list[int]:
+    def draw(self, row: StepRow, places: Sequence[int]) -> list[int]:
         """Its drawn token, if it draws one. States and scores have the right shapes, and no meaning."""
         known = array("i", [self.kv[slot] for slot in places])
         if row.pooling:
@@ -124,9 +124,9 @@ class FakeRunner:
         self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
         return [self.last_token[row.slot]]
 
-    def _scored(self, scoring: Scoring) -> Scored:
+    def _scored(self, scoring: LogprobParams) -> RowLogprobs:
         likely = list(range(scoring.num_top))
-        return Scored(-1.0, likely, [-1.0] * len(likely), [-2.0] * count(scoring.token_ids))
+        return RowLogprobs(-1.0, likely, [-1.0] * len(likely), [-2.0] * count(scoring.token_ids))
 
     def _allowed(self, matcher: Matcher, token_id: int) -> int:
         """The first token from this one on that the grammar allows."""
@@ -139,7 +139,7 @@ class FakeRunner:
     def warm_up(self) -> None:
         pass
 
-    def _slots(self, row: Row) -> Iterator[int]:
+    def _slots(self, row: StepRow) -> Iterator[int]:
         """Where the KV of its positions lies. IndexError when no page covers one."""
         for position in range(row.start + len(row.token_ids)):
             page, place = divmod(position, self.page_size)
@@ -149,7 +149,7 @@ class FakeRunner:
 class FakeFlight:
     """A step of the fake runner. places: the slots of all known tokens of each row."""
 
-    def __init__(self, runner: FakeRunner, rows: Sequence[Row], places: Sequence[Sequence[int]]) -> None:
+    def __init__(self, runner: FakeRunner, rows: Sequence[StepRow], places: Sequence[Sequence[int]]) -> None:
         self._runner = runner
         self._rows, self._places = rows, places
         self._token_ids: list[int] = []

@@ -15,7 +15,7 @@ from tests.fake_runner import FakeRunner
 from tests.patience import PATIENCE_S
 from xylem.services.detokenizer.service import DetokenizerService
 from xylem.services.executor.service import ExecutorService
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.gateway.service import GatewayService
 from xylem.services.router.service import RouterService
 from xylem.services.scheduler.service import SchedulerService
@@ -39,7 +39,7 @@ HEARTBEAT_S = 0.4  # what a forged heartbeat has brought to life is dead after t
 
 
 class FakeExecutor(ExecutorService):
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         return FakeRunner(vocab_size=card.vocab_size)
 
 

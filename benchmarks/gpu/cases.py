@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.scale import Scale
-from xylem.kernels.interface import AttentionKind, DrawColumns, Layout, Ops, Rows
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch, Ops, SamplingBatch
 
 PAGE_SIZE = 16
 
@@ -92,11 +92,11 @@ class Cases:
         keys, values = (self._random(rows * pages_each * PAGE_SIZE, kv_heads, size) for _ in range(2))
         query = self._random(rows, heads, size)
         whole = {"dtype": torch.int32, "device": self._on}
-        layout = Layout(
+        layout = BatchMetadata(
             positions=torch.full((rows,), context - 1, device=self._on),
             new_slots=torch.arange(rows, device=self._on),
             page_size=PAGE_SIZE,
-            decoding=Rows(
+            decoding=DeviceBatch(
                 firsts=torch.arange(rows, **whole),
                 nums_new=torch.ones(rows, **whole),
                 lengths=torch.full((rows,), context, **whole),
@@ -113,7 +113,7 @@ class Cases:
         keys, values = (self._random(num_pages * PAGE_SIZE, kv_heads, size) for _ in range(2))
         query = self._random(context, heads, size)
         row = (context, context, torch.randperm(num_pages).tolist())
-        layout = Layout.build([row], page_size=PAGE_SIZE, device=self._on)
+        layout = BatchMetadata.build([row], page_size=PAGE_SIZE, device=self._on)
         num_flops = 4 * heads * size * (context * context + context * (context + 1) / 2)
         return Case(
             "attention, read",
@@ -123,7 +123,9 @@ class Cases:
             num_flops,
         )
 
-    def _attend(self, query: Tensor, keys: Tensor, values: Tensor, layout: Layout) -> Callable[[Ops, bool], Tensor]:
+    def _attend(
+        self, query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata
+    ) -> Callable[[Ops, bool], Tensor]:
         def run(ops: Ops, wide: bool) -> Tensor:
             tensors = (t.double() if wide else t for t in (query, keys, values))
             of_run = replace(layout, prepared={}) if wide else layout
@@ -140,7 +142,7 @@ class Cases:
         """Drawn tokens are compared as they are: they are the same, or not."""
         vocab_size = self._shape["vocab_size"]
         logits = self._random(rows, vocab_size).float()
-        draws = DrawColumns.build([Nucleus(seed) for seed in range(rows)], self._on)
+        draws = SamplingBatch.build([Nucleus(seed) for seed in range(rows)], self._on)
         positions = torch.arange(rows, device=self._on)
         return Case(
             "sample_on_device",

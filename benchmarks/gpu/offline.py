@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from benchmarks.datasets.mixed_lengths import MixedLengths
 from xylem.services.executor.engine.engine import Engine
-from xylem.shared.protocol import Admit, Opening, Plan, Sampling
+from xylem.shared.protocol import Admit, Plan, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
 
 Request = tuple[list[int], int]  # prompt, tokens to come
@@ -87,8 +87,8 @@ class Feeder:
             max_new_tokens=num_output,
             offset=0,
             detokenizer="none",
-            opening=Opening("none", 0, "none", "none", len(token_ids), 0),
-            sampling=Sampling(temperature=0.0),
+            opening=SequenceStart("none", 0, "none", "none", len(token_ids), 0),
+            sampling=SamplingParams(temperature=0.0),
             ignore_eos=True,
         )
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from xylem.kernels.logits_adjustment import Adjustment
+from xylem.kernels.logits_adjustment import LogitsAdjustment
 
 # [256, 8] float32: what the logits of eight tokens are limited to by a byte of a mask. Infinity limits nothing.
 LIMITS = np.where(
@@ -16,7 +16,7 @@ LIMITS = np.where(
 BITS = 32
 
 
-def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
+def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None:
     """Shapes and order: see interface.py."""
     rows = logits.numpy()
     limits = _Limits(rows.shape[1])
@@ -47,7 +47,7 @@ class _Limits:
         np.minimum(row, self._of_row, out=row)
 
 
-def _penalise(row: np.ndarray, adjustment: Adjustment) -> None:
+def _penalise(row: np.ndarray, adjustment: LogitsAdjustment) -> None:
     if adjustment.repetition != 1.0:
         seen, repetition = row[adjustment.seen_ids], np.float32(adjustment.repetition)
         row[adjustment.seen_ids] = np.where(seen > 0, seen / repetition, seen * repetition)

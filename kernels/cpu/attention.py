@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Layout, Span
+from xylem.kernels.batch_metadata import BatchMetadata, RowSpan
 from xylem.kernels.reference.attention import attention as reference_attention
 
 # Rows are padded together while the longest is at most this much longer than the shortest.
@@ -21,7 +21,7 @@ SMALL = 64  # below this many keys padding costs less than another call
 
 
 @dataclass(frozen=True, slots=True)
-class Bucket:
+class LengthBucket:
     """Decoding rows that go together. rows: [B]; slots: [B x longest], row after row; mask: [B, 1, 1, longest]."""
 
     rows: Tensor
@@ -30,7 +30,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class QueryChunk:
     """Part of a prompt. slots: [seen]; mask: [new, seen], or None when plain causality says it."""
 
     rows: slice
@@ -39,14 +39,14 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class CpuAttentionPlan:
     """What one step does in every layer of one window."""
 
-    buckets: tuple[Bucket, ...]
-    chunks: tuple[Chunk, ...]
+    buckets: tuple[LengthBucket, ...]
+    chunks: tuple[QueryChunk, ...]
 
 
-def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata, kind: AttentionKind) -> Tensor:
     """Shapes: see interface.py. torch's fused attention knows no cap."""
     if layout.decoding is not None or kind.cap is not None:
         return reference_attention(query, keys, values, layout, kind)
@@ -66,7 +66,7 @@ def _gather(pool: Tensor, slots: Tensor) -> Tensor:
     return pool.view(len(pool), -1).index_select(0, slots).view(len(slots), *pool.shape[1:])
 
 
-def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket: Bucket, *, scale: float) -> None:
+def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket: LengthBucket, *, scale: float) -> None:
     num_rows, num_kv_heads = len(bucket.rows), keys.shape[1]
     padded = (num_rows, -1, *keys.shape[1:])
     key = _gather(keys, bucket.slots).view(padded).transpose(1, 2)  # [B, K, longest, D]
@@ -76,7 +76,7 @@ def _decode(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, bucket:
     output.index_copy_(0, bucket.rows, attended.flatten(1, 2))
 
 
-def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: Chunk, *, scale: float) -> None:
+def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: QueryChunk, *, scale: float) -> None:
     key = _gather(keys, chunk.slots).transpose(0, 1).unsqueeze(0)  # [1, K, seen, D]
     value = key if values is keys else _gather(values, chunk.slots).transpose(0, 1).unsqueeze(0)
     asked = query[chunk.rows].transpose(0, 1).unsqueeze(0)  # [1, H, new, D]
@@ -86,17 +86,17 @@ def _read(output: Tensor, query: Tensor, keys: Tensor, values: Tensor, chunk: Ch
     output[chunk.rows] = attended.squeeze(0).transpose(0, 1)
 
 
-def _course(layout: Layout, window: int | None, dtype: torch.dtype) -> Course:
+def _course(layout: BatchMetadata, window: int | None, dtype: torch.dtype) -> CpuAttentionPlan:
     decoding = [span for span in layout.spans if span.num_new == 1]
-    return Course(
+    return CpuAttentionPlan(
         buckets=tuple(_bucket(layout, spans, window, dtype) for spans in _similar(decoding)),
         chunks=tuple(_chunk(layout, span, window, dtype) for span in layout.spans if span.num_new > 1),
     )
 
 
-def _similar(spans: list[Span]) -> list[list[Span]]:
+def _similar(spans: list[RowSpan]) -> list[list[RowSpan]]:
     """Spans in groups of similar length."""
-    groups: list[list[Span]] = []
+    groups: list[list[RowSpan]] = []
     for span in sorted(spans, key=lambda span: span.num_kv):
         if groups and span.num_kv <= max(groups[-1][0].num_kv * MAX_STRETCH, SMALL):
             groups[-1].append(span)
@@ -105,7 +105,7 @@ def _similar(spans: list[Span]) -> list[list[Span]]:
     return groups
 
 
-def _bucket(layout: Layout, spans: list[Span], window: int | None, dtype: torch.dtype) -> Bucket:
+def _bucket(layout: BatchMetadata, spans: list[RowSpan], window: int | None, dtype: torch.dtype) -> LengthBucket:
     seen = [layout.slots(span)[-window if window else 0 :] for span in spans]
     lengths = [len(slots) for slots in seen]
     longest = max(lengths)
@@ -116,20 +116,20 @@ def _bucket(layout: Layout, spans: list[Span], window: int | None, dtype: torch.
     if min(lengths) < longest:
         visible = torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)
         mask = _additive(visible, dtype)[:, None, None, :]
-    return Bucket(torch.tensor([span.first for span in spans]), torch.from_numpy(padded.reshape(-1)), mask)
+    return LengthBucket(torch.tensor([span.first for span in spans]), torch.from_numpy(padded.reshape(-1)), mask)
 
 
-def _chunk(layout: Layout, span: Span, window: int | None, dtype: torch.dtype) -> Chunk:
+def _chunk(layout: BatchMetadata, span: RowSpan, window: int | None, dtype: torch.dtype) -> QueryChunk:
     oldest = 0 if window is None else max(0, span.start - window + 1)
     rows, slots = slice(span.first, span.first + span.num_new), torch.from_numpy(layout.slots(span)[oldest:])
     if span.start == 0 and (window is None or span.num_kv <= window):
-        return Chunk(rows, slots, None)
+        return QueryChunk(rows, slots, None)
     of_query = torch.arange(span.start, span.num_kv).unsqueeze(1)
     of_key = torch.arange(oldest, span.num_kv).unsqueeze(0)
     visible = of_key <= of_query
     if window is not None:
         visible &= of_key > of_query - window
-    return Chunk(rows, slots, _additive(visible, dtype))
+    return QueryChunk(rows, slots, _additive(visible, dtype))
 
 
 def _additive(visible: Tensor, dtype: torch.dtype) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.batch_metadata import BatchMetadata
 
 WORKSPACE_BYTES = 128 << 20  # what FlashInfer recommends
 # Query heads for each key-value head from which multiplying them at once pays.
@@ -17,7 +17,7 @@ TENSOR_CORE_GROUP = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LayerKind:
     """What a plan is made for, and its kernel compiled. decodes: every row has one new token."""
 
     decodes: bool
@@ -39,7 +39,7 @@ class Wrapper:
     copied: torch.cuda.Event | None = field(default=None)
 
 
-def planned(layout: Layout, kind: Kind) -> Any:
+def planned(layout: BatchMetadata, kind: LayerKind) -> Any:
     """FlashInfer's wrapper with the plan of a step; the first layer of its kind makes it."""
     key = ("flashinfer", kind)
     if key not in layout.prepared:
@@ -47,7 +47,7 @@ def planned(layout: Layout, kind: Kind) -> Any:
     return layout.prepared[key]
 
 
-def _plan(layout: Layout, kind: Kind) -> Any:
+def _plan(layout: BatchMetadata, kind: LayerKind) -> Any:
     wrapper = _wrapper(kind)
     if wrapper.copied is not None:
         wrapper.copied.synchronize()
@@ -79,7 +79,7 @@ def _column(values: np.ndarray) -> Tensor:
 
 
 @functools.cache
-def _wrapper(kind: Kind) -> Wrapper:
+def _wrapper(kind: LayerKind) -> Wrapper:
     """fa2 is told, because what "auto" takes on an sm_90 was reported to be slower for such steps."""
     workspace = _workspace(kind.device)
     if kind.decodes:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.batch_metadata import BatchMetadata
 from xylem.kernels.cpu.attention import attention as cpu_attention
 from xylem.kernels.native.library import ELEMENTS, address, kernel
 
@@ -22,7 +22,7 @@ VECTOR = 16  # what the dimensions of a head have to be a multiple of
 _attention = kernel("attention", "ppppp")
 
 
-class _Step(ctypes.Structure):
+class _AttentionStep(ctypes.Structure):
     """The `step` of source/attention.h."""
 
     _fields_ = (
@@ -35,15 +35,15 @@ class _Step(ctypes.Structure):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class NativeAttentionPlan:
     """A step and the memory that it points to. at: where a kernel finds it."""
 
-    step: _Step
+    step: _AttentionStep
     memory: tuple[Any, ...]
     at: int
 
 
-def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata, kind: AttentionKind) -> Tensor:
     """Shapes: see interface.py."""
     num_heads, dim = query.shape[1:]
     if dim % VECTOR or query.dtype not in ELEMENTS or layout.decoding is not None:
@@ -55,8 +55,8 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind:
 
 
 def course(
-    layout: Layout, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, kind: AttentionKind
-) -> Course:
+    layout: BatchMetadata, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, kind: AttentionKind
+) -> NativeAttentionPlan:
     """Who does what in a step, for all layers of a kind: worked out by the first of them."""
     key = (course, dtype, num_heads, num_kv_heads, dim, kind)
     found = layout.prepared.get(key)
@@ -69,7 +69,7 @@ def course(
     return found
 
 
-def _course(layout: Layout, num_heads: int, num_kv_heads: int, dim: int, window: int) -> Course:
+def _course(layout: BatchMetadata, num_heads: int, num_kv_heads: int, dim: int, window: int) -> NativeAttentionPlan:
     """All of it but the arithmetic.
 
     The query rows of a token are its heads of one group. Rows of a step whose query rows fit into one tile have their
@@ -88,7 +88,7 @@ def _course(layout: Layout, num_heads: int, num_kv_heads: int, dim: int, window:
     merges = merges.astype(np.int32)
     width = -(-dim // WIDTH_STEP) * WIDTH_STEP
     partials = torch.empty((len(items) - len(blocks)) * num_kv_heads * TILE * (width + 2), dtype=torch.float32)
-    step = _Step(
+    step = _AttentionStep(
         rows=layout.rows.ctypes.data,
         pages=layout.pages.ctypes.data,
         items=items.ctypes.data,
@@ -104,7 +104,7 @@ def _course(layout: Layout, num_heads: int, num_kv_heads: int, dim: int, window:
         dim=dim,
         window=window,
     )
-    return Course(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))
+    return NativeAttentionPlan(step, (layout.rows, layout.pages, items, merges, partials), ctypes.addressof(step))
 
 
 def _items(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

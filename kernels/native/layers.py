@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.batch_metadata import BatchMetadata
 from xylem.kernels.interface import LINEARS, DenseLayer, RunLayers
 from xylem.kernels.native.attention import VECTOR, course
 from xylem.kernels.native.library import ELEMENTS, address, count, kernel
@@ -69,7 +69,7 @@ class FusedLayers:
     def __call__(
         self,
         x: Tensor,
-        layout: Layout,
+        layout: BatchMetadata,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],

@@ -15,7 +15,7 @@ BLOCK_BYTES = 64 << 20  # taken at once: many weights are smaller than a page
 LINE_BYTES = 64
 
 
-class Room:
+class HugePageArena:
     """Hands out memory from front to back. A block is freed with the last tensor that lies in it."""
 
     def __init__(self) -> None:
@@ -41,4 +41,4 @@ def _block(num_bytes: int) -> Tensor:
     return torch.frombuffer(around, dtype=torch.uint8, offset=first, count=num_bytes)
 
 
-ROOM = Room()
+ROOM = HugePageArena()

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xylem.kernels.logits_adjustment import Adjustment
+from xylem.kernels.logits_adjustment import LogitsAdjustment
 
 BITS = 32  # tokens in a word of a mask
 
 
-def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
+def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None:
     """Rows of logits [B, V] float32; what is done, and in which order: see interface.py."""
     for row, adjustment in zip(logits, adjustments, strict=True):
         if adjustment is not None:
@@ -34,7 +34,7 @@ def _column(values: np.ndarray, row: Tensor) -> Tensor:
     return torch.from_numpy(values.copy()).to(row.device)
 
 
-def _penalise(row: Tensor, adjustment: Adjustment) -> None:
+def _penalise(row: Tensor, adjustment: LogitsAdjustment) -> None:
     seen, repetition = _column(adjustment.seen_ids, row), adjustment.repetition
     row[seen] = torch.where(row[seen] > 0, row[seen] / repetition, row[seen] * repetition)
     counts = _column(adjustment.output_counts, row)

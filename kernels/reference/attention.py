@@ -2,10 +2,10 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Layout, Rows
+from xylem.kernels.batch_metadata import BatchMetadata, DeviceBatch
 
 
-def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata, kind: AttentionKind) -> Tensor:
     """Row by row, as the definition says: softmax(Q K^T * scale + causal mask) V. Shapes: see interface.py."""
     if layout.decoding is not None:
         return _decode(query, keys, values, layout.decoding, layout.page_size, kind)
@@ -32,7 +32,9 @@ def _scores(products: Tensor, kind: AttentionKind) -> Tensor:
     return scores if kind.cap is None else kind.cap * torch.tanh(scores / kind.cap)
 
 
-def _decode(query: Tensor, keys: Tensor, values: Tensor, rows: Rows, page_size: int, kind: AttentionKind) -> Tensor:
+def _decode(
+    query: Tensor, keys: Tensor, values: Tensor, rows: DeviceBatch, page_size: int, kind: AttentionKind
+) -> Tensor:
     """All rows at once, over as many keys as their page tables have room for."""
     within = torch.arange(page_size, device=keys.device)
     slots = (rows.pages.long().unsqueeze(-1) * page_size + within).flatten(1)  # [B, L]

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from xylem.kernels.reference.philox import uniform
 from xylem.kernels.reference.sampling import COLDEST
-from xylem.kernels.sampling_batch import DrawColumns
+from xylem.kernels.sampling_batch import SamplingBatch
 
 
-def sample_on_device(logits: Tensor, draws: DrawColumns, positions: Tensor) -> Tensor:
+def sample_on_device(logits: Tensor, draws: SamplingBatch, positions: Tensor) -> Tensor:
     """Shapes: see interface.py."""
     highest = logits.amax(-1, keepdim=True)
     weights = ((logits - highest) / draws.temperature.float().clamp(min=COLDEST).unsqueeze(1)).exp()
@@ -20,7 +20,7 @@ def sample_on_device(logits: Tensor, draws: DrawColumns, positions: Tensor) -> T
     return torch.where(certain, logits.argmax(-1), drawn)
 
 
-def _edges(weights: Tensor, draws: DrawColumns) -> Tensor:
+def _edges(weights: Tensor, draws: SamplingBatch) -> Tensor:
     """[B, 1]: the smallest weight that top_k, top_p and min_p keep, in this order."""
     vocab_size = weights.shape[1]
     falling = weights.sort(-1, descending=True).values

@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from xylem.kernels.logits_adjustment import Adjustment
+from xylem.kernels.logits_adjustment import LogitsAdjustment
 from xylem.kernels.triton.upload import upload
 
 BLOCK = 1024  # entries of a column, or logits, that a program takes at once
@@ -15,7 +15,7 @@ NUM_WARPS = 8
 NUM_COLUMNS = 4  # of ids: seen, output, bias, forbidden
 # A program holds all forbidden tokens of a row at once; fewer kinds of programs than numbers of tokens are compiled.
 LEAST_FORBIDDEN = 64
-NOTHING = Adjustment()
+NOTHING = LogitsAdjustment()
 
 
 @triton.jit
@@ -92,7 +92,7 @@ def _adjust(
             tl.store(place, before, few < forbidden)
 
 
-def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tensor | None) -> None:
+def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None:
     """Shapes and order: see interface.py. The host does not wait."""
     assert logits.is_contiguous()
     if len(logits) == 0 or (mask is None and all(adjustment is None for adjustment in adjustments)):
@@ -109,7 +109,7 @@ def adjust(logits: Tensor, adjustments: Sequence[Adjustment | None], mask: Tenso
     )  # fmt: skip
 
 
-def _pack(rows: list[Adjustment]) -> list[np.ndarray]:
+def _pack(rows: list[LogitsAdjustment]) -> list[np.ndarray]:
     """bounds, factors, ids and values of the kernel."""
     ids: list[np.ndarray] = []
     values: list[np.ndarray] = []

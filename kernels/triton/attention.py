@@ -2,14 +2,14 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.batch_metadata import BatchMetadata
 from xylem.kernels.triton.course import course
 from xylem.kernels.triton.decode import decode
 from xylem.kernels.triton.extend import choose, extend
 from xylem.kernels.triton.latent import attend
 
 
-def attention(query: Tensor, keys: Tensor, values: Tensor, layout: Layout, kind: AttentionKind) -> Tensor:
+def attention(query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata, kind: AttentionKind) -> Tensor:
     """Rows that decode by one kernel, rows that read by another, latents by a third; shapes: see interface.py."""
     assert all(tensor.is_contiguous() for tensor in (query, keys, values))
     is_plain = kind.window is None and kind.cap is None

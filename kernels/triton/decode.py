@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
-from xylem.kernels.batch_metadata import Rows
+from xylem.kernels.batch_metadata import DeviceBatch
 from xylem.kernels.triton.capping import capped_by, scale_and_cap
 from xylem.kernels.triton.dot import dot
 from xylem.kernels.triton.merge import merge
@@ -26,7 +26,7 @@ MOST_SPLITS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DecodeLaunch:
     """Sizes of the kernel: keys of a block, splits of a row, warps of a program, stages of its pipeline."""
 
     key_block: int
@@ -35,7 +35,7 @@ class Choice:
     num_stages: int
 
 
-def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> Choice:
+def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> DecodeLaunch:
     """By what is known before the lengths are, so that a captured graph fits any. head_bytes: of one key of one head.
 
     Stages go to the loads of pages, too, through which keys are found: five are two blocks of keys in flight, three
@@ -43,7 +43,7 @@ def choose(num_rows: int, num_kv_heads: int, max_keys: int, head_bytes: int) -> 
     """
     wanted = triton.next_power_of_2(triton.cdiv(PROGRAMS, max(num_rows * num_kv_heads, 1)))
     possible = triton.next_power_of_2(triton.cdiv(max_keys, LEAST_KEYS))
-    return Choice(
+    return DecodeLaunch(
         key_block=64 if head_bytes <= 256 else 32,
         num_splits=min(wanted, possible, MOST_SPLITS),
         num_warps=4 if head_bytes <= 512 else 8,
@@ -137,7 +137,14 @@ def _decode(
 
 
 def decode(
-    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, rows: Rows, kind: AttentionKind, *, page_size: int
+    output: Tensor,
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    rows: DeviceBatch,
+    kind: AttentionKind,
+    *,
+    page_size: int,
 ) -> None:
     """Writes what the tokens of rows with one new token each see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]

@@ -21,7 +21,7 @@ HIDDEN = tl.constexpr(-1e30)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExtendLaunch:
     """Sizes of the kernel: queries and keys of a block, warps of a program, blocks of keys in flight."""
 
     query_block: int
@@ -30,13 +30,13 @@ class Choice:
     num_stages: int
 
 
-def choose(head_dim: int, element_size: int) -> Choice:
+def choose(head_dim: int, element_size: int) -> ExtendLaunch:
     """By the size of a head and the bytes of its elements: what keeps queries, weights and sums in registers."""
     if element_size == 2:
         if head_dim <= 128:
-            return Choice(query_block=128, key_block=64, num_warps=8, num_stages=3)
-        return Choice(query_block=64, key_block=32, num_warps=8, num_stages=2)
-    return Choice(query_block=16, key_block=32, num_warps=4 if head_dim <= 128 else 8, num_stages=2)
+            return ExtendLaunch(query_block=128, key_block=64, num_warps=8, num_stages=3)
+        return ExtendLaunch(query_block=64, key_block=32, num_warps=8, num_stages=2)
+    return ExtendLaunch(query_block=16, key_block=32, num_warps=4 if head_dim <= 128 else 8, num_stages=2)
 
 
 @triton.jit(do_not_specialize=["max_pages", "window"])
@@ -116,8 +116,8 @@ def _extend(
 
 
 def extend(
-    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, reading: Reading, choice: Choice, kind: AttentionKind,
-    *, page_size: int,
+    output: Tensor, query: Tensor, keys: Tensor, values: Tensor, reading: Reading, choice: ExtendLaunch,
+    kind: AttentionKind, *, page_size: int,
 ) -> None:  # fmt: skip
     """Writes what the tokens of rows with several new ones see into output [T, H, D]."""
     num_heads, head_dim = query.shape[1:]

@@ -11,7 +11,7 @@ from xylem.kernels.triton.dot import dot
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class GroupedLaunch:
     """Sizes of the kernel: rows, columns and depth of a block, warps of a program, blocks of depth in flight."""
 
     row_block: int
@@ -21,7 +21,7 @@ class Choice:
     num_stages: int
 
 
-def choose(num_rows: int, num_experts: int, element_bytes: int) -> Choice:
+def choose(num_rows: int, num_experts: int, element_bytes: int) -> GroupedLaunch:
     """By the rows that an expert gets on average; known before the rows are, so a captured graph fits any of them.
 
     With few rows weights are read as fast as memory gives them: small blocks, deep and many in flight. With many the
@@ -29,12 +29,12 @@ def choose(num_rows: int, num_experts: int, element_bytes: int) -> Choice:
     """
     mean = num_rows / num_experts
     if mean <= 16:
-        return Choice(16, 64, 128 if element_bytes <= 2 else 32, num_warps=4, num_stages=4)
+        return GroupedLaunch(16, 64, 128 if element_bytes <= 2 else 32, num_warps=4, num_stages=4)
     if element_bytes > 2:
-        return Choice(64, 64, 32, num_warps=8, num_stages=3)
+        return GroupedLaunch(64, 64, 32, num_warps=8, num_stages=3)
     if mean <= 128:
-        return Choice(64, 64, 64, num_warps=4, num_stages=3)
-    return Choice(128, 128, 64, num_warps=8, num_stages=3)
+        return GroupedLaunch(64, 64, 64, num_warps=4, num_stages=3)
+    return GroupedLaunch(128, 128, 64, num_warps=8, num_stages=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,9 @@ def _multiply(
     tl.store(out + at_out, sums.to(out.dtype.element_ty), mask=there[:, None] & inside[None, :])
 
 
-def multiply(x: Tensor, weight: Tensor, groups: Groups, choice: Choice, *, num_chosen: int, gated: bool) -> Tensor:
+def multiply(
+    x: Tensor, weight: Tensor, groups: Groups, choice: GroupedLaunch, *, num_chosen: int, gated: bool
+) -> Tensor:
     """[P, width]; see the kernel."""
     num_experts, height, depth = weight.shape
     width = height // 2 if gated else height

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from xylem.kernels.batch_metadata import Layout
+from xylem.kernels.batch_metadata import BatchMetadata
 from xylem.kernels.triton.decode import LEAST_KEYS, MOST_SPLITS, PROGRAMS
 from xylem.kernels.triton.dot import dot
 from xylem.kernels.triton.exponents import LOG2_E
@@ -35,7 +35,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class LatentLaunch:
     """Sizes of the kernel: heads and keys of a block, warps of a program, stages (see decode.py); splits of a row."""
 
     head_block: int
@@ -45,7 +45,7 @@ class Choice:
     num_splits: int
 
 
-def choose(num_tokens: int, num_heads: int, max_keys: int, element_bytes: int) -> Choice:
+def choose(num_tokens: int, num_heads: int, max_keys: int, element_bytes: int) -> LatentLaunch:
     """By what is known before the lengths are.
 
     More heads to a block would spill registers: the sums of 32 take 64 KiB. float32, which nobody serves, does even so.
@@ -54,7 +54,7 @@ def choose(num_tokens: int, num_heads: int, max_keys: int, element_bytes: int) -
     num_programs = max(num_tokens * triton.cdiv(num_heads, head_block), 1)
     wanted = triton.next_power_of_2(triton.cdiv(PROGRAMS, num_programs))
     possible = triton.next_power_of_2(triton.cdiv(max_keys, LEAST_KEYS))
-    return Choice(
+    return LatentLaunch(
         head_block=head_block,
         key_block=32 if element_bytes <= 2 else 16,
         num_warps=8,
@@ -145,7 +145,7 @@ def _attend(
     tl.store(output + at_output + rest[None, :], (rest_sum / total[:, None]).to(kind), mask=mask)
 
 
-def attend(query: Tensor, keys: Tensor, layout: Layout, *, scale: float) -> Tensor:
+def attend(query: Tensor, keys: Tensor, layout: BatchMetadata, *, scale: float) -> Tensor:
     """[T, H, D]. The head size must be above 16."""
     num_heads, head_dim = query.shape[1:]
     assert keys.shape[1:] == (1, head_dim)
@@ -171,7 +171,7 @@ def attend(query: Tensor, keys: Tensor, layout: Layout, *, scale: float) -> Tens
     return output
 
 
-def _tokens(layout: Layout, device: torch.device) -> Tokens:
+def _tokens(layout: BatchMetadata, device: torch.device) -> Tokens:
     """Worked out and uploaded by the first layer of a step; of rows on the device nothing needs to be."""
     rows = layout.decoding
     if rows is not None:

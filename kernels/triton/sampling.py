@@ -8,7 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from xylem.kernels.reference.sampling import COLDEST
-from xylem.kernels.sampling_batch import Draw, DrawColumns
+from xylem.kernels.sampling_batch import Draw, SamplingBatch
 from xylem.kernels.triton.threshold import floor_below
 
 BLOCK = 4096  # logits that a program takes at once
@@ -161,7 +161,7 @@ def _sample(
     tl.store(tokens + at, token.to(tl.int64))
 
 
-def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) -> Tensor:
+def sample_on_device(logits: Tensor, columns: SamplingBatch, positions: Tensor) -> Tensor:
     """Shapes: see interface.py."""
     assert all(tensor.is_contiguous() for tensor in (logits, *columns.tensors, positions))
     num_rows, vocab_size = logits.shape
@@ -178,6 +178,6 @@ def sample_on_device(logits: Tensor, columns: DrawColumns, positions: Tensor) ->
 def sample(logits: Tensor, draws: Sequence[Draw], positions: Sequence[int]) -> list[int]:
     """Shapes: see interface.py. The host waits for the tokens, and for nothing else."""
     there = torch.tensor(positions, dtype=torch.int64, pin_memory=logits.is_cuda).to(logits.device, non_blocking=True)
-    columns = DrawColumns.build(draws, logits.device)
+    columns = SamplingBatch.build(draws, logits.device)
     drawn: list[int] = sample_on_device(logits.contiguous(), columns, there).tolist()
     return drawn

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xylem.kernels.token_logprobs import Scored
+from xylem.kernels.token_logprobs import RowLogprobs
 
 SIGN = 0x7FFFFFFF
 WORD = 1 << 32
@@ -13,7 +13,7 @@ WORD = 1 << 32
 
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
-) -> list[Scored]:
+) -> list[RowLogprobs]:
     """Shapes: see interface.py. In float64, because a float32 sum over a vocabulary of 150,000 is off by 1e-5."""
     if len(tokens) == 0:
         return []
@@ -25,7 +25,7 @@ def score(
     log_probs = logits.gather(1, wanted).double() - logits.double().logsumexp(-1, keepdim=True)
     columns = torch.cat([log_probs, wanted.double()], dim=1).tolist()  # ids are exact in float64
     return [
-        Scored(
+        RowLogprobs(
             logprob=row[0],
             top_ids=[int(token) for token in row[len(row) // 2 + longest :][:count]],
             top_logprobs=row[longest : len(row) // 2][:count],

@@ -3,17 +3,17 @@
 from array import array
 from collections.abc import Callable, Sequence
 
-from xylem.shared.protocol import ScoredTokens, Scores
+from xylem.shared.protocol import Logprobs, TokenLogprobs
 from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 Spell = Callable[[int], bytes]
 
 
 def scored_tokens(
-    scores: Scores, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
-) -> ScoredTokens:
+    scores: Logprobs, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
+) -> TokenLogprobs:
     """The tokens of a row, or of a prompt. ends: characters by the end of each; start: those before the first."""
-    return ScoredTokens(
+    return TokenLogprobs(
         scores=scores,
         token_ids=pack(token_ids),
         tokens=tuple(map(spell, token_ids)),
@@ -24,12 +24,12 @@ def scored_tokens(
     )
 
 
-def without_first(scores: Scores, num_skipped: int, num_tokens: int) -> Scores:
+def without_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
     """Of num_tokens tokens, those after the first num_skipped."""
     if not num_skipped:
         return scores
     columns = (scores.logprobs, scores.top_ids, scores.top_logprobs, scores.asked_logprobs)
-    return Scores(*(_cut(column, num_skipped, num_tokens) for column in columns))
+    return Logprobs(*(_cut(column, num_skipped, num_tokens) for column in columns))
 
 
 def _cut(column: bytes, num_skipped: int, num_tokens: int) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xylem.shared.protocol import Opening, ScoredTokens, TextDeltas
+from xylem.shared.protocol import SequenceStart, TextDeltas, TokenLogprobs
 from xylem.shared.protocol.columns import count, pack
 
 MAX_ROWS = 1024  # of one message: some 100 KiB, well within what NATS carries
@@ -12,11 +12,11 @@ _Row = tuple[str, int, int, bytes, str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class RowExtras:
     """What few rows have."""
 
-    scored: ScoredTokens | None = None
-    prompt_scored: ScoredTokens | None = None
+    scored: TokenLogprobs | None = None
+    prompt_scored: TokenLogprobs | None = None
     matched: str | None = None
     parts: bytes = b""  # column: characters that came with each of several tokens
 
@@ -26,10 +26,16 @@ class Outbox:
 
     def __init__(self) -> None:
         self._rows: dict[str, list[_Row]] = {}
-        self._extras: dict[str, dict[int, Extras]] = {}  # by gateway and row
+        self._extras: dict[str, dict[int, RowExtras]] = {}  # by gateway and row
 
     def add(
-        self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int, extras: Extras | None = None
+        self,
+        opening: SequenceStart,
+        offset: int,
+        token_ids: bytes,
+        text: str,
+        finish: int,
+        extras: RowExtras | None = None,
     ) -> None:
         """One row. token_ids: column of all that arrived; text: what became certain with them."""
         row = (
@@ -65,7 +71,7 @@ class Outbox:
         self._extras.clear()
 
 
-def _parts(num_rows: int, extras: dict[int, Extras]) -> Iterator[tuple[int, int]]:
+def _parts(num_rows: int, extras: dict[int, RowExtras]) -> Iterator[tuple[int, int]]:
     """From row to row, so that each part fits into a message: a scored prompt may be large, and goes by itself."""
     start = 0
     large = {row for row, extra in extras.items() if extra.prompt_scored is not None}
@@ -76,7 +82,7 @@ def _parts(num_rows: int, extras: dict[int, Extras]) -> Iterator[tuple[int, int]
     yield start, num_rows
 
 
-def _message(detokenizer: str, rows: list[_Row], extras: dict[int, Extras]) -> TextDeltas:
+def _message(detokenizer: str, rows: list[_Row], extras: dict[int, RowExtras]) -> TextDeltas:
     request_ids, attempts, offsets, token_ids, texts, finishes, prompts, cached = zip(*rows, strict=True)
     return TextDeltas(
         detokenizer=detokenizer,

@@ -7,7 +7,7 @@ KEPT_S seconds, or beyond MAX_RESTING of them.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from xylem.shared.protocol import Finish, Opening
+from xylem.shared.protocol import FinishReason, SequenceStart
 from xylem.shared.protocol.columns import ITEM_BYTES, pack
 
 MAX_CHARS = 1 << 16
@@ -16,18 +16,18 @@ KEPT_S = 60.0
 
 
 @dataclass(slots=True)
-class Tail:
+class ResumableText:
     """One request. Its text begins at character `start`; its token ids are complete.
 
     parts: a column of the characters that came with each token, right as far as its text is there from the beginning.
     """
 
-    opening: Opening
+    opening: SequenceStart
     start: int
     token_ids: bytearray
     parts: bytearray
     text: str = ""
-    finish: Finish = Finish.NONE
+    finish: FinishReason = FinishReason.NONE
     rests_s: float = 0.0
 
     def add(self, token_ids: bytes, text: str, parts: bytes) -> None:
@@ -44,18 +44,18 @@ class Tail:
         return self.text[at:] if 0 <= at <= len(self.text) else None
 
 
-class Tails:
+class ResumableTexts:
     """By request: those that run here, and those that do not any more, in the order of their ends."""
 
     def __init__(self) -> None:
-        self._running: dict[str, Tail] = {}
-        self._resting: OrderedDict[str, Tail] = OrderedDict()
+        self._running: dict[str, ResumableText] = {}
+        self._resting: OrderedDict[str, ResumableText] = OrderedDict()
 
-    def open(self, opening: Opening, num_chars: int) -> None:
+    def open(self, opening: SequenceStart, num_chars: int) -> None:
         """A sequence begins, whose replayed output has num_chars characters. It may have been here before."""
         request_id = opening.request_id
         known = self._running.pop(request_id, None) or self._resting.pop(request_id, None)
-        tail = Tail(opening, num_chars, bytearray(opening.output_ids), bytearray(len(opening.output_ids)))
+        tail = ResumableText(opening, num_chars, bytearray(opening.output_ids), bytearray(len(opening.output_ids)))
         self._running[request_id] = tail
         if known is not None and bytes(known.token_ids).startswith(opening.output_ids):
             # The gateway may have got less than we have said; the rest will be said again.
@@ -64,12 +64,14 @@ class Tails:
                 tail.start, tail.text = known.start, text
                 tail.parts = known.parts[: len(opening.output_ids)]
 
-    def add(self, opening: Opening, offset: int, token_ids: bytes, text: str, finish: int, parts: bytes = b"") -> None:
+    def add(
+        self, opening: SequenceStart, offset: int, token_ids: bytes, text: str, finish: int, parts: bytes = b""
+    ) -> None:
         """A row of the outbox, which follows what is there. parts: of more tokens than one."""
         tail = self._running[opening.request_id]
         assert len(tail.token_ids) == offset * ITEM_BYTES
         tail.add(token_ids, text, parts)
-        tail.finish = Finish(finish)
+        tail.finish = FinishReason(finish)
 
     def rest(self, request_id: str, now_s: float) -> None:
         """It has ended, or goes on elsewhere."""
@@ -83,7 +85,7 @@ class Tails:
         self._running.clear()
         self._resting.clear()
 
-    def find(self, request_id: str, now_s: float) -> Tail | None:
+    def find(self, request_id: str, now_s: float) -> ResumableText | None:
         self._sweep(now_s)
         return self._running.get(request_id) or self._resting.get(request_id)
 

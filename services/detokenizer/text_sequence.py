@@ -4,12 +4,12 @@ from array import array
 
 from xylem.services.detokenizer.decoders import DecoderFactory
 from xylem.services.detokenizer.stop_matcher import StopMatcher
-from xylem.shared.protocol import Finish, Opening
+from xylem.shared.protocol import FinishReason, SequenceStart
 from xylem.shared.protocol.columns import unpack
 from xylem.shared.runtime.telemetry import Span
 
 
-class Sequence:
+class TextSequence:
     """Incremental text and stop state: pure functions of the ids pushed so far, however they were split.
 
     The ids that its opening replays count as given out. next_offset: index of the next output token to come.
@@ -31,7 +31,7 @@ class Sequence:
         "span",
     )
 
-    def __init__(self, opening: Opening, factory: DecoderFactory, span: Span) -> None:
+    def __init__(self, opening: SequenceStart, factory: DecoderFactory, span: Span) -> None:
         decoder = factory(unpack(opening.context_ids))
         self.opening = opening
         self._decode = decoder.push
@@ -46,9 +46,9 @@ class Sequence:
         self.num_chars = 0
         self.num_decoded = 0
         self.span = span
-        self.place: tuple[dict[int, Sequence], int] = ({}, 0)  # where the transcriber keeps it, and its id there
+        self.place: tuple[dict[int, TextSequence], int] = ({}, 0)  # where the transcriber keeps it, and its id there
         self.seen_s = 0.0
-        self.push(unpack(opening.output_ids), Finish.NONE)
+        self.push(unpack(opening.output_ids), FinishReason.NONE)
 
     @property
     def is_stopped(self) -> bool:
@@ -67,9 +67,9 @@ class Sequence:
         """
         free = self._free_tokens - self.next_offset
         if 0 < free < len(token_ids):
-            return self.push(token_ids[:free], Finish.NONE) + self.push(token_ids[free:], finish)
+            return self.push(token_ids[:free], FinishReason.NONE) + self.push(token_ids[free:], finish)
         self.next_offset += len(token_ids)
-        if finish == Finish.STOP:
+        if finish == FinishReason.STOP:
             token_ids = token_ids[:-1]
         decode = self._decode
         text = decode(token_ids[0]) if len(token_ids) == 1 else "".join([decode(token_id) for token_id in token_ids])
@@ -89,6 +89,6 @@ class Sequence:
         texts, ends = [], []
         last = len(token_ids) - 1
         for index in range(len(token_ids)):
-            texts.append(self.push(token_ids[index : index + 1], finish if index == last else Finish.NONE))
+            texts.append(self.push(token_ids[index : index + 1], finish if index == last else FinishReason.NONE))
             ends.append(self.num_decoded)
         return texts, ends

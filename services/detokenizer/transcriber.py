@@ -9,15 +9,25 @@ import msgspec
 
 from xylem.services.detokenizer.decoders import DecoderFactory
 from xylem.services.detokenizer.logprobs import Spell, scored_tokens, without_first
-from xylem.services.detokenizer.outbox import Extras, Outbox
-from xylem.services.detokenizer.resumable_texts import Tails
+from xylem.services.detokenizer.outbox import Outbox, RowExtras
+from xylem.services.detokenizer.resumable_texts import ResumableTexts
 from xylem.services.detokenizer.stop_matcher import TooSlow
-from xylem.services.detokenizer.text_sequence import Sequence
-from xylem.shared.protocol import Abort, Finish, Opening, Presence, Refused, Resumed, ScoredTokens, Scores, TokenDeltas
+from xylem.services.detokenizer.text_sequence import TextSequence
+from xylem.shared.protocol import (
+    Abort,
+    FinishReason,
+    Logprobs,
+    Presence,
+    Refused,
+    Resumed,
+    SequenceStart,
+    TokenDeltas,
+    TokenLogprobs,
+)
 from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 from xylem.shared.runtime import telemetry
 from xylem.shared.runtime.errors import InvalidRequest, refusal
-from xylem.shared.runtime.recent_aborts import Aborts
+from xylem.shared.runtime.recent_aborts import RecentAborts
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +47,15 @@ class Transcriber:
 
     def __init__(self, factory: DecoderFactory, verbose_factory: DecoderFactory, spell: Spell) -> None:
         self.outbox = Outbox()
-        self.tails = Tails()
+        self.tails = ResumableTexts()
         self.aborts: list[tuple[str, Abort]] = []
         self.refusals: list[tuple[str, Refused]] = []
         self._factory = factory
         self._verbose_factory = verbose_factory
         self._spell = spell
-        self._lives: dict[str, tuple[int, int, dict[int, Sequence]]] = {}  # executor -> (epoch, plan epoch, by id)
-        self._requests: dict[str, Sequence] = {}
-        self._aborts = Aborts()
+        self._lives: dict[str, tuple[int, int, dict[int, TextSequence]]] = {}  # executor -> (epoch, plan epoch, by id)
+        self._requests: dict[str, TextSequence] = {}
+        self._aborts = RecentAborts()
         self._num_opened = 0
 
     @property
@@ -143,7 +153,7 @@ class Transcriber:
         elif epoch != presence.epoch:
             self._lives[presence.id] = (presence.epoch, -1, {})
 
-    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, Sequence] | None:
+    def _life(self, executor: str, epoch: int, plan_epoch: int) -> dict[int, TextSequence] | None:
         """The sequences of an executor's life; None for one that is over, whose last steps come late."""
         life = self._lives.get(executor)
         if life is not None and life[:2] == (epoch, plan_epoch):
@@ -152,11 +162,11 @@ class Transcriber:
             return None
         for sequence in list(life[2].values()) if life else ():
             self._close(sequence)
-        sequences: dict[int, Sequence] = {}
+        sequences: dict[int, TextSequence] = {}
         self._lives[executor] = (epoch, plan_epoch, sequences)
         return sequences
 
-    def _open(self, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float) -> None:
+    def _open(self, sequences: dict[int, TextSequence], sequence_id: int, opening: SequenceStart, now_s: float) -> None:
         if opening.attempt <= self._aborts.latest(opening.request_id):
             return
         known = self._requests.get(opening.request_id)
@@ -169,7 +179,7 @@ class Transcriber:
             self._close(known)
         span = telemetry.span("detokenize", opening.trace, request=opening.request_id, attempt=opening.attempt)
         try:
-            sequence = Sequence(opening, self._verbose_factory if opening.keep_special else self._factory, span)
+            sequence = TextSequence(opening, self._verbose_factory if opening.keep_special else self._factory, span)
         except TooSlow as error:
             span.end()
             self._give_up(opening, str(error))
@@ -180,14 +190,19 @@ class Transcriber:
         if opening.resumable:
             self.tails.open(opening, sequence.num_chars)
         if sequence.is_stopped:  # the row that said so was lost
-            self._write(sequence, sequence.next_offset, b"", array("i"), Finish.NONE)
+            self._write(sequence, sequence.next_offset, b"", array("i"), FinishReason.NONE)
         self._num_opened += 1
         if self._num_opened % OPENINGS_PER_SWEEP == 0:
             for idle in [s for s in self._requests.values() if now_s - s.seen_s > IDLE_S]:
                 self._close(idle)
 
     def _move(
-        self, sequence: Sequence, sequences: dict[int, Sequence], sequence_id: int, opening: Opening, now_s: float
+        self,
+        sequence: TextSequence,
+        sequences: dict[int, TextSequence],
+        sequence_id: int,
+        opening: SequenceStart,
+        now_s: float,
     ) -> None:
         """The request goes on as another sequence, after a retraction or on another executor.
 
@@ -201,17 +216,17 @@ class Transcriber:
         sequences[sequence_id] = sequence
         missed = unpack(opening.output_ids)[sequence.next_offset :]
         if missed:
-            self._write(sequence, sequence.next_offset, pack(missed), missed, Finish.NONE)
+            self._write(sequence, sequence.next_offset, pack(missed), missed, FinishReason.NONE)
 
     def _write(
         self,
-        sequence: Sequence,
+        sequence: TextSequence,
         offset: int,
         column: bytes,
         token_ids: "array[int]",
         finish: int,
-        scores: Scores | None = None,
-        prompt_scores: Scores | None = None,
+        scores: Logprobs | None = None,
+        prompt_scores: Logprobs | None = None,
     ) -> None:
         opening = sequence.opening
         extras, parts = None, b""
@@ -225,7 +240,7 @@ class Transcriber:
                 scored = None
                 if scores is not None:
                     scored = scored_tokens(scores, token_ids, ends, start, opening.asked_ids, self._spell)
-                extras = Extras(scored, self._scored_prompt(opening, prompt_scores), parts=parts)
+                extras = RowExtras(scored, self._scored_prompt(opening, prompt_scores), parts=parts)
         except TooSlow as error:
             self._give_up(opening, str(error))
             self._close(sequence)
@@ -234,15 +249,15 @@ class Transcriber:
             if not finish:
                 abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop")
                 self.aborts.append((opening.scheduler, abort))
-            finish = Finish.STOP
-            extras = replace(extras or Extras(), matched=sequence.matched)
+            finish = FinishReason.STOP
+            extras = replace(extras or RowExtras(), matched=sequence.matched)
         self.outbox.add(opening, offset, column, text, finish, extras)
         if opening.resumable:
             self.tails.add(opening, offset, column, text, finish, parts)
         if finish:
             self._close(sequence)
 
-    def _scored_prompt(self, opening: Opening, scores: Scores | None) -> ScoredTokens | None:
+    def _scored_prompt(self, opening: SequenceStart, scores: Logprobs | None) -> TokenLogprobs | None:
         if scores is None:
             return None
         token_ids = unpack(scores.token_ids)
@@ -250,19 +265,19 @@ class Transcriber:
         ends = list(accumulate(len(decode(token_id)) for token_id in token_ids))
         return scored_tokens(scores, token_ids, ends, 0, opening.asked_ids, self._spell)
 
-    def _give_up(self, opening: Opening, why: str) -> None:
+    def _give_up(self, opening: SequenceStart, why: str) -> None:
         error = InvalidRequest(why, param="stop_regex")
         self.refusals.append((opening.gateway, refusal(error, opening.request_id, opening.attempt)))
         abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop pattern")
         self.aborts.append((opening.scheduler, abort))
 
-    def _lose(self, sequence: Sequence, offset: int, column: bytes, finish: int) -> None:
+    def _lose(self, sequence: TextSequence, offset: int, column: bytes, finish: int) -> None:
         """Tokens before `offset` never came. The gateway sees the same gap in this row, and submits again."""
         log.warning("%s: tokens %d to %d are missing", sequence.opening.request_id, sequence.next_offset, offset)
         self.outbox.add(sequence.opening, offset, column, "", finish)
         self._close(sequence)
 
-    def _close(self, sequence: Sequence) -> None:
+    def _close(self, sequence: TextSequence) -> None:
         sequences, sequence_id = sequence.place
         sequences.pop(sequence_id, None)
         self._requests.pop(sequence.opening.request_id, None)

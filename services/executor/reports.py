@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.shared.protocol import Embedded, Opening, Refused, Scores, StepReport, TokenDeltas
+from xylem.shared.protocol import Embedded, Logprobs, Refused, SequenceStart, StepReport, TokenDeltas
 from xylem.shared.protocol.columns import pack, pack_floats
 
 # Openings carry earlier output, and scores many numbers: many at once could exceed what the bus takes in one message.
@@ -20,9 +20,9 @@ class _Columns:
     counts: list[int] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     finishes: list[int] = field(default_factory=list)
-    openings: list[tuple[int, Opening]] = field(default_factory=list)
-    scores: list[tuple[int, Scores]] = field(default_factory=list)
-    prompt_scores: list[tuple[int, Scores]] = field(default_factory=list)
+    openings: list[tuple[int, SequenceStart]] = field(default_factory=list)
+    scores: list[tuple[int, Logprobs]] = field(default_factory=list)
+    prompt_scores: list[tuple[int, Logprobs]] = field(default_factory=list)
     extra_bytes: int = 0  # of openings and scores
 
 
@@ -109,5 +109,5 @@ def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDelta
     )
 
 
-def _num_bytes(scores: Scores) -> int:
+def _num_bytes(scores: Logprobs) -> int:
     return 2 * len(scores.top_ids) + 2 * len(scores.logprobs) + len(scores.asked_logprobs)

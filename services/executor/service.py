@@ -17,7 +17,7 @@ from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.model_runner.factory import runner_of
 from xylem.services.executor.reports import answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import Compiled, Grammars
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard, ModelError, locate
@@ -55,7 +55,7 @@ class ExecutorService(Service[ExecutorSettings]):
         self._last_step = NO_STEP  # the last one that was told
         self._news = asyncio.Event()  # an output has left, or none will come any more
 
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         """The model, loaded and warm. Called in the step thread."""
         return runner_of(card, self.settings, self._stoppable)
 

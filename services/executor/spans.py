@@ -7,7 +7,7 @@ are children of the admit's trace. A sequence without a trace costs nothing here
 from dataclasses import dataclass
 
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.shared.protocol import Finish, Plan
+from xylem.shared.protocol import FinishReason, Plan
 from xylem.shared.protocol.columns import count, unpack
 from xylem.shared.runtime import telemetry
 
@@ -85,8 +85,8 @@ class SequenceSpans:
             traced = self._traced.get(sequence_id)
             if traced is not None:
                 self._move_on(traced, output.counts[row], end_ns)
-                if output.finishes[row] != Finish.NONE:
-                    traced.record(end_ns, Finish(output.finishes[row]).name.lower())
+                if output.finishes[row] != FinishReason.NONE:
+                    traced.record(end_ns, FinishReason(output.finishes[row]).name.lower())
                     del self._traced[sequence_id]
 
     def _move_on(self, traced: _Traced, num_tokens: int, end_ns: int) -> None:

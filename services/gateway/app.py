@@ -8,7 +8,7 @@ from xylem.services.gateway.apis.operations import admin
 from xylem.services.gateway.apis.routers import ROUTERS
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.http import errors as problems
-from xylem.services.gateway.http.authentication import Guard
+from xylem.services.gateway.http.authentication import Authentication
 from xylem.services.gateway.http.middleware import BodyLimit, Counted
 
 
@@ -29,5 +29,5 @@ def build(context: Context, responses: Archive) -> ASGIApp:
     if context.keys is not None:
         if context.keys.has_admin:
             app.include_router(admin.router)
-        guarded = Guard(guarded, context.keys)
+        guarded = Authentication(guarded, context.keys)
     return Counted(guarded, context.metrics)

@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 
 from xylem.services.gateway.apis.openai_responses.store.archive import Archive
-from xylem.services.gateway.apis.openai_responses.store.orphans import Orphans
+from xylem.services.gateway.apis.openai_responses.store.orphans import OrphanedResponses
 from xylem.services.gateway.app import build
 from xylem.services.gateway.generation.context import Context
-from xylem.services.gateway.generation.generation_request import Offer
-from xylem.services.gateway.generation.request_table import Lives
+from xylem.services.gateway.generation.generation_request import ServedModel
+from xylem.services.gateway.generation.request_table import RequestStateTable
 from xylem.services.gateway.http.api_keys import Keys, KeysError
 from xylem.services.gateway.http.server import HttpServer, bind
 from xylem.services.gateway.http.tls import server_context
@@ -38,7 +38,7 @@ class GatewayService(Service[GatewaySettings]):
 
     context: Context
     responses: Archive
-    orphans: Orphans
+    orphans: OrphanedResponses
     server: HttpServer | None = None
 
     async def start(self) -> None:
@@ -49,7 +49,7 @@ class GatewayService(Service[GatewaySettings]):
         except (KeysError, ModelError, StartupError) as error:
             bound.close()
             raise StartupError(str(error)) from None
-        lives = Lives(self.settings, self.bus, self.directory, self.spawn)
+        lives = RequestStateTable(self.settings, self.bus, self.directory, self.spawn)
         metrics = Metrics(
             schedulers=lambda: self.directory.live("scheduler"),
             num_open=lambda: len(lives),
@@ -60,7 +60,7 @@ class GatewayService(Service[GatewaySettings]):
             bus=self.bus,
             lives=lives,
             metrics=metrics,
-            offer=Offer(
+            offer=ServedModel(
                 model=self.settings.model_name,
                 context_length=card.context_length,
                 vocab_size=card.vocab_size,
@@ -74,7 +74,7 @@ class GatewayService(Service[GatewaySettings]):
             keys=keys,
         )
         self.responses = Archive(self.context)
-        self.orphans = Orphans(self.context, self.responses)
+        self.orphans = OrphanedResponses(self.context, self.responses)
         self.directory.on_change(self.orphans.on_peer)
         await lives.open()
         await self.responses.open()

@@ -7,7 +7,7 @@ their own: a conversation is then known to each of them after as many turns as t
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 
-from xylem.services.router.recent_sends import Sent
+from xylem.services.router.recent_sends import RecentSends
 from xylem.shared.protocol import Presence, Tokenized
 from xylem.shared.protocol.columns import ITEM_BYTES
 
@@ -28,7 +28,7 @@ class LongestPrefix:
 
     def __init__(self, remembered_blocks: int = REMEMBERED_BLOCKS) -> None:
         self._remembered_blocks = remembered_blocks
-        self._sent = Sent()
+        self._sent = RecentSends()
         self._seen: OrderedDict[Block, None] = OrderedDict()  # the longest unused first
 
     def choose(self, tokenized: Tokenized, schedulers: Sequence[Presence]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from xylem.services.router.longest_prefix import LongestPrefix
-from xylem.services.router.recent_sends import Sent
+from xylem.services.router.recent_sends import RecentSends
 from xylem.shared.protocol import Presence, Tokenized
 
 
@@ -19,7 +19,7 @@ class LeastLoaded:
     """Fewest waiting and running requests, those counted that were sent there since its last heartbeat."""
 
     def __init__(self) -> None:
-        self._sent = Sent()
+        self._sent = RecentSends()
 
     def choose(self, tokenized: Tokenized, schedulers: Sequence[Presence]) -> list[str]:
         """Counts the request as sent to the first."""

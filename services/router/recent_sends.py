@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from xylem.shared.protocol import Presence
 
 
-class Sent:
+class RecentSends:
     """Heartbeats are rarer than requests: without the count, all of a burst would go to the same scheduler."""
 
     def __init__(self) -> None:

@@ -10,10 +10,20 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, check_integrity
 from xylem.services.scheduler.core import events as e
 from xylem.services.scheduler.leader_election import has_heir, leads
-from xylem.shared.protocol import Abort, Adopt, Inquire, Message, Presence, Standing, StepReport, Tokenized, subjects
+from xylem.shared.protocol import (
+    Abort,
+    Adopt,
+    Message,
+    Presence,
+    StatusQuery,
+    StatusReply,
+    StepReport,
+    Tokenized,
+    subjects,
+)
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime import telemetry
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
@@ -59,7 +69,7 @@ class SchedulerService(Service[SchedulerSettings]):
 
     async def start(self) -> None:
         settings = self.settings
-        self.core = Core(
+        self.core = SchedulerCore(
             self.id,
             plan_epoch=random.randrange(1, 1 << 30),
             policy=settings.queue_policy,
@@ -75,7 +85,7 @@ class SchedulerService(Service[SchedulerSettings]):
         await self.bus.listen(subjects.abort(self.model, self.id), Abort, self._on_abort)
         await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
         await self.bus.answer(subjects.submit(self.model, self.id), Tokenized, self._on_submit)
-        await self.bus.answer(subjects.inquire(self.model, self.id), Inquire, self._on_inquire)
+        await self.bus.answer(subjects.inquire(self.model, self.id), StatusQuery, self._on_inquire)
         await self.bus.listen(subjects.adopt(self.model, self.id), Adopt, self._on_adopt)
         await self.bus.barrier()  # reports are heard before a plan asks for one
         await asyncio.sleep(SETTLE_S)
@@ -158,9 +168,9 @@ class SchedulerService(Service[SchedulerSettings]):
     async def _on_adopt(self, adopt: Adopt) -> None:
         self._push(e.AdoptRequest(adopt.request_id, adopt.attempt, adopt.gateway))
 
-    async def _on_inquire(self, inquire: Inquire) -> Standing:
+    async def _on_inquire(self, inquire: StatusQuery) -> StatusReply:
         found = [self.core.state_of(*each) for each in zip(inquire.request_ids, unpack(inquire.attempts), strict=True)]
-        return Standing(states=pack(state for state, _ in found), lengths=pack(length for _, length in found))
+        return StatusReply(states=pack(state for state, _ in found), lengths=pack(length for _, length in found))
 
     def _on_change(self, presence: Presence, alive: bool) -> None:
         match presence.kind:

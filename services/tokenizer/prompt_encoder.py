@@ -6,7 +6,7 @@ from xylem.services.tokenizer.chat_messages import read_json, read_messages
 from xylem.services.tokenizer.chat_template import ChatTemplate
 from xylem.shared.model_info.model_card import ModelCard, locate
 from xylem.shared.model_info.tokenizer_codec import TextCodec
-from xylem.shared.protocol import Detokenize, Generate, Grammar, Limits, Tokenize, Tokenized
+from xylem.shared.protocol import Detokenize, Generate, Grammar, StopConditions, Tokenize, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
@@ -122,7 +122,7 @@ class PromptEncoder:
                 f"{param}: token id {wrong} is outside the model's vocabulary of {self._vocab_size}", param=param
             )
 
-    def _limits(self, limits: Limits, num_prompt_tokens: int, param: str) -> Limits:
+    def _limits(self, limits: StopConditions, num_prompt_tokens: int, param: str) -> StopConditions:
         """With max_tokens as a number that fits: of -1, the rest of the context."""
         room = self._context_length - num_prompt_tokens
         if room < 1:

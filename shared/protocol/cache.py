@@ -3,7 +3,7 @@
 from xylem.shared.protocol.base import Message
 
 
-class CacheEvents(Message, frozen=True):
+class CacheEvents(Message, frozen=True, tag="CacheEvents"):
     scheduler: str
     executor: str
     epoch: int

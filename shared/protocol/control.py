@@ -3,19 +3,19 @@
 from xylem.shared.protocol.base import Message
 
 
-class Control(Message, frozen=True):
+class Control(Message, frozen=True, tag="Control"):
     """A command to one service: ping, check, flush (schedulers), abort (gateways). `check` runs check_integrity()."""
 
     command: str
     arguments: bytes = b""  # JSON object
 
 
-class ControlReply(Message, frozen=True):
+class ControlReply(Message, frozen=True, tag="ControlReply"):
     ok: bool
     detail: bytes = b"{}"  # JSON object
 
 
-class Tokenize(Message, frozen=True):
+class Tokenize(Message, frozen=True, tag="Tokenize"):
     """Text or chat messages to token ids, with nothing generated."""
 
     prompt: str | None = None
@@ -25,18 +25,18 @@ class Tokenize(Message, frozen=True):
     add_special_tokens: bool = True
 
 
-class TokenizeReply(Message, frozen=True):
+class TokenizeReply(Message, frozen=True, tag="TokenizeReply"):
     token_ids: bytes = b""
     code: str = ""  # an error of xylem.shared.runtime.errors, or empty
     message: str = ""
     param: str | None = None
 
 
-class Detokenize(Message, frozen=True):
+class Detokenize(Message, frozen=True, tag="Detokenize"):
     token_ids: bytes
 
 
-class Detokenized(Message, frozen=True):
+class Detokenized(Message, frozen=True, tag="Detokenized"):
     text: str = ""
     code: str = ""
     message: str = ""

@@ -4,7 +4,7 @@ from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count
 
 
-class Embedded(Message, frozen=True):
+class Embedded(Message, frozen=True, tag="Embedded"):
     """The pooled hidden state of a prompt, of length 1 (Euclid)."""
 
     request_id: str

@@ -4,8 +4,8 @@ import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int32, Serial
-from xylem.shared.protocol.request import Grammar, Sampling, Scoring
-from xylem.shared.protocol.steps import Opening
+from xylem.shared.protocol.request import Grammar, LogprobParams, SamplingParams
+from xylem.shared.protocol.steps import SequenceStart
 
 
 class PageCopy(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -30,20 +30,20 @@ class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
     max_new_tokens: Int32  # from `offset` on
     offset: Count
     detokenizer: str
-    opening: Opening
-    sampling: Sampling = Sampling()
+    opening: SequenceStart
+    sampling: SamplingParams = SamplingParams()
     ignore_eos: bool = False
     stop_token_ids: bytes = b""  # column
     copy: PageCopy | None = None
     trace: str = ""
     min_tokens: Count = 0
     grammar: Grammar | None = None
-    scoring: Scoring | None = None
+    scoring: LogprobParams | None = None
     pooling: str = ""
     seen_ids: bytes = b""  # column: distinct prompt tokens, when there is a repetition penalty
 
 
-class Plan(Message, frozen=True):
+class Plan(Message, frozen=True, tag="Plan"):
     """Changes to what an executor may run.
 
     Number 0 begins a new epoch: the executor forgets all sequences first. A gap in the numbers, or an unknown epoch

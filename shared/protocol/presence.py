@@ -23,7 +23,7 @@ class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
     group: str = "default"  # a scheduler takes the executors of its group
 
 
-class Presence(Message, frozen=True):
+class Presence(Message, frozen=True, tag="Presence"):
     """A heartbeat. `epoch` changes with every restart, reconnection or reset of the sender."""
 
     kind: str
@@ -44,7 +44,7 @@ class Presence(Message, frozen=True):
     step: Int64 = -1
 
 
-class WhoIsThere(Message, frozen=True):
+class WhoIsThere(Message, frozen=True, tag="WhoIsThere"):
     """Asks everybody to send a heartbeat now."""
 
     asker: str

@@ -6,7 +6,7 @@ from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Amount, Count, Factor, Int32, Int64, Penalty, Share
 
 
-class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class SamplingParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """How the next token is drawn. temperature 0 is greedy; top_k 0 means all of the vocabulary.
 
     The draw is a pure function of (seed, position): see reference/sampling.py. Penalties are those of the OpenAI
@@ -25,7 +25,7 @@ class Sampling(msgspec.Struct, array_like=True, frozen=True, gc=False):
     bias_values: bytes = b""  # column of float32: what is added to the logit of each
 
 
-class Limits(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class StopConditions(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What ends a sequence. max_tokens counts all output tokens of the request, those of earlier attempts included.
 
     max_tokens -1 means the rest of the context; the tokenizer, who knows the prompt's length, replaces it.
@@ -53,7 +53,7 @@ class Grammar(msgspec.Struct, array_like=True, frozen=True, gc=False):
     opens_id: Int32 = -1  # it may come first, whatever the grammar says; if it does not, the grammar begins there
 
 
-class Scoring(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class LogprobParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Which log probabilities are wanted besides the tokens: those of the model, before penalties and temperature."""
 
     num_top: Count = 0  # likeliest tokens at each position
@@ -61,7 +61,7 @@ class Scoring(msgspec.Struct, array_like=True, frozen=True, gc=False):
     prompt_from: Int32 = -1  # of the prompt's tokens from this position on; -1: of the output only
 
 
-class Generate(Message, frozen=True):
+class Generate(Message, frozen=True, tag="Generate"):
     """One sequence that a client wants. Exactly one of prompt, messages and token_ids is set."""
 
     request_id: str  # one per choice: n=2 makes two requests
@@ -74,8 +74,8 @@ class Generate(Message, frozen=True):
     tools: bytes = b""  # JSON list, or empty
     template_arguments: bytes = b""  # JSON object for the chat template, or empty
     output_ids: bytes = b""  # column: tokens the gateway already has from earlier attempts
-    sampling: Sampling = Sampling()
-    limits: Limits = Limits()
+    sampling: SamplingParams = SamplingParams()
+    limits: StopConditions = StopConditions()
     salt: str = ""  # prefixes are shared only within one salt
     priority: Int32 = 0  # lower goes first
     deadline_s: Amount = 0.0  # Unix time after which nobody waits for the answer; 0 is never
@@ -83,12 +83,12 @@ class Generate(Message, frozen=True):
     tenant: str = ""  # whose request it is: a name of the gateway's keys, among whom executors are shared fairly
     resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
     grammar: Grammar | None = None
-    scoring: Scoring | None = None
+    scoring: LogprobParams | None = None
     pooling: str = ""  # an embedding is wanted instead of tokens: "last" or "mean"
     add_special_tokens: bool = True  # to the text of a prompt, as its tokenizer does
 
 
-class Tokenized(Message, frozen=True):
+class Tokenized(Message, frozen=True, tag="Tokenized"):
     """A request with its token ids, checked against the context length."""
 
     request_id: str
@@ -97,8 +97,8 @@ class Tokenized(Message, frozen=True):
     detokenizer: str
     prompt_ids: bytes  # column
     output_ids: bytes = b""  # column
-    sampling: Sampling = Sampling()
-    limits: Limits = Limits()
+    sampling: SamplingParams = SamplingParams()
+    limits: StopConditions = StopConditions()
     salt: str = ""
     priority: Int32 = 0
     deadline_s: Amount = 0.0
@@ -106,15 +106,15 @@ class Tokenized(Message, frozen=True):
     tenant: str = ""
     resumable: bool = False
     grammar: Grammar | None = None
-    scoring: Scoring | None = None
+    scoring: LogprobParams | None = None
     pooling: str = ""
 
 
-class Ack(Message, frozen=True):
+class Ack(Message, frozen=True, tag="Ack"):
     """The next stage has the request. Sent as the reply to a hand-over."""
 
 
-class Accepted(Message, frozen=True):
+class Accepted(Message, frozen=True, tag="Accepted"):
     """A scheduler has queued the request."""
 
     request_id: str
@@ -123,7 +123,7 @@ class Accepted(Message, frozen=True):
     num_prompt_tokens: Count
 
 
-class Refused(Message, frozen=True):
+class Refused(Message, frozen=True, tag="Refused"):
     """The request ends here without a token. `code` names a class of xylem.shared.runtime.errors."""
 
     request_id: str
@@ -134,7 +134,7 @@ class Refused(Message, frozen=True):
     retry_after_s: Amount = 0.0
 
 
-class Abort(Message, frozen=True):
+class Abort(Message, frozen=True, tag="Abort"):
     """Nobody wants the rest of this request. From a gateway (client gone) or a detokenizer (stop string found)."""
 
     request_id: str

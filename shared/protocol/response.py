@@ -8,7 +8,7 @@ from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Int64
 
 
-class ResponseCall(Message, frozen=True):
+class ResponseCall(Message, frozen=True, tag="ResponseCall"):
     """what: `show` and `cancel` it, which answer with its body; `remove` it; `read` its events after that number."""
 
     response_id: Annotated[str, msgspec.Meta(max_length=64)]
@@ -16,7 +16,7 @@ class ResponseCall(Message, frozen=True):
     after: Int64 = -1
 
 
-class ResponseReply(Message, frozen=True):
+class ResponseReply(Message, frozen=True, tag="ResponseReply"):
     """known: it is made here. data: JSON, or events as they are sent to clients, the last of them with number `last`.
 
     No events: nothing has been told for a while.

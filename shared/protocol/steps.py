@@ -8,7 +8,7 @@ from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int64
 
 
-class Finish(IntEnum):
+class FinishReason(IntEnum):
     """Why a sequence ended, as it travels in a column."""
 
     NONE = 0
@@ -18,7 +18,7 @@ class Finish(IntEnum):
     ERROR = 4
 
 
-class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class SequenceStart(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What a detokenizer must know of a sequence. Travels with the admit and reaches it with the first tokens."""
 
     request_id: str
@@ -39,7 +39,7 @@ class Opening(msgspec.Struct, array_like=True, frozen=True, gc=False):
     asked_ids: bytes = b""  # column: Scoring.token_ids
 
 
-class Scores(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Logprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Log probabilities of tokens one after the other, as columns of float32; NaN for a prompt's first token.
 
     Of k likeliest ones, top_ids and top_logprobs have k for each token, likeliest first; asked_logprobs those of
@@ -53,7 +53,7 @@ class Scores(msgspec.Struct, array_like=True, frozen=True, gc=False):
     token_ids: bytes = b""  # column: the tokens, where the message does not have them elsewhere
 
 
-class StepReport(Message, frozen=True):
+class StepReport(Message, frozen=True, tag="StepReport"):
     """Rows of one step. Row i: sequence, KV length after the step, tokens produced, and how it ended."""
 
     executor: str
@@ -69,7 +69,7 @@ class StepReport(Message, frozen=True):
     duration_us: int = 0
 
 
-class TokenDeltas(Message, frozen=True):
+class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
     """New tokens of one step for one detokenizer. A sequence's opening comes with its first tokens."""
 
     executor: str
@@ -79,7 +79,7 @@ class TokenDeltas(Message, frozen=True):
     counts: bytes
     token_ids: bytes
     finishes: bytes
-    openings: tuple[tuple[Count, Opening], ...] = ()  # (sequence id, opening)
+    openings: tuple[tuple[Count, SequenceStart], ...] = ()  # (sequence id, opening)
     plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
-    scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its new tokens)
-    prompt_scores: tuple[tuple[Count, Scores], ...] = ()  # (row, of its prompt from Scoring.prompt_from on)
+    scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its new tokens)
+    prompt_scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its prompt from Scoring.prompt_from on)

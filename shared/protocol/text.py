@@ -4,13 +4,13 @@ import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count
-from xylem.shared.protocol.steps import Finish, Scores
+from xylem.shared.protocol.steps import FinishReason, Logprobs
 
 
-class ScoredTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class TokenLogprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Tokens with their log probabilities, and what they look like. Lists run as in `scores`."""
 
-    scores: Scores
+    scores: Logprobs
     token_ids: bytes  # column
     tokens: tuple[bytes, ...]  # the bytes of each, which need not be whole characters
     ends: bytes  # column: characters of the request's text up to the end of each, what is held back or cut included
@@ -19,7 +19,7 @@ class ScoredTokens(msgspec.Struct, array_like=True, frozen=True, gc=False):
     start: Count = 0  # characters before the first
 
 
-class TextDeltas(Message, frozen=True):
+class TextDeltas(Message, frozen=True, tag="TextDeltas"):
     """New text of the requests of one gateway, from one detokenizer. Row i belongs to request_ids[i].
 
     `texts[i]` is what became certain; text held back for a possible stop string or half a character comes with a later
@@ -36,13 +36,13 @@ class TextDeltas(Message, frozen=True):
     finishes: bytes  # column of Finish; the row that is not NONE is the request's last
     num_prompt_tokens: bytes
     num_cached_tokens: bytes
-    scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, all its tokens)
-    prompt_scored: tuple[tuple[Count, ScoredTokens], ...] = ()  # (row, the prompt), with a request's first row
+    scored: tuple[tuple[Count, TokenLogprobs], ...] = ()  # (row, all its tokens)
+    prompt_scored: tuple[tuple[Count, TokenLogprobs], ...] = ()  # (row, the prompt), with a request's first row
     matched: tuple[tuple[Count, str], ...] = ()  # (row, the stop string that ended it)
     parts: tuple[tuple[Count, bytes], ...] = ()  # (row, column: characters that came with each of its tokens)
 
 
-class Resume(Message, frozen=True):
+class Resume(Message, frozen=True, tag="Resume"):
     """A gateway asks a detokenizer to go on with a request of another one, from a character on."""
 
     request_id: str
@@ -50,7 +50,7 @@ class Resume(Message, frozen=True):
     num_chars: Count
 
 
-class Resumed(Message, frozen=True):
+class Resumed(Message, frozen=True, tag="Resumed"):
     """What the detokenizer has of it; what comes next goes to the new gateway. Only `found` counts when it is false."""
 
     found: bool = False
@@ -58,7 +58,7 @@ class Resumed(Message, frozen=True):
     scheduler: str = ""
     token_ids: bytes = b""  # column: all output tokens so far
     text: str = ""  # from the asked character on
-    finish: Finish = Finish.NONE
+    finish: FinishReason = FinishReason.NONE
     num_prompt_tokens: Count = 0
     num_cached_tokens: Count = 0
     running: bool = False  # otherwise it has ended, or another attempt has to go on from here

@@ -5,7 +5,7 @@ from collections import OrderedDict
 REMEMBERED = 4096
 
 
-class Aborts:
+class RecentAborts:
     """The last REMEMBERED requests of which an attempt was aborted."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from benchmarks.eval_quantization import Text, perplexity, read
 from benchmarks.in_process import plan_of, start
 from benchmarks.timed_ops import TimedOps
 from xylem.kernels import interface as ops
-from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.shared.model_info.model_card import ModelCard, locate
 
 
@@ -27,7 +27,7 @@ def test_each_part_of_a_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_perplexity_of_a_text_is_that_of_its_own_tokens() -> None:
     card = ModelCard.load(locate("demonstration"))
-    runner = Runner(card, device="cpu", dtype=torch.float32, page_size=16, num_pages=8, kv_bytes=0)
+    runner = CpuModelRunner(card, device="cpu", dtype=torch.float32, page_size=16, num_pages=8, kv_bytes=0)
     tokens = array("i", range(300, 320))
     found = read([Text(tokens, [place % 2 == 0 for place in range(19)])], runner)
     assert len(found.log_probs) == len(found.likeliest) == 10

@@ -16,8 +16,8 @@ from transformers import (
 )
 
 from tests.kernels.backends import EACH_BACKEND, REFERENCE, logits_of
-from xylem.kernels.interface import Adjustment, Ops
-from xylem.shared.protocol import Sampling
+from xylem.kernels.interface import LogitsAdjustment, Ops
+from xylem.shared.protocol import SamplingParams
 
 INFINITY = float("inf")
 PROMPT, OUTPUT = [3, 7, 7, 20, 11], [7, 9, 9, 9, 20, 31]
@@ -40,7 +40,7 @@ def mask_of(allowed: torch.Tensor) -> torch.Tensor:
     return torch.tensor(words, dtype=torch.int64).reshape(num_rows, -1).to(torch.int32)
 
 
-def adjusted(backend: Ops, logits: torch.Tensor, adjustment: Adjustment | None, mask: Any = None) -> torch.Tensor:
+def adjusted(backend: Ops, logits: torch.Tensor, adjustment: LogitsAdjustment | None, mask: Any = None) -> torch.Tensor:
     """A copy of logits with the same adjustment of every row."""
     changed = logits.clone()
     backend.adjust(changed, [adjustment] * len(logits), mask)
@@ -54,7 +54,7 @@ def test_repetition_is_transformers(backend: Ops, penalty: float) -> None:
     logits[:, 7] = 0.0
     seen = torch.tensor([PROMPT + OUTPUT] * 3)
     expected = RepetitionPenaltyLogitsProcessor(penalty)(seen, logits.clone())
-    adjustment = Adjustment(repetition=penalty, seen_ids=np.unique(PROMPT + OUTPUT))
+    adjustment = LogitsAdjustment(repetition=penalty, seen_ids=np.unique(PROMPT + OUTPUT))
     assert torch.equal(adjusted(backend, logits, adjustment), expected)
 
 
@@ -67,7 +67,7 @@ def test_frequency_and_presence_are_openais(backend: Ops, frequency: float, pres
         count = OUTPUT.count(token)
         expected[token] -= count * frequency + (count > 0) * presence
     distinct, counts = np.unique(OUTPUT, return_counts=True)
-    adjustment = Adjustment(
+    adjustment = LogitsAdjustment(
         frequency=frequency, presence=presence, output_ids=distinct, output_counts=counts.astype(np.float32)
     )
     torch.testing.assert_close(
@@ -80,7 +80,7 @@ def test_biases_are_transformers(backend: Ops) -> None:
     logits = logits_of(2, 50)
     biases = {3: 5.0, 20: -100.0, 49: 0.25}
     processor = SequenceBiasLogitsProcessor([[[token], bias] for token, bias in biases.items()])
-    adjustment = Adjustment(bias_ids=ids(*biases), bias_values=values(*biases.values()))
+    adjustment = LogitsAdjustment(bias_ids=ids(*biases), bias_values=values(*biases.values()))
     assert torch.equal(adjusted(backend, logits, adjustment), processor(torch.zeros(2, 1).long(), logits.clone()))
 
 
@@ -91,7 +91,7 @@ def test_forbidden_ends_are_transformers(backend: Ops) -> None:
     processor = MinNewTokensLengthLogitsProcessor(4, 3, [2, 41])
     expected = processor(torch.zeros(2, 6).long(), logits.clone())
     assert expected.isinf().sum() == 4
-    assert torch.equal(adjusted(backend, logits, Adjustment(forbidden_ids=ids(2, 41))), expected)
+    assert torch.equal(adjusted(backend, logits, LogitsAdjustment(forbidden_ids=ids(2, 41))), expected)
 
 
 @EACH_BACKEND
@@ -123,7 +123,7 @@ def test_bits_past_the_vocabulary_do_not_matter(backend: Ops) -> None:
     assert given[0].isinf().nonzero().tolist() == [[0, 5]]
 
 
-EVERYTHING = Adjustment(
+EVERYTHING = LogitsAdjustment(
     repetition=1.3,
     seen_ids=ids(3, 7, 20, 11, 9, 31),
     frequency=0.4,
@@ -157,14 +157,18 @@ def test_a_row_without_adjustment_keeps_every_bit(backend: Ops) -> None:
     logits[0, 0], logits[1, 5], logits[2, 76] = -0.0, -INFINITY, 1e-42
     bits = logits.clone().view(torch.int32)
     for mask in (None, torch.full((3, 3), -1, dtype=torch.int32)):
-        for adjustment in (None, Adjustment(), Adjustment(seen_ids=ids(0), output_ids=ids(5), output_counts=values(2))):
+        for adjustment in (
+            None,
+            LogitsAdjustment(),
+            LogitsAdjustment(seen_ids=ids(0), output_ids=ids(5), output_counts=values(2)),
+        ):
             assert torch.equal(adjusted(backend, logits, adjustment, mask).view(torch.int32), bits)
 
 
 @EACH_BACKEND
 def test_a_row_does_not_depend_on_the_batch(backend: Ops) -> None:
     logits = logits_of(5, 100)
-    adjustments = [EVERYTHING, None, Adjustment(repetition=2.0, seen_ids=ids(1, 2)), None, EVERYTHING]
+    adjustments = [EVERYTHING, None, LogitsAdjustment(repetition=2.0, seen_ids=ids(1, 2)), None, EVERYTHING]
     mask = mask_of(torch.rand(5, 100, generator=torch.Generator().manual_seed(2)) < 0.3)
     together = logits.clone()
     backend.adjust(together, adjustments, mask)
@@ -180,42 +184,42 @@ def test_a_grammar_at_its_end_may_end_before_min_tokens(backend: Ops) -> None:
     logits = logits_of(1, 40)
     allowed = torch.zeros(1, 40, dtype=torch.bool)
     allowed[0, 33] = True
-    changed = adjusted(backend, logits, Adjustment(forbidden_ids=ids(2, 33)), mask_of(allowed))
+    changed = adjusted(backend, logits, LogitsAdjustment(forbidden_ids=ids(2, 33)), mask_of(allowed))
     assert torch.equal(changed, logits.masked_fill(~allowed, -INFINITY))
     allowed[0, 34] = True
-    changed = adjusted(backend, logits, Adjustment(forbidden_ids=ids(2, 33)), mask_of(allowed))
+    changed = adjusted(backend, logits, LogitsAdjustment(forbidden_ids=ids(2, 33)), mask_of(allowed))
     assert changed.isfinite().nonzero().tolist() == [[0, 34]]
 
 
 DRAWS = [
-    Sampling(temperature=0.0),
-    Sampling(temperature=1.0),
-    Sampling(temperature=0.7, top_k=3),
-    Sampling(temperature=0.7, top_p=0.5),
-    Sampling(temperature=0.7, min_p=0.5),
-    Sampling(temperature=0.7, top_k=3, top_p=0.5, min_p=0.5),
+    SamplingParams(temperature=0.0),
+    SamplingParams(temperature=1.0),
+    SamplingParams(temperature=0.7, top_k=3),
+    SamplingParams(temperature=0.7, top_p=0.5),
+    SamplingParams(temperature=0.7, min_p=0.5),
+    SamplingParams(temperature=0.7, top_k=3, top_p=0.5, min_p=0.5),
 ]
 
 
 @EACH_BACKEND
 @pytest.mark.parametrize("draw", DRAWS, ids=str)
-def test_a_row_with_nothing_left_gives_token_0_and_leaves_the_others_alone(backend: Ops, draw: Sampling) -> None:
+def test_a_row_with_nothing_left_gives_token_0_and_leaves_the_others_alone(backend: Ops, draw: SamplingParams) -> None:
     logits = logits_of(3, 40)
     alone = backend.sample(logits[1:2].clone(), [draw], [5])
     mask = torch.tensor([[0, 0], [-1, -1], [0, 0]], dtype=torch.int32)
-    backend.adjust(logits, [None, None, Adjustment(forbidden_ids=ids(4))], mask)
+    backend.adjust(logits, [None, None, LogitsAdjustment(forbidden_ids=ids(4))], mask)
     assert not logits.isnan().any()
     assert backend.sample(logits, [draw] * 3, [4, 5, 6]) == [0, *alone, 0]
 
 
 @st.composite
-def adjustments(draw: st.DrawFn, vocab_size: int) -> Adjustment | None:
+def adjustments(draw: st.DrawFn, vocab_size: int) -> LogitsAdjustment | None:
     if draw(st.booleans()):
         return None
     some = st.lists(st.integers(0, vocab_size - 1), unique=True, max_size=min(vocab_size, 8))
     seen, output, biased, forbidden = (draw(some) for _ in range(4))
     number = st.floats(-2, 2, width=32)
-    return Adjustment(
+    return LogitsAdjustment(
         repetition=draw(st.floats(0.1, 3)),
         seen_ids=ids(*seen),
         frequency=draw(number),

@@ -17,15 +17,15 @@ from xylem.kernels.cpu.weights import PIECE, weights
 from xylem.kernels.interface import load
 from xylem.kernels.reference.philox import uniform as reference_uniform
 from xylem.kernels.reference.sampling import sample as reference_sample
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BACKEND = load("cpu", CPU)
 
 
-def some_draw(choose: random.Random, vocab_size: int) -> Sampling:
-    return Sampling(
+def some_draw(choose: random.Random, vocab_size: int) -> SamplingParams:
+    return SamplingParams(
         temperature=choose.choice([0.0, 1e-8, 1e-3, 0.3, 0.7, 1.0, 1.0, 1.5, 2.0, 50.0, 1e6]),
         top_k=choose.choice([0, 0, 0, 1, 2, 5, 40, 1000, vocab_size - 1, vocab_size, vocab_size + 1]),
         top_p=choose.choice([1.0, 1.0, 1e-9, 0.1, 0.5, 0.9, 0.95, 0.999, 1 - 1e-9]),
@@ -76,16 +76,16 @@ def test_no_rows_give_no_tokens() -> None:
 
 def test_rows_may_lie_in_any_order_in_memory() -> None:
     logits = logits_of(3, 300)
-    draws = [Sampling(temperature=0.9), Sampling(temperature=0.0), Sampling(temperature=0.9, top_k=4)]
+    draws = [SamplingParams(temperature=0.9), SamplingParams(temperature=0.0), SamplingParams(temperature=0.9, top_k=4)]
     assert BACKEND.sample(logits.T.contiguous().T, draws, [1, 2, 3]) == BACKEND.sample(logits, draws, [1, 2, 3])
 
 
 @pytest.fixture
-def left_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
+def left_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> list[SamplingParams]:
     """The draws that the reference is asked for."""
-    asked: list[Sampling] = []
+    asked: list[SamplingParams] = []
 
-    def counted(logits: Any, draws: list[Sampling], positions: Any) -> list[int]:
+    def counted(logits: Any, draws: list[SamplingParams], positions: Any) -> list[int]:
         asked.extend(draws)
         return reference_sample(logits, draws, positions)
 
@@ -93,10 +93,10 @@ def left_to_the_reference(monkeypatch: pytest.MonkeyPatch) -> list[Sampling]:
     return asked
 
 
-def test_a_nucleus_whose_edge_is_exact_is_left_to_the_reference(left_to_the_reference: list[Sampling]) -> None:
+def test_a_nucleus_whose_edge_is_exact_is_left_to_the_reference(left_to_the_reference: list[SamplingParams]) -> None:
     """Two equals share one half each: whether the second belongs to it depends on the last bit of a sum."""
     logits = torch.zeros(1, 2)
-    draw = Sampling(top_p=0.5, seed=1)
+    draw = SamplingParams(top_p=0.5, seed=1)
     tokens = {BACKEND.sample(logits, [draw], [position])[0] for position in range(20)}
     assert tokens == {0, 1}  # equals of the last kept token are kept
     assert left_to_the_reference == [draw] * 20
@@ -104,18 +104,21 @@ def test_a_nucleus_whose_edge_is_exact_is_left_to_the_reference(left_to_the_refe
 
 @pytest.mark.parametrize(("number", "token"), [(2.0**-53, 0), (0.25, 0), (0.5, 1), (1.0, 3)])
 def test_a_number_at_the_edge_of_a_token_is_left_to_the_reference(
-    monkeypatch: pytest.MonkeyPatch, left_to_the_reference: list[Sampling], number: float, token: int
+    monkeypatch: pytest.MonkeyPatch, left_to_the_reference: list[SamplingParams], number: float, token: int
 ) -> None:
     """Four equals: a quarter is still the first one's, but the next larger number would not be."""
     for module in (sampling, sampling.reference):
         monkeypatch.setattr(module, "uniform", lambda seeds, positions: torch.tensor([number]).double())
-    draw = Sampling()
+    draw = SamplingParams()
     assert BACKEND.sample(torch.zeros(1, 4), [draw], [0]) == [token]
     assert left_to_the_reference == [draw]
 
 
-@pytest.mark.parametrize("draw", [Sampling(), Sampling(top_p=0.9), Sampling(top_k=40, top_p=0.9), Sampling(min_p=0.1)])
-def test_the_reference_is_hardly_ever_asked(left_to_the_reference: list[Sampling], draw: Sampling) -> None:
+@pytest.mark.parametrize(
+    "draw",
+    [SamplingParams(), SamplingParams(top_p=0.9), SamplingParams(top_k=40, top_p=0.9), SamplingParams(min_p=0.1)],
+)
+def test_the_reference_is_hardly_ever_asked(left_to_the_reference: list[SamplingParams], draw: SamplingParams) -> None:
     logits = logits_of(50, 20_000)
     BACKEND.sample(logits, [draw] * 50, list(range(50)))
     assert left_to_the_reference == []

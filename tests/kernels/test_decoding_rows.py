@@ -5,7 +5,7 @@ import torch
 
 from tests.kernels.backends import CPU, EACH_BACKEND, REFERENCE
 from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, Layout, Rows
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch
 
 PAGE_SIZE = 4
 NUM_PAGES = 20
@@ -19,7 +19,7 @@ NOBODYS = 19
 @pytest.mark.parametrize("window", [None, 1, 6])
 def test_attention(backend: ops.Ops, window: int | None, cap: float | None) -> None:
     torch.manual_seed(1)
-    spans = Layout.build(
+    spans = BatchMetadata.build(
         [(length - 1, 1, table) for length, table in zip(LENGTHS, TABLES, strict=True)],
         page_size=PAGE_SIZE,
         device=CPU,
@@ -27,13 +27,13 @@ def test_attention(backend: ops.Ops, window: int | None, cap: float | None) -> N
     pages = torch.full((len(TABLES) + 1, 6), NOBODYS, dtype=torch.int32)
     for row, table in enumerate(TABLES):
         pages[row, : len(table)] = torch.tensor(table)
-    rows = Rows(
+    rows = DeviceBatch(
         firsts=torch.arange(5, dtype=torch.int32),
         nums_new=torch.ones(5, dtype=torch.int32),
         lengths=torch.tensor([*LENGTHS, 1], dtype=torch.int32),  # the last row pads the batch
         pages=pages,
     )
-    decoding = Layout(spans.positions, spans.new_slots, PAGE_SIZE, decoding=rows)
+    decoding = BatchMetadata(spans.positions, spans.new_slots, PAGE_SIZE, decoding=rows)
     query = torch.randn(5, 6, 16)
     keys, values = torch.randn(2, NUM_PAGES * PAGE_SIZE, 2, 16)
     expected = REFERENCE.attention(query[:4], keys, values, spans, AttentionKind(0.3, window, cap))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.kernels.backends import CPU, EACH_BACKEND
 from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, Layout
+from xylem.kernels.interface import AttentionKind, BatchMetadata
 
 NUM_EXPERTS, WIDTH, INNER = 7, 24, 20
 
@@ -95,7 +95,7 @@ def test_a_latent_is_normed_and_its_key_rotated_and_both_are_written(backend: op
 
 @EACH_BACKEND
 def test_keys_may_be_the_values(backend: ops.Ops) -> None:
-    layout = Layout.build([(3, 1, [4, 1]), (0, 5, [0, 2]), (6, 1, [3, 5])], page_size=4, device=CPU)
+    layout = BatchMetadata.build([(3, 1, [4, 1]), (0, 5, [0, 2]), (6, 1, [3, 5])], page_size=4, device=CPU)
     query, keys = torch.randn(7, 6, 16), torch.randn(24, 1, 16)
     given = backend.attention(query, keys, keys, layout, AttentionKind(0.25))
     expected = backend.attention(query, keys, keys.clone(), layout, AttentionKind(0.25))

@@ -10,7 +10,7 @@ import torch
 import xylem.kernels
 from tests.kernels.backends import BACKENDS, CPU, REFERENCE
 from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, Layout
+from xylem.kernels.interface import AttentionKind, BatchMetadata
 from xylem.kernels.reference.heads import rotate
 
 PAGE_SIZE = 4
@@ -30,7 +30,7 @@ def backend(request: pytest.FixtureRequest) -> ops.Ops:
     return BACKENDS[request.param]
 
 
-def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
+def layout_of(step: list[tuple[int, int]]) -> tuple[BatchMetadata, int]:
     """Rows with shuffled pages, and the number of slots they lie in."""
     draw = random.Random(7)
     needed = [-(-(start + new) // PAGE_SIZE) for start, new in step]
@@ -39,7 +39,7 @@ def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
     rows = []
     for (start, new), count in zip(step, needed, strict=True):
         rows.append((start, new, [pages.pop() for _ in range(count)]))
-    return Layout.build(rows, page_size=PAGE_SIZE, device=CPU), (sum(needed) + 3) * PAGE_SIZE
+    return BatchMetadata.build(rows, page_size=PAGE_SIZE, device=CPU), (sum(needed) + 3) * PAGE_SIZE
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -180,7 +180,7 @@ def test_rotation_keeps_lengths_and_leaves_the_rest_alone() -> None:
 
 
 def test_layout_of_rows() -> None:
-    layout = Layout.build([(3, 2, [5, 0]), (0, 1, [2])], page_size=4, device=CPU)
+    layout = BatchMetadata.build([(3, 2, [5, 0]), (0, 1, [2])], page_size=4, device=CPU)
     assert layout.positions.tolist() == [3, 4, 0]
     assert layout.new_slots.tolist() == [23, 0, 8]
     assert [layout.slots(span).tolist() for span in layout.spans] == [[20, 21, 22, 23, 0], [8]]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.kernels.backends import BACKENDS, CPU, NEEDS_NATIVE, REFERENCE
 from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, Layout
+from xylem.kernels.interface import AttentionKind, BatchMetadata
 
 pytestmark = NEEDS_NATIVE
 
@@ -41,7 +41,7 @@ class Pool:
 
     def attend(self, backend: ops.Ops, rows: list[tuple[int, int, int]], window: int | None = None) -> list[Tensor]:
         """Of each (sequence, start, new tokens): [new, H, D]."""
-        layout = Layout.build(
+        layout = BatchMetadata.build(
             [(start, new, self.tables[i]) for i, start, new in rows], page_size=self.page_size, device=CPU
         )
         query = torch.cat([self.queries[i][start : start + new] for i, start, new in rows])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.kernels.backends import BACKENDS, NEEDS_NATIVE
-from xylem.kernels.interface import AttentionKind, DenseLayer, HeadNorms, Layout, Ops
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DenseLayer, HeadNorms, Ops
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -70,7 +70,7 @@ def gemma_layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
 
 
 def one_by_one(
-    layers: list[DenseLayer], x: Tensor, layout: Layout, keys: list[Tensor], values: list[Tensor],
+    layers: list[DenseLayer], x: Tensor, layout: BatchMetadata, keys: list[Tensor], values: list[Tensor],
     rotation: tuple[Tensor, Tensor],
 ) -> Tensor:  # fmt: skip
     ops, delta = native(), None
@@ -103,7 +103,7 @@ def test_layers_in_one_call_give_the_same_bits(
     keys, values = ([torch.randn(64, KV_HEADS, DIM).to(dtype) for _ in layers] for _ in range(2))
     same_keys, same_values = ([pool.clone() for pool in pools] for pools in (keys, values))
     for rows in ([(0, 9, (0, 1, 2))], [(9, 1, (0, 1, 2)), (0, 35, tuple(range(3, 12)))], [(10, 1, (0, 1, 2))]):
-        layout = Layout.build(rows, page_size=PAGE, device=torch.device("cpu"))
+        layout = BatchMetadata.build(rows, page_size=PAGE, device=torch.device("cpu"))
         angles = layout.positions[:, None] * torch.rand(DIM // 2)
         rotation = angles.cos(), angles.sin()
         x = torch.randn(len(layout.positions), WIDTH).to(dtype)
@@ -118,7 +118,7 @@ def test_other_pools_are_found() -> None:
     layers = layers_of(torch.float32, "none")
     run = native().fuse_layers(layers, EPSILON)
     assert run is not None
-    layout = Layout.build([(0, 3, (1,))], page_size=PAGE, device=torch.device("cpu"))
+    layout = BatchMetadata.build([(0, 3, (1,))], page_size=PAGE, device=torch.device("cpu"))
     rotation = torch.ones(3, DIM // 2), torch.zeros(3, DIM // 2)
     x = torch.randn(3, WIDTH)
     for _ in range(2):

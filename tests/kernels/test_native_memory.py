@@ -12,7 +12,7 @@ except BackendUnavailable as reason:
 
 
 def test_tensors_lie_beside_each_other_and_not_upon_each_other() -> None:
-    room = memory.Room()
+    room = memory.HugePageArena()
     given = [room.zeros((3, size), torch.bfloat16) for size in (1, 100, 7)]
     assert all(tensor.count_nonzero() == 0 for tensor in given)
     for i, tensor in enumerate(given):
@@ -24,7 +24,7 @@ def test_tensors_lie_beside_each_other_and_not_upon_each_other() -> None:
 
 def test_what_is_larger_than_a_block_gets_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "BLOCK_BYTES", memory.PAGE_BYTES)
-    room = memory.Room()
+    room = memory.HugePageArena()
     small = room.zeros((5,), torch.uint8)
     large = room.zeros((memory.PAGE_BYTES + 1,), torch.uint8)
     assert large.data_ptr() % memory.PAGE_BYTES == 0

@@ -5,12 +5,12 @@ import torch
 from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from tests.kernels.backends import CPU, EACH_BACKEND
-from xylem.kernels.interface import DrawColumns, Ops
+from xylem.kernels.interface import Ops, SamplingBatch
 from xylem.kernels.reference import philox as generator
 from xylem.kernels.reference import sampling
 from xylem.kernels.reference.philox import philox, uniform
 from xylem.kernels.reference.sampling import sample
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -57,16 +57,16 @@ def test_seeds_and_positions_beyond_32_bits_count() -> None:
 
 def test_greedy_is_argmax() -> None:
     logits = torch.randn(8, 50)
-    assert sample(logits, [Sampling(temperature=0.0)] * 8, [0] * 8) == logits.argmax(-1).tolist()
+    assert sample(logits, [SamplingParams(temperature=0.0)] * 8, [0] * 8) == logits.argmax(-1).tolist()
 
 
 MIXED = [
-    Sampling(temperature=0.0),
-    Sampling(temperature=1.0, seed=3),
-    Sampling(temperature=0.7, top_p=0.8, seed=4),
-    Sampling(temperature=2.0, top_k=5, seed=5),
-    Sampling(temperature=1.3, min_p=0.2, seed=6),
-    Sampling(temperature=1.1, top_k=40, top_p=0.9, min_p=0.05, seed=7),
+    SamplingParams(temperature=0.0),
+    SamplingParams(temperature=1.0, seed=3),
+    SamplingParams(temperature=0.7, top_p=0.8, seed=4),
+    SamplingParams(temperature=2.0, top_k=5, seed=5),
+    SamplingParams(temperature=1.3, min_p=0.2, seed=6),
+    SamplingParams(temperature=1.1, top_k=40, top_p=0.9, min_p=0.05, seed=7),
 ]
 
 
@@ -80,7 +80,7 @@ def test_a_rows_draw_does_not_depend_on_the_batch() -> None:
     assert together == alone == backwards
 
 
-def expected_distribution(logits: torch.Tensor, draw: Sampling) -> torch.Tensor:
+def expected_distribution(logits: torch.Tensor, draw: SamplingParams) -> torch.Tensor:
     """What transformers' warpers leave, in the order of its generate()."""
     scores = TemperatureLogitsWarper(draw.temperature)(None, logits[None])
     if draw.top_k:
@@ -94,7 +94,7 @@ def expected_distribution(logits: torch.Tensor, draw: Sampling) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("draw", MIXED[1:], ids=str)
-def test_frequencies_are_those_of_transformers_warpers(draw: Sampling) -> None:
+def test_frequencies_are_those_of_transformers_warpers(draw: SamplingParams) -> None:
     torch.manual_seed(2)
     logits = torch.randn(24) * 2
     expected = expected_distribution(logits, draw)
@@ -109,7 +109,7 @@ def test_frequencies_are_those_of_transformers_warpers(draw: Sampling) -> None:
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 4.0])
 @pytest.mark.parametrize("draw", MIXED[1:], ids=str)
-def test_only_what_the_warpers_keep_is_drawn_from_a_large_vocabulary(draw: Sampling, scale: float) -> None:
+def test_only_what_the_warpers_keep_is_drawn_from_a_large_vocabulary(draw: SamplingParams, scale: float) -> None:
     """Flat and peaked: nuclei of a few tokens, of hundreds, and of nearly all."""
     torch.manual_seed(3)
     logits = torch.randn(8000) * scale
@@ -121,13 +121,13 @@ def test_only_what_the_warpers_keep_is_drawn_from_a_large_vocabulary(draw: Sampl
 @pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-300])
 def test_the_coldest_draw_is_greedy(temperature: float) -> None:
     logits = torch.randn(4, 1000)
-    draws = [Sampling(temperature=temperature, top_p=0.9)] * 4
+    draws = [SamplingParams(temperature=temperature, top_p=0.9)] * 4
     assert sample(logits, draws, [1, 2, 3, 4]) == logits.argmax(-1).tolist()
 
 
 def test_equals_of_the_last_kept_token_are_kept() -> None:
     logits = torch.tensor([0.0, 2.0, 1.0, 1.0, 1.0, -1.0])
-    drawn = sample(logits.expand(300, -1), [Sampling(temperature=1.0, top_k=2)] * 300, list(range(300)))
+    drawn = sample(logits.expand(300, -1), [SamplingParams(temperature=1.0, top_k=2)] * 300, list(range(300)))
     assert set(drawn) == {1, 2, 3, 4}
 
 
@@ -142,7 +142,7 @@ def test_the_ends_of_the_range_of_numbers_are_tokens(monkeypatch: pytest.MonkeyP
     logits = torch.tensor([[float("-inf"), 0.0, 3.0, 1.0, float("-inf")]])
     for number, token in ((2.0**-53, 1), (1.0, 3)):
         monkeypatch.setattr(sampling, "uniform", lambda seeds, positions, n=number: torch.full((1,), n).double())
-        assert sample(logits, [Sampling(temperature=1.0)], [0]) == [token]
+        assert sample(logits, [SamplingParams(temperature=1.0)], [0]) == [token]
 
 
 @pytest.mark.parametrize("scale", [0.1, 1.0, 2.0, 4.0, 16.0])
@@ -159,7 +159,7 @@ def test_a_nucleus_has_the_fewest_tokens_that_reach_its_share(top_p: float, scal
 
 def test_a_nucleus_wider_than_the_likely_tokens() -> None:
     logits = torch.zeros(5000)
-    tokens = sample(logits.expand(200, -1), [Sampling(temperature=1.0, top_p=0.9)] * 200, list(range(200)))
+    tokens = sample(logits.expand(200, -1), [SamplingParams(temperature=1.0, top_p=0.9)] * 200, list(range(200)))
     assert len(set(tokens)) > 150
 
 
@@ -177,6 +177,6 @@ def test_a_row_that_the_model_failed_on_leaves_the_others_alone(backend: Ops, od
 @EACH_BACKEND
 def test_tokens_stay_on_the_device_where_that_is_asked_for(backend: Ops) -> None:
     logits, positions = torch.randn(len(MIXED), 300), list(range(len(MIXED)))
-    ids = backend.sample_on_device(logits, DrawColumns.build(MIXED, CPU), torch.tensor(positions))
+    ids = backend.sample_on_device(logits, SamplingBatch.build(MIXED, CPU), torch.tensor(positions))
     assert ids.dtype is torch.int64
     assert ids.tolist() == backend.sample(logits, MIXED, positions)

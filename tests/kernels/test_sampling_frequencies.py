@@ -13,9 +13,9 @@ import torch
 
 from tests.kernels.backends import CPU
 from tests.kernels.test_adjusting import ids, mask_of, values
-from xylem.kernels.interface import Adjustment
+from xylem.kernels.interface import LogitsAdjustment
 from xylem.kernels.interface import load as load_backend
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 NUM_DRAWS = 20_000
 VOCAB_SIZE = 48
@@ -27,8 +27,8 @@ BACKEND = load_backend("auto", CPU)
 class Case:
     """How logits are shaped. forbidden: ids that a mask or min_tokens leaves out."""
 
-    draw: Sampling
-    adjustment: Adjustment = field(default_factory=Adjustment)
+    draw: SamplingParams
+    adjustment: LogitsAdjustment = field(default_factory=LogitsAdjustment)
     masked: tuple[int, ...] = ()
 
 
@@ -37,26 +37,26 @@ COUNTED = {"output_ids": ids(3, 17, 44), "output_counts": values(1, 4, 2)}
 BIASED = {"bias_ids": ids(5, 6, 47), "bias_values": values(2.0, -100.0, 3.5)}
 ODD = tuple(range(1, VOCAB_SIZE, 2))
 CASES = {
-    "plain": Case(Sampling()),
-    "colder": Case(Sampling(temperature=0.6)),
-    "hotter": Case(Sampling(temperature=1.8)),
-    "top_k": Case(Sampling(top_k=7)),
-    "top_p": Case(Sampling(top_p=0.75)),
-    "min_p": Case(Sampling(min_p=0.08)),
-    "top_k, top_p": Case(Sampling(top_k=12, top_p=0.8)),
-    "top_k, top_p, min_p, hotter": Case(Sampling(temperature=1.4, top_k=20, top_p=0.95, min_p=0.1)),
-    "repetition": Case(Sampling(), Adjustment(**SEEN)),
-    "frequency": Case(Sampling(), Adjustment(frequency=0.6, **COUNTED)),
-    "presence": Case(Sampling(), Adjustment(presence=1.1, **COUNTED)),
-    "presence rewarded": Case(Sampling(), Adjustment(presence=-1.1, **COUNTED)),
-    "bias": Case(Sampling(), Adjustment(**BIASED)),
-    "mask": Case(Sampling(), masked=ODD),
-    "min_tokens": Case(Sampling(), Adjustment(forbidden_ids=ids(2, 9))),
-    "all penalties": Case(Sampling(), Adjustment(frequency=0.3, presence=0.5, **SEEN, **COUNTED, **BIASED)),
-    "mask, top_p": Case(Sampling(top_p=0.8), masked=ODD),
+    "plain": Case(SamplingParams()),
+    "colder": Case(SamplingParams(temperature=0.6)),
+    "hotter": Case(SamplingParams(temperature=1.8)),
+    "top_k": Case(SamplingParams(top_k=7)),
+    "top_p": Case(SamplingParams(top_p=0.75)),
+    "min_p": Case(SamplingParams(min_p=0.08)),
+    "top_k, top_p": Case(SamplingParams(top_k=12, top_p=0.8)),
+    "top_k, top_p, min_p, hotter": Case(SamplingParams(temperature=1.4, top_k=20, top_p=0.95, min_p=0.1)),
+    "repetition": Case(SamplingParams(), LogitsAdjustment(**SEEN)),
+    "frequency": Case(SamplingParams(), LogitsAdjustment(frequency=0.6, **COUNTED)),
+    "presence": Case(SamplingParams(), LogitsAdjustment(presence=1.1, **COUNTED)),
+    "presence rewarded": Case(SamplingParams(), LogitsAdjustment(presence=-1.1, **COUNTED)),
+    "bias": Case(SamplingParams(), LogitsAdjustment(**BIASED)),
+    "mask": Case(SamplingParams(), masked=ODD),
+    "min_tokens": Case(SamplingParams(), LogitsAdjustment(forbidden_ids=ids(2, 9))),
+    "all penalties": Case(SamplingParams(), LogitsAdjustment(frequency=0.3, presence=0.5, **SEEN, **COUNTED, **BIASED)),
+    "mask, top_p": Case(SamplingParams(top_p=0.8), masked=ODD),
     "everything": Case(
-        Sampling(temperature=1.2, top_k=15, top_p=0.97, min_p=0.01),
-        Adjustment(frequency=0.3, presence=0.5, forbidden_ids=ids(2, 8), **SEEN, **COUNTED, **BIASED),
+        SamplingParams(temperature=1.2, top_k=15, top_p=0.97, min_p=0.01),
+        LogitsAdjustment(frequency=0.3, presence=0.5, forbidden_ids=ids(2, 8), **SEEN, **COUNTED, **BIASED),
         masked=(0, 10, 11, 30),
     ),
 }

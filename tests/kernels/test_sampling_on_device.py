@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.kernels.backends import CPU, REFERENCE, logits_of
-from xylem.kernels.interface import DrawColumns
-from xylem.shared.protocol import Sampling
+from xylem.kernels.interface import SamplingBatch
+from xylem.shared.protocol import SamplingParams
 
 CHOICES = [
-    Sampling(temperature=t, top_k=k, top_p=p, min_p=m, seed=s)
+    SamplingParams(temperature=t, top_k=k, top_p=p, min_p=m, seed=s)
     for s, (t, k, p, m) in enumerate(
         itertools.product((0.0, 0.3, 1.0, 2.5), (0, 1, 7, 500, 100_000), (1.0, 0.9, 0.2, 0.0), (0.0, 0.05, 1.0))
     )
@@ -27,7 +27,7 @@ def test_every_choice(logits: torch.Tensor, scale: float) -> None:
     logits = logits * scale
     positions = list(range(5, 5 + len(CHOICES)))
     expected = REFERENCE.sample(logits.clone(), CHOICES, positions)
-    drawn = REFERENCE.sample_on_device(logits, DrawColumns.build(CHOICES, CPU), torch.tensor(positions))
+    drawn = REFERENCE.sample_on_device(logits, SamplingBatch.build(CHOICES, CPU), torch.tensor(positions))
     assert drawn.tolist() == expected
 
 
@@ -37,9 +37,14 @@ def test_equal_logits_and_forbidden_ones() -> None:
     rows[2, ::2] = float("-inf")
     rows[3] = float("-inf")
     rows[3, 17] = 1.0
-    choices = [Sampling(seed=1), Sampling(seed=2), Sampling(seed=3, top_k=3), Sampling(seed=4, temperature=0.0)]
+    choices = [
+        SamplingParams(seed=1),
+        SamplingParams(seed=2),
+        SamplingParams(seed=3, top_k=3),
+        SamplingParams(seed=4, temperature=0.0),
+    ]
     expected = REFERENCE.sample(rows.clone(), choices, [1, 2, 3, 4])
     assert (
-        REFERENCE.sample_on_device(rows, DrawColumns.build(choices, CPU), torch.tensor([1, 2, 3, 4])).tolist()
+        REFERENCE.sample_on_device(rows, SamplingBatch.build(choices, CPU), torch.tensor([1, 2, 3, 4])).tolist()
         == expected
     )

@@ -45,7 +45,7 @@ def of_scheduler(system: OneLoop) -> list[Target]:
         Target(subjects.steps(MODEL, "x"), (m.StepReport,), ("x",), numbers),
         Target(subjects.abort(MODEL, "s"), (m.Abort,), NAMES),
         Target(subjects.abort_any(MODEL), (m.Abort,), NAMES),
-        Target(subjects.inquire(MODEL, "s"), (m.Inquire,), NAMES),
+        Target(subjects.inquire(MODEL, "s"), (m.StatusQuery,), NAMES),
         Target(subjects.adopt(MODEL, "s"), (m.Adopt,), NAMES),
     ]
 

@@ -19,7 +19,7 @@ REPLACEMENT = "\ufffd"
 LONGEST_HELD_BYTES = 32
 
 
-class _Pieces(dict[int, str | int | None]):
+class _FallbackPieces(dict[int, str | int | None]):
     """Token id to its text, to its byte, or to None when it is not rendered; filled as tokens are met."""
 
     def __init__(self, codec: TextCodec, replacements: list[tuple[str, str]], hidden: frozenset[str]) -> None:
@@ -43,7 +43,7 @@ class ByteFallbackDecoder:
 
     __slots__ = ("_broken", "_pieces", "_run", "_strip")
 
-    def __init__(self, pieces: _Pieces, strip: int, context_ids: Iterable[int]) -> None:
+    def __init__(self, pieces: _FallbackPieces, strip: int, context_ids: Iterable[int]) -> None:
         self._pieces = pieces
         self._strip = strip  # spaces still to be taken off the beginning of the whole text
         self._run = b""  # bytes of the current run that are not given out yet, valid so far
@@ -109,7 +109,7 @@ def factory(
     if kind is None:
         return None
     replacements, strip = kind
-    pieces = _Pieces(codec, replacements, hidden)
+    pieces = _FallbackPieces(codec, replacements, hidden)
     return lambda context_ids: ByteFallbackDecoder(pieces, strip, context_ids)
 
 
@@ -118,7 +118,7 @@ def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], b
     kind = _kind(parts)
     if kind is None:
         return None
-    pieces = _Pieces(codec, kind[0], frozenset())
+    pieces = _FallbackPieces(codec, kind[0], frozenset())
 
     def spell(token_id: int) -> bytes:
         piece = pieces[token_id]

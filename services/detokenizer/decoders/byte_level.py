@@ -12,7 +12,7 @@ from xylem.shared.model_info.token_bytes import byte_alphabet
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
-class _Pieces(dict[int, str | bytes]):
+class _BytePieces(dict[int, str | bytes]):
     """Token id to its text when the bytes are whole characters, else to the bytes; filled as tokens are met."""
 
     def __init__(self, codec: TextCodec, hidden: frozenset[str]) -> None:
@@ -40,7 +40,7 @@ class ByteLevelDecoder:
 
     __slots__ = ("_pending", "_pieces")
 
-    def __init__(self, pieces: _Pieces, context_ids: Iterable[int]) -> None:
+    def __init__(self, pieces: _BytePieces, context_ids: Iterable[int]) -> None:
         self._pieces = pieces
         self._pending = b""  # the beginning of one character, at most 3 bytes
         for token_id in context_ids:
@@ -66,7 +66,7 @@ def factory(
     """For tokenizers whose only decoder is ByteLevel."""
     if [part["type"] for part in parts] != ["ByteLevel"]:
         return None
-    pieces = _Pieces(codec, hidden)
+    pieces = _BytePieces(codec, hidden)
     return lambda context_ids: ByteLevelDecoder(pieces, context_ids)
 
 
@@ -74,7 +74,7 @@ def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], b
     """The bytes of a token, special ones included; None for tokenizers of another kind."""
     if [part["type"] for part in parts] != ["ByteLevel"]:
         return None
-    pieces = _Pieces(codec, frozenset())
+    pieces = _BytePieces(codec, frozenset())
 
     def spell(token_id: int) -> bytes:
         piece = pieces[token_id]

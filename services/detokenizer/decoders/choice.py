@@ -23,7 +23,7 @@ DecoderFactory = Callable[[Iterable[int]], TextDecoder]
 """A decoder for the tokens that follow these context ids, whose own text is not given out."""
 
 
-class Kind(Protocol):
+class DecoderKind(Protocol):
     """A module of this package: both take the parts of tokenizer.json's decoder; None when it is of another kind."""
 
     def factory(
@@ -33,7 +33,7 @@ class Kind(Protocol):
     def spelling(self, codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None: ...
 
 
-KINDS: tuple[Kind, ...] = (byte_level, byte_fallback, windowed)
+KINDS: tuple[DecoderKind, ...] = (byte_level, byte_fallback, windowed)
 
 
 def decoder_factory(codec: TextCodec, *, keep_special: bool = False) -> DecoderFactory:

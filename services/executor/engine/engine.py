@@ -17,14 +17,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xylem.services.executor.engine.integrity import faults
-from xylem.services.executor.engine.sequence_state import Compile, Running, no_grammars
+from xylem.services.executor.engine.sequence_state import Compile, SequenceState, no_grammars
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.engine.step_schedule import select
 from xylem.services.executor.step.logprobs import scores_message, unscored
-from xylem.services.executor.step.row import Row
-from xylem.services.executor.step.runner_interface import Flight, StepRunner
+from xylem.services.executor.step.row import StepRow
+from xylem.services.executor.step.runner_interface import InFlightStep, ModelRunner
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.shared.protocol import Admit, Finish, PageCopy, Plan
+from xylem.shared.protocol import Admit, FinishReason, PageCopy, Plan
 from xylem.shared.protocol.columns import INT32_MAX, count, unpack
 
 log = logging.getLogger(__name__)
@@ -37,16 +37,16 @@ class PlanGap(Exception):
     """A plan that does not follow from what was applied before. Only a reset mends it."""
 
 
-class IntegrityError(Exception):
+class SequenceIntegrityError(Exception):
     """The engine's books contradict themselves; the message lists how."""
 
 
 @dataclass(slots=True)
-class _Step:
+class _EngineStep:
     """A step that was launched: who takes part with which row, and the runner's side of it."""
 
-    turns: list[tuple[Running, Row]]
-    flight: Flight
+    turns: list[tuple[SequenceState, StepRow]]
+    flight: InFlightStep
 
 
 class Engine:
@@ -58,7 +58,7 @@ class Engine:
 
     def __init__(
         self,
-        runner: StepRunner,
+        runner: ModelRunner,
         *,
         max_running: int,
         token_budget: int,
@@ -73,7 +73,7 @@ class Engine:
         self.context_length = context_length
         self.eos_token_ids = frozenset(eos_token_ids)
         self._compile_grammar = compile_grammar
-        self._running: dict[int, Running] = {}  # in order of admission
+        self._running: dict[int, SequenceState] = {}  # in order of admission
         self.reset(epoch)
 
     @property
@@ -83,7 +83,7 @@ class Engine:
     def reset(self, epoch: int) -> None:
         """Forgets everything and begins another life; in NO_LIFE every plan is ignored."""
         self._forget_all()
-        self._under_way: _Step | None = None
+        self._under_way: _EngineStep | None = None
         self.epoch = epoch
         self.plan_epoch = NO_PLAN
         self.plan_number = NO_PLAN
@@ -111,20 +111,20 @@ class Engine:
         output.num_running = len(self._running)
         return output
 
-    def _begun(self) -> _Step | None:
+    def _begun(self) -> _EngineStep | None:
         """A step that nothing went before."""
         step = self._launch()
         if step is not None:
             step.flight.draw()
         return step
 
-    def _launch(self) -> _Step | None:
+    def _launch(self) -> _EngineStep | None:
         """Has the pending tokens of who decodes and the next chunks of prompts computed."""
         chosen = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
         turns = [(sequence, sequence.launch(num_tokens)) for sequence, num_tokens in chosen]
-        return _Step(turns, self.runner.launch([row for _, row in turns])) if turns else None
+        return _EngineStep(turns, self.runner.launch([row for _, row in turns])) if turns else None
 
-    def _gone_on(self, step: _Step | None) -> _Step | None:
+    def _gone_on(self, step: _EngineStep | None) -> _EngineStep | None:
         """Begins the draws of a step that was launched before another one was settled, those that are still wanted."""
         step = self._still_wanted(step)
         if step is None:
@@ -136,15 +136,15 @@ class Engine:
         step.flight.draw()
         return step
 
-    def _still_wanted(self, step: _Step | None) -> _Step | None:
+    def _still_wanted(self, step: _EngineStep | None) -> _EngineStep | None:
         """None in place of a step in which nobody runs any more."""
         return step if step is not None and any(self._runs(sequence) for sequence, _ in step.turns) else None
 
-    def _runs(self, sequence: Running) -> bool:
+    def _runs(self, sequence: SequenceState) -> bool:
         """Whether it is still the one of its name: it may have finished or been dropped, and the name be another's."""
         return self._running.get(sequence.sequence_id) is sequence
 
-    def _settle(self, step: _Step, output: StepOutput) -> None:
+    def _settle(self, step: _EngineStep, output: StepOutput) -> None:
         """Takes and tells what the step has found."""
         drawn = iter(step.flight.tokens())
         for sequence, row in step.turns:
@@ -160,7 +160,7 @@ class Engine:
                 elif sequence.pooling:
                     self._tell_state(output, sequence, row)
                 else:
-                    output.add(sequence, [], Finish.NONE)
+                    output.add(sequence, [], FinishReason.NONE)
             except GrammarFailed as failed:
                 self._fail(output, sequence, failed)
 
@@ -174,18 +174,18 @@ class Engine:
             except GrammarFailed as failed:
                 self._fail(output, sequence, failed)
 
-    def _fail(self, output: StepOutput, sequence: Running, failed: GrammarFailed) -> None:
+    def _fail(self, output: StepOutput, sequence: SequenceState, failed: GrammarFailed) -> None:
         """Ends one whose grammar can't be had, or is broken: who has heard of it hears of its end."""
         log.log(logging.INFO if failed.code == "invalid_request" else logging.ERROR, "a sequence ends: %s", failed)
         if sequence.num_told:
             output.broken.add(len(output.sequence_ids))
         else:
             output.refused.append((sequence.opening, failed))
-        output.add(sequence, [], Finish.ERROR, sequence.offset + sequence.num_told)
+        output.add(sequence, [], FinishReason.ERROR, sequence.offset + sequence.num_told)
         self._forget(sequence)
 
     def _tell_tokens(
-        self, output: StepOutput, sequence: Running, row: Row, token_ids: list[int], finish: Finish
+        self, output: StepOutput, sequence: SequenceState, row: StepRow, token_ids: list[int], finish: FinishReason
     ) -> None:
         index = len(output.sequence_ids)
         first = sequence.num_new - len(token_ids)
@@ -198,23 +198,23 @@ class Engine:
         if row.scored is not None:
             output.scores[index] = scores_message([row.scored])
         output.add(sequence, token_ids, finish, sequence.offset + first)
-        if finish is not Finish.NONE:
+        if finish is not FinishReason.NONE:
             self._forget(sequence)
 
-    def _tell_state(self, output: StepOutput, sequence: Running, row: Row) -> None:
+    def _tell_state(self, output: StepOutput, sequence: SequenceState, row: StepRow) -> None:
         assert row.state is not None
         if sequence.pooled is None or sequence.pooling == "last":
             sequence.pooled = row.state
         else:
             sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
         if not sequence.is_read:
-            output.add(sequence, [], Finish.NONE)
+            output.add(sequence, [], FinishReason.NONE)
             return
         output.embedded.append((sequence.opening, sequence.pooled))
-        output.add(sequence, [], Finish.STOP)
+        output.add(sequence, [], FinishReason.STOP)
         self._forget(sequence)
 
-    def _forget(self, sequence: Running) -> None:
+    def _forget(self, sequence: SequenceState) -> None:
         del self._running[sequence.sequence_id]
         self._free_slots.append(sequence.slot)
 
@@ -248,7 +248,7 @@ class Engine:
         return True
 
     def _admit(self, admit: Admit) -> None:
-        sequence = Running.begin(admit, self.eos_token_ids, self._compile_grammar)
+        sequence = SequenceState.begin(admit, self.eos_token_ids, self._compile_grammar)
         if sequence.sequence_id in self._running:
             raise ValueError(f"sequence {sequence.sequence_id} runs already")
         if len(self._running) >= self.max_running:
@@ -307,7 +307,7 @@ class Engine:
         if len(self._running) > self.max_running:
             found.append(f"{len(self._running)} sequences run, {self.max_running} may")
         if found:
-            raise IntegrityError("; ".join(found))
+            raise SequenceIntegrityError("; ".join(found))
 
 
 def _check_range(what: str, values: Sequence[int], limit: int) -> None:

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Collection
 
-from xylem.services.executor.engine.sequence_state import Running
+from xylem.services.executor.engine.sequence_state import SequenceState
 
 
-def faults(sequences: Collection[Running], *, page_size: int) -> list[str]:
+def faults(sequences: Collection[SequenceState], *, page_size: int) -> list[str]:
     """What is wrong, in words; empty when nothing is.
 
     Granted pages cover what was computed, and a page that is still written has one owner. Several tables may hold a
@@ -27,7 +27,7 @@ def faults(sequences: Collection[Running], *, page_size: int) -> list[str]:
     return found
 
 
-def _length_fits(sequence: Running) -> bool:
+def _length_fits(sequence: SequenceState) -> bool:
     if sequence.num_new == 0:
         return sequence.num_cached <= sequence.length < sequence.prompt_len
     return sequence.length == sequence.prompt_len + sequence.num_new - len(sequence.pending)

@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from xylem.services.executor.step.logits_processor import Shaping, is_bent
-from xylem.services.executor.step.logprobs import Scored
-from xylem.services.executor.step.row import AWAITED, Row
+from xylem.services.executor.step.logits_processor import LogitsProcessor, is_bent
+from xylem.services.executor.step.logprobs import RowLogprobs
+from xylem.services.executor.step.row import AWAITED, StepRow
 from xylem.services.executor.structured_output import Compiled, GrammarFailed
-from xylem.shared.protocol import Admit, Finish, Grammar, Opening, Sampling, Scoring
+from xylem.shared.protocol import Admit, FinishReason, Grammar, LogprobParams, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import unpack
 
 Compile = Callable[[Grammar], "Future[Compiled]"]
@@ -35,7 +35,7 @@ def no_grammars(grammar: Grammar) -> "Future[Compiled]":
 
 
 @dataclass(slots=True)
-class Running:
+class SequenceState:
     """State of one sequence. offset: index of its first drawn token among the request's output tokens.
 
     slot: see Row. num_launched: tokens under way. num_awaited: draws under way that will be taken.
@@ -47,14 +47,14 @@ class Running:
     prompt_len: int
     length: int
     pages: "array[int]"
-    sampling: Sampling
+    sampling: SamplingParams
     end_ids: frozenset[int]
     max_new_tokens: int
     offset: int
     detokenizer: str
-    opening: Opening
-    shaping: Shaping | None = None
-    scoring: Scoring | None = None
+    opening: SequenceStart
+    shaping: LogitsProcessor | None = None
+    scoring: LogprobParams | None = None
     pooling: str = ""
     slot: int = 1
     num_new: int = 0
@@ -62,11 +62,11 @@ class Running:
     num_awaited: int = 0
     pending: "array[int]" = field(default_factory=lambda: array("i"))
     ahead: list[int] = field(default_factory=list)  # its first tokens, where its grammar leaves no choice
-    prompt_scores: list[Scored] = field(default_factory=list)  # of the prompt's tokens that were read so far
+    prompt_scores: list[RowLogprobs] = field(default_factory=list)  # of the prompt's tokens that were read so far
     pooled: "array[float] | None" = None  # the last state, or the sum of those so far
 
     @classmethod
-    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], compile_grammar: Compile) -> "Running":
+    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], compile_grammar: Compile) -> "SequenceState":
         """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
         prompt_ids = unpack(admit.token_ids)
         stop_ids = frozenset(unpack(admit.stop_token_ids))
@@ -75,7 +75,7 @@ class Running:
         compiled = None if admit.grammar is None else compile_grammar(admit.grammar)
         shaping = None
         if is_bent(admit):
-            shaping = Shaping(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled)
+            shaping = LogitsProcessor(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled)
         return cls(
             sequence_id=admit.sequence_id,
             prompt_ids=prompt_ids,
@@ -135,7 +135,7 @@ class Running:
         """Tokens that the granted pages still take."""
         return len(self.pages) * page_size - self.length - self.num_launched
 
-    def launch(self, num_tokens: int) -> Row:
+    def launch(self, num_tokens: int) -> StepRow:
         """Its next num_tokens tokens as a row of a step."""
         start = self.length + self.num_launched
         if start < self.prompt_len:
@@ -143,20 +143,20 @@ class Running:
             token_ids: Sequence[int] = self.prompt_ids[first : first + num_tokens]
             last = start + num_tokens == self.prompt_len
             sample = last and not self.pooling and not self.ahead
-            row = Row(token_ids, start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
+            row = StepRow(token_ids, start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
             self._score_prompt(row)
         else:
             known = self.num_launched + num_tokens
             token_ids = self.pending[self.num_launched : known] or (AWAITED,)
             sample = known >= len(self.pending)
-            row = Row(token_ids, start, self.pages, sample, self.sampling, slot=self.slot)
+            row = StepRow(token_ids, start, self.pages, sample, self.sampling, slot=self.slot)
         if sample:
             row.scoring, row.shaping = self.scoring, self.shaping
             self.num_awaited += 1
         self.num_launched += num_tokens
         return row
 
-    def settle(self, row: Row) -> None:
+    def settle(self, row: StepRow) -> None:
         """A step with this row is done, but for its drawn token."""
         num_tokens = len(row.token_ids)
         if row.start >= self.prompt_len:
@@ -166,7 +166,7 @@ class Running:
         self.num_awaited -= row.sample
         self.prompt_scores.extend(row.target_scores)
 
-    def _score_prompt(self, row: Row) -> None:
+    def _score_prompt(self, row: StepRow) -> None:
         """Has the prompt's tokens scored that follow the tokens of the row."""
         if self.scoring is None or self.scoring.prompt_from < 0:
             return
@@ -181,14 +181,14 @@ class Running:
         self.shaping.begin_matching()
         self.ahead = self._forced()
 
-    def jump(self) -> tuple[list[int], Finish]:
+    def jump(self) -> tuple[list[int], FinishReason]:
         """Takes the tokens that its grammar begins with, and says whether the last of them ends the sequence."""
         taken, finish = self._take(self.ahead)
         self.ahead = []
         self.pending.extend(taken)
         return taken, finish
 
-    def accept(self, token_id: int) -> tuple[list[int], Finish]:
+    def accept(self, token_id: int) -> tuple[list[int], FinishReason]:
         """Takes the token that was drawn after all known ones.
 
         Returns it with those that its grammar has follow it, and whether the last of them ends the sequence.
@@ -200,20 +200,20 @@ class Running:
         self.pending.extend(taken)
         return taken, finish
 
-    def _take(self, token_ids: list[int]) -> tuple[list[int], Finish]:
+    def _take(self, token_ids: list[int]) -> tuple[list[int], FinishReason]:
         for place, token_id in enumerate(token_ids):
             finish = self._ends_with(token_id)
             if finish:
                 return token_ids[: place + 1], finish
-        return token_ids, Finish.NONE
+        return token_ids, FinishReason.NONE
 
-    def _ends_with(self, token_id: int) -> Finish:
+    def _ends_with(self, token_id: int) -> FinishReason:
         self.num_new += 1
         if self.shaping is not None:
             self.shaping.add(token_id)
         if token_id in self.end_ids:
-            return Finish.STOP
-        return Finish.LENGTH if self.num_new >= self.max_new_tokens else Finish.NONE
+            return FinishReason.STOP
+        return FinishReason.LENGTH if self.num_new >= self.max_new_tokens else FinishReason.NONE
 
     def _forced(self) -> list[int]:
         """Without the model; tokens that are scored come from it, all of them."""

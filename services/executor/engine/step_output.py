@@ -4,9 +4,9 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from xylem.services.executor.engine.sequence_state import Running
+from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.shared.protocol import Finish, Opening, Scores
+from xylem.shared.protocol import FinishReason, Logprobs, SequenceStart
 
 
 @dataclass(slots=True)
@@ -30,17 +30,17 @@ class StepOutput:
     finishes: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     detokenizers: list[str] = field(default_factory=list)
-    openings: dict[int, Opening] = field(default_factory=dict)
-    scores: dict[int, Scores] = field(default_factory=dict)
-    prompt_scores: dict[int, Scores] = field(default_factory=dict)
-    embedded: "list[tuple[Opening, array[float]]]" = field(default_factory=list)
+    openings: dict[int, SequenceStart] = field(default_factory=dict)
+    scores: dict[int, Logprobs] = field(default_factory=dict)
+    prompt_scores: dict[int, Logprobs] = field(default_factory=dict)
+    embedded: "list[tuple[SequenceStart, array[float]]]" = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
-    refused: list[tuple[Opening, GrammarFailed]] = field(default_factory=list)
+    refused: list[tuple[SequenceStart, GrammarFailed]] = field(default_factory=list)
     num_running: int = 0  # after the step
     started_ns: int = 0
     duration_us: int = 0
 
-    def add(self, sequence: Running, token_ids: Sequence[int], finish: Finish, offset: int = 0) -> None:
+    def add(self, sequence: SequenceState, token_ids: Sequence[int], finish: FinishReason, offset: int = 0) -> None:
         """A row."""
         self.sequence_ids.append(sequence.sequence_id)
         self.lengths.append(sequence.length)

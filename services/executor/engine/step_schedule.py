@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 
-from xylem.services.executor.engine.sequence_state import Running
+from xylem.services.executor.engine.sequence_state import SequenceState
 
-Turn = tuple[Running, int]  # a sequence and the number of its tokens to compute
+Turn = tuple[SequenceState, int]  # a sequence and the number of its tokens to compute
 
 
-def select(sequences: Iterable[Running], *, page_size: int, token_budget: int) -> list[Turn]:
+def select(sequences: Iterable[SequenceState], *, page_size: int, token_budget: int) -> list[Turn]:
     """The known tokens of every decoding sequence that has pages for them, then prompt chunks, in order.
 
     Decoding counts against the budget first and is never cut. Reading gets what is left, but at least one page of
     tokens: however many decode, every prompt gets on.
     """
     turns: list[Turn] = []
-    reading: list[Running] = []
+    reading: list[SequenceState] = []
     num_decoding = 0
     for sequence in sequences:
         if sequence.is_reading:

@@ -9,7 +9,7 @@ from typing import Any
 
 from xylem.services.executor.model_config import mla_config as latents
 from xylem.services.executor.model_config import moe_config as mixtures
-from xylem.services.executor.model_config.decoder_config import DecoderConfig, ExpertsConfig, RopeConfig
+from xylem.services.executor.model_config.decoder_config import DecoderConfig, MoeConfig, RopeConfig
 from xylem.services.executor.models.rope import KINDS
 from xylem.services.executor.weights.formats.fp8 import block_of
 from xylem.shared.model_info.model_card import ModelCard, ModelError
@@ -210,7 +210,7 @@ def _qwen3_moe(config: Config) -> DecoderConfig:
     return replace(_base(config), qkv_bias=bias, output_bias=bias, qk_norm=True, experts=experts)
 
 
-def _deepseek(config: Config, experts: ExpertsConfig | None) -> DecoderConfig:
+def _deepseek(config: Config, experts: MoeConfig | None) -> DecoderConfig:
     """Latent attention, and biases nowhere."""
     for name in ("attention_bias", "mlp_bias"):
         if config.get(name):

@@ -16,7 +16,7 @@ class RopeConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class LatentConfig:
+class MlaConfig:
     """Latent attention: keys and values of all heads come out of one latent per token. Sizes in elements.
 
     Of each head's query and key, plain_dim dimensions come out of latents, rotated_dim carry the position.
@@ -40,7 +40,7 @@ class LatentConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpertsConfig:
+class MoeConfig:
     """Mixtures of experts: in which layers, how large, how a token gets its own. See models.routing.
 
     block, shared_name: what checkpoints call the MLP and the shared expert.
@@ -96,8 +96,8 @@ class DecoderConfig:
     embedding_multiplier: float = 1.0
     residual_multiplier: float = 1.0
     logits_divisor: float = 1.0
-    experts: ExpertsConfig | None = None
-    latent: LatentConfig | None = None
+    experts: MoeConfig | None = None
+    latent: MlaConfig | None = None
     fp8_block: tuple[int, int] | None = None  # see models.fp8
     num_unused_layers: int = 0  # after the last one: checkpoints carry modules there that predict further tokens
 

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from xylem.services.executor.model_config.decoder_config import LatentConfig, RopeConfig
+from xylem.services.executor.model_config.decoder_config import MlaConfig, RopeConfig
 from xylem.services.executor.models.rope import magnitude
 
 Config = dict[str, Any]
 
 
-def latent_config(config: Config) -> LatentConfig:
+def latent_config(config: Config) -> MlaConfig:
     """What a file leaves out is as in transformers' configuration classes."""
-    return LatentConfig(
+    return MlaConfig(
         query_rank=config.get("q_lora_rank", 1536),
         rank=config.get("kv_lora_rank", 512),
         plain_dim=config.get("qk_nope_head_dim", 128),
@@ -20,7 +20,7 @@ def latent_config(config: Config) -> LatentConfig:
     )
 
 
-def attention_scale(latent: LatentConfig, rope: RopeConfig) -> float:
+def attention_scale(latent: MlaConfig, rope: RopeConfig) -> float:
     """That of the heads before compression; a stretched rope (mscale_all_dim) makes it larger on both sides."""
     scale = float(latent.query_dim**-0.5)
     all_dim = rope.parameters.get("mscale_all_dim")

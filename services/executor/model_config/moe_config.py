@@ -5,16 +5,16 @@ Numbers that a file leaves out are the defaults of transformers' configuration c
 
 from typing import Any
 
-from xylem.services.executor.model_config.decoder_config import ExpertsConfig
+from xylem.services.executor.model_config.decoder_config import MoeConfig
 from xylem.shared.model_info.model_card import ModelError
 
 Config = dict[str, Any]
 
 
-def mixtral(config: Config) -> ExpertsConfig:
+def mixtral(config: Config) -> MoeConfig:
     """Jiang et al. 2024: experts in every layer."""
     return _checked(
-        ExpertsConfig(
+        MoeConfig(
             layers=(True,) * config["num_hidden_layers"],
             num_experts=config.get("num_local_experts", 8),
             num_chosen=config.get("num_experts_per_tok", 2),
@@ -25,7 +25,7 @@ def mixtral(config: Config) -> ExpertsConfig:
     )
 
 
-def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size: int) -> ExpertsConfig | None:
+def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size: int) -> MoeConfig | None:
     """Experts in every decoder_sparse_step-th layer that mlp_only_layers does not name. Numbers: the family's defaults.
 
     None when there is no such layer. New files of Qwen3 say num_local_experts.
@@ -36,7 +36,7 @@ def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size
     if not any(layers) or config["num_experts"] == 0:
         return None
     return _checked(
-        ExpertsConfig(
+        MoeConfig(
             layers=layers,
             num_experts=config["num_experts"],
             num_chosen=config.get("num_experts_per_tok", num_chosen),
@@ -46,7 +46,7 @@ def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size
     )
 
 
-def deepseek_v2(config: Config) -> ExpertsConfig | None:
+def deepseek_v2(config: Config) -> MoeConfig | None:
     """DeepSeek-AI 2024 (V2): softmax; a group is as good as its best expert."""
     method = _one_of(config, "topk_method", "greedy", "group_limited_greedy")
     _one_of(config, "scoring_func", "softmax")
@@ -66,7 +66,7 @@ def deepseek_v2(config: Config) -> ExpertsConfig | None:
     )
 
 
-def deepseek_v3(config: Config) -> ExpertsConfig | None:
+def deepseek_v3(config: Config) -> MoeConfig | None:
     """DeepSeek-AI 2024 (V3): sigmoid; a bias takes part in the choice; a group is as good as its two best experts."""
     _one_of(config, "topk_method", "noaux_tc")
     _one_of(config, "scoring_func", "sigmoid")
@@ -89,14 +89,14 @@ def deepseek_v3(config: Config) -> ExpertsConfig | None:
 
 def _deepseek(
     config: Config, *, intermediate_size: int, num_shared: int | None, num_dense: int, **more: Any
-) -> ExpertsConfig | None:
+) -> MoeConfig | None:
     """The first num_dense layers have no experts, of the others every moe_layer_freq-th; None: no layer has any."""
     step = config.get("moe_layer_freq", 1)
     layers = tuple(i >= num_dense and i % step == 0 for i in range(config["num_hidden_layers"]))
     if not any(layers):
         return None
     shared_size = (num_shared or 0) * intermediate_size
-    return _checked(ExpertsConfig(layers=layers, intermediate_size=intermediate_size, shared_size=shared_size, **more))
+    return _checked(MoeConfig(layers=layers, intermediate_size=intermediate_size, shared_size=shared_size, **more))
 
 
 def _one_of(config: Config, name: str, default: str, *others: str) -> str:
@@ -106,7 +106,7 @@ def _one_of(config: Config, name: str, default: str, *others: str) -> str:
     return str(value)
 
 
-def _checked(experts: ExpertsConfig) -> ExpertsConfig:
+def _checked(experts: MoeConfig) -> MoeConfig:
     """Raises ModelError for numbers that contradict one another."""
     num_experts, num_groups = experts.num_experts, experts.num_groups
     if num_experts % num_groups:

@@ -8,17 +8,17 @@ from torch import Tensor
 
 from xylem.services.executor.kv_cache.pool import pages_that_fit
 from xylem.services.executor.model_config.architectures import decoder_config
-from xylem.services.executor.model_runner.loaded_model import Model, States
+from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
 from xylem.services.executor.model_runner.threads import Threads, settle
 from xylem.services.executor.models.decoder import token_tensor
-from xylem.services.executor.step.grammar_masks import Masks
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.step.grammar_masks import GrammarMasks
+from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 
-class Runner:
+class CpuModelRunner:
     """A model with its KV pool. num_pages 0 takes as many pages as kv_bytes holds."""
 
     runs_ahead = False
@@ -41,7 +41,7 @@ class Runner:
         self.page_size = page_size
         self.num_pages = num_pages or pages_that_fit(kv_bytes, config, page_size=page_size, dtype=dtype)
         self.vocab_size = config.vocab_size
-        self._model = Model(
+        self._model = LoadedModel(
             card,
             device=torch.device(device),
             dtype=dtype,
@@ -49,7 +49,7 @@ class Runner:
             quantization=quantization,
             progress=progress,
         )
-        self._masks = Masks(config.vocab_size)
+        self._masks = GrammarMasks(config.vocab_size)
         self._pool = self._model.new_pool(self.num_pages, page_size)
         self._threads: Threads | None = None  # as torch has it
 
@@ -59,7 +59,7 @@ class Runner:
         self._pool.copy_page(source, target, num_tokens)
 
     @torch.inference_mode()
-    def launch(self, rows: Sequence[Row]) -> "Computed":
+    def launch(self, rows: Sequence[StepRow]) -> "ComputedStep":
         """Reads the tokens of all rows."""
         model = self._model
         drawing = [row for row in rows if row.sample]
@@ -67,23 +67,23 @@ class Runner:
         states = self._read(rows)
         model.note(rows, states)
         if not drawing:
-            return Computed(list)
+            return ComputedStep(list)
         logits = model.logits(rows, states)
-        return Computed(lambda: self._draw(logits, drawing, None if masks is None else masks.result()))
+        return ComputedStep(lambda: self._draw(logits, drawing, None if masks is None else masks.result()))
 
     @torch.inference_mode()
-    def logits(self, rows: Sequence[Row]) -> Tensor:
+    def logits(self, rows: Sequence[StepRow]) -> Tensor:
         """float32 logits [rows with sample=True, V]."""
         return self._model.logits(rows, self._read(rows))
 
-    def _read(self, rows: Sequence[Row]) -> States:
+    def _read(self, rows: Sequence[StepRow]) -> States:
         token_ids = [token for row in rows for token in row.token_ids]
         if self._threads is not None:
             self._threads.take(len(token_ids))
         return self._model.read(rows, token_tensor(token_ids, self._model.device), self._pool)
 
     @torch.inference_mode()
-    def _draw(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> list[int]:
+    def _draw(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> list[int]:
         model = self._model
         positions = [row.start + len(row.token_ids) for row in rows]
         scored = [index for index, row in enumerate(rows) if row.scoring is not None]
@@ -98,7 +98,7 @@ class Runner:
         """A prompt and a decoding step, so that the first request does not pay for what torch sets up once."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([Row([0] * num_tokens, 0, pages, True, Sampling(temperature=0.0))]).draw()
+        self.launch([StepRow([0] * num_tokens, 0, pages, True, SamplingParams(temperature=0.0))]).draw()
         self._decode_once()
 
     def settle_threads(self) -> None:
@@ -109,10 +109,10 @@ class Runner:
         """A decoding step of a few sequences, on whatever the pages hold."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([Row([0], num_tokens - 1, pages, True, Sampling(temperature=1.0))] * 4).draw()
+        self.launch([StepRow([0], num_tokens - 1, pages, True, SamplingParams(temperature=1.0))] * 4).draw()
 
 
-class Computed:
+class ComputedStep:
     """A step whose forward pass is done."""
 
     def __init__(self, draw: Callable[[], list[int]]) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import torch
 
-from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.model_runner.cuda.device import CudaDevice
-from xylem.services.executor.model_runner.cuda.runner import CudaRunner
-from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.services.executor.progress import capturing_progress, loading_progress
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.runtime.settings import ExecutorSettings
@@ -17,7 +17,7 @@ from xylem.shared.runtime.settings import ExecutorSettings
 CPU_KV_BYTES = 512 << 20
 
 
-def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> StepRunner:
+def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> ModelRunner:
     """The model, loaded and warm. watch: puts something between the work and the bar that shows its progress.
 
     Raises ModelError.
@@ -32,7 +32,7 @@ def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Prog
         torch.set_num_threads(settings.threads)
     with loading_progress(settings.model_name) as show:
         show(0, 1)
-        runner = Runner(
+        runner = CpuModelRunner(
             card,
             device=settings.device,
             dtype=_dtype(settings),
@@ -49,12 +49,12 @@ def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Prog
     return runner
 
 
-def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> CudaRunner:
+def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> CudaModelRunner:
     device = CudaDevice(settings.device)
     with loading_progress(settings.model_name) as show:
         show(0, 1)
         try:
-            model = Model(
+            model = LoadedModel(
                 card,
                 device=device.device,
                 dtype=_dtype(settings),
@@ -65,7 +65,7 @@ def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progr
         except torch.OutOfMemoryError as error:
             raise ModelError(f"the weights of {settings.model} don't fit into the GPU's memory: {error}") from None
     with capturing_progress(settings.model_name) as show:
-        return CudaRunner(
+        return CudaModelRunner(
             model,
             device,
             page_size=settings.page_size,

@@ -11,7 +11,7 @@ from xylem.kernels import interface as ops
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.models.decoder import Decoder, token_tensor
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.weights import loader as weights
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard, ModelError
@@ -29,7 +29,7 @@ class States:
     ends: Sequence[int]
 
 
-class Model:
+class LoadedModel:
     """What runners of all kinds have in common. dtype: of weights and KV."""
 
     def __init__(
@@ -59,9 +59,9 @@ class Model:
             self.config, self.ops, num_pages=num_pages, page_size=page_size, dtype=self.dtype, device=self.device
         )
 
-    def read(self, rows: Sequence[Row], token_ids: Tensor, pool: KvPool) -> States:
+    def read(self, rows: Sequence[StepRow], token_ids: Tensor, pool: KvPool) -> States:
         """The pass of a step. token_ids: [T], of all rows end to end."""
-        layout = ops.Layout.build(
+        layout = ops.BatchMetadata.build(
             [(row.start, len(row.token_ids), row.pages) for row in rows], page_size=pool.page_size, device=self.device
         )
         wanted: list[int] = []
@@ -79,13 +79,13 @@ class Model:
             ends.append(len(wanted))
         return States(self.decoder.forward(token_ids, layout, pool, token_tensor(wanted, self.device)), ends)
 
-    def logits(self, rows: Sequence[Row], states: States) -> Tensor:
+    def logits(self, rows: Sequence[StepRow], states: States) -> Tensor:
         """float32 [rows with sample, V]."""
         last = [end - 1 for end, row in zip(states.ends, rows, strict=True) if row.sample]
         tensor = states.tensor
         return self.decoder.logits(tensor if len(last) == len(tensor) else tensor[token_tensor(last, self.device)])
 
-    def note(self, rows: Sequence[Row], states: States) -> None:
+    def note(self, rows: Sequence[StepRow], states: States) -> None:
         """Notes in the rows the pooled states and the scores of their prompts, where they are wanted."""
         for row, start, end in zip(rows, [0, *states.ends], states.ends, strict=False):
             if row.pooling:
@@ -94,24 +94,24 @@ class Model:
             elif row.targets:
                 self._score_targets(row, states.tensor[start:end])
 
-    def _score_targets(self, row: Row, states: Tensor) -> None:
+    def _score_targets(self, row: StepRow, states: Tensor) -> None:
         for first in range(0, len(row.targets), SCORED_AT_ONCE):
             targets = row.targets[first : first + SCORED_AT_ONCE]
             logits = self.decoder.logits(states[first : first + len(targets)])
             row.target_scores += self.score(logits, targets, [row] * len(targets))
 
-    def bend(self, logits: Tensor, rows: Sequence[Row], mask: Tensor | None) -> None:
+    def bend(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> None:
         """Changes logits [B, V] float32 by what the rows want. mask: see masks.Masks, on the model's device."""
         adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
         if mask is not None or any(adjustment is not None for adjustment in adjustments):
             self.ops.adjust(logits, adjustments, mask)
 
-    def note_drawn(self, rows: Sequence[Row], logits: Tensor, token_ids: Sequence[int]) -> None:
+    def note_drawn(self, rows: Sequence[StepRow], logits: Tensor, token_ids: Sequence[int]) -> None:
         """Notes in the rows, which have scoring, the scores of their drawn tokens. logits: as the model gave them."""
         for row, scored in zip(rows, self.score(logits, token_ids, rows), strict=True):
             row.scored = scored
 
-    def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[Row]) -> list[ops.Scored]:
+    def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[ops.RowLogprobs]:
         """What the rows, which have scoring, want to know of their tokens. logits: [B, V], as the model gave them."""
         scorings = [row.scoring for row in rows if row.scoring is not None]
         asked = [unpack(scoring.token_ids) for scoring in scorings]

@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from xylem.kernels.interface import AttentionKind, HeadNorms, Layout, Ops, PackLinear
+from xylem.kernels.interface import AttentionKind, BatchMetadata, HeadNorms, Ops, PackLinear
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 
 
@@ -21,7 +21,7 @@ class GroupedAttention:
         self.is_rotated = config.rotated[i]
 
     def __call__(
-        self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
+        self, h: Tensor, layout: BatchMetadata, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
     ) -> Tensor:
         """[T, N] -> [T, N]. keys, values: the pool of this layer."""
         ops = self._ops

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.batch_metadata import uploaded
-from xylem.kernels.interface import Layout, Ops, RunLayers
+from xylem.kernels.interface import BatchMetadata, Ops, RunLayers
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.models.layer import Layer
@@ -37,7 +37,7 @@ class Decoder:
         cos, sin = tables(config.rope)
         self._cos, self._sin = cos.to(device), sin.to(device)
 
-    def forward(self, token_ids: Tensor, layout: Layout, pool: KvPool, wanted: Tensor) -> Tensor:
+    def forward(self, token_ids: Tensor, layout: BatchMetadata, pool: KvPool, wanted: Tensor) -> Tensor:
         """Writes the KV of all T tokens into the pool; gives the last states [len(wanted), N] of those tokens."""
         config = self.config
         # Not by [...]: for eight rows torch wakes its threads, which then keep those of kernels from their cores.
@@ -59,7 +59,7 @@ class Decoder:
     def _one_by_one(
         self,
         x: Tensor,
-        layout: Layout,
+        layout: BatchMetadata,
         keys: Sequence[Tensor],
         values: Sequence[Tensor],
         rotation: tuple[Tensor, Tensor],

@@ -9,7 +9,7 @@ from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.models.attention import GroupedAttention
 from xylem.services.executor.models.mla import LatentAttention
 from xylem.services.executor.models.mlp import Mlp
-from xylem.services.executor.models.moe import Mixture
+from xylem.services.executor.models.moe import MixtureOfExperts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Layer:
     attention_norm: Tensor
     attention: GroupedAttention | LatentAttention
     mlp_norm: Tensor
-    mlp: Mlp | Mixture
+    mlp: Mlp | MixtureOfExperts
     attention_post_norm: Tensor | None
     mlp_post_norm: Tensor | None
 
@@ -28,7 +28,7 @@ class Layer:
         """Layer i. parameters: see models.parameters.shapes; those of the layer are taken out."""
         attention = GroupedAttention if config.latent is None else LatentAttention
         mlp = (
-            Mixture(config, i, parameters, ops, pack)
+            MixtureOfExperts(config, i, parameters, ops, pack)
             if config.has_experts(i)
             else Mlp(f"{i}.", parameters, ops, pack, is_gelu=config.activation == "gelu")
         )

@@ -9,7 +9,7 @@ and values are one tensor; of its result the part that belongs to positions is l
 import torch
 from torch import Tensor
 
-from xylem.kernels.interface import AttentionKind, Layout, Ops, PackLinear
+from xylem.kernels.interface import AttentionKind, BatchMetadata, Ops, PackLinear
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 
 EPSILON = 1e-6  # of the norms of the latents, whatever rms_norm_eps says: so were the models trained
@@ -40,7 +40,7 @@ class LatentAttention:
         self._output = pack(parameters.pop(f"{i}.output"), None)
 
     def __call__(
-        self, h: Tensor, layout: Layout, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
+        self, h: Tensor, layout: BatchMetadata, keys: Tensor, values: Tensor, rotation: tuple[Tensor, Tensor]
     ) -> Tensor:
         """[T, N] -> [T, N]. keys: [S, 1, latent.key_dim], the pool of this layer; values: the same tensor."""
         latent, ops = self._config, self._ops

@@ -8,7 +8,7 @@ from xylem.services.executor.models.mlp import Mlp
 from xylem.services.executor.models.moe_router import route
 
 
-class Mixture:
+class MixtureOfExperts:
     """Layer i of a decoder. Takes its weights out of `parameters`, and packs them."""
 
     def __init__(

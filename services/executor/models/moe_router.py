@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from xylem.services.executor.model_config.decoder_config import ExpertsConfig
+from xylem.services.executor.model_config.decoder_config import MoeConfig
 
 
-def route(logits: Tensor, config: ExpertsConfig, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+def route(logits: Tensor, config: MoeConfig, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """From a router's logits [T, E] float32 the experts of each token [T, k] int64 and their weights [T, k] float32.
 
     bias [E]: added for the choice, not for the weights (Wang et al. 2024, load balancing without an auxiliary loss).
@@ -23,7 +23,7 @@ def route(logits: Tensor, config: ExpertsConfig, bias: Tensor | None) -> tuple[T
     return experts, weights * config.scaling
 
 
-def _within_best_groups(wanted: Tensor, config: ExpertsConfig) -> Tensor:
+def _within_best_groups(wanted: Tensor, config: MoeConfig) -> Tensor:
     """Minus infinity outside the groups whose best experts promise most (DeepSeek-V2 2024, section 2.2.2)."""
     grouped = wanted.view(len(wanted), config.num_groups, -1)
     promise = grouped.topk(config.num_group_best, dim=-1).values.sum(-1)

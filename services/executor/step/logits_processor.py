@@ -4,7 +4,7 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from xylem.kernels.interface import Adjustment
+from xylem.kernels.interface import LogitsAdjustment
 from xylem.kernels.token_counts import TokenCounts
 from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher
 from xylem.shared.protocol import Admit
@@ -20,7 +20,7 @@ def is_bent(admit: Admit) -> bool:
     )
 
 
-class Shaping:
+class LogitsProcessor:
     """Of one sequence; a function of the request's tokens alone, so that another attempt bends draws in the same way.
 
     end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete. compiled: the
@@ -68,11 +68,11 @@ class Shaping:
         except ValueError as error:
             raise GrammarFailed(f"the output so far can't be gone on from: {error}", code="internal_error") from None
 
-    def adjustment(self) -> Adjustment | None:
+    def adjustment(self) -> LogitsAdjustment | None:
         """For the next token. Its arrays are views, good until the next `add`."""
         if self._seen is None and self._output is None and not len(self._bias_ids) and not self._num_to_end:
             return None
-        adjustment = Adjustment(bias_ids=self._bias_ids, bias_values=self._bias_values)
+        adjustment = LogitsAdjustment(bias_ids=self._bias_ids, bias_values=self._bias_values)
         if self._seen is not None:
             adjustment.repetition, adjustment.seen_ids = self._sampling.repetition_penalty, self._seen.ids
         if self._output is not None:

@@ -4,15 +4,15 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from xylem.services.executor.step.logits_processor import Shaping
-from xylem.services.executor.step.logprobs import Scored
-from xylem.shared.protocol import Sampling, Scoring
+from xylem.services.executor.step.logits_processor import LogitsProcessor
+from xylem.services.executor.step.logprobs import RowLogprobs
+from xylem.shared.protocol import LogprobParams, SamplingParams
 
 AWAITED = -1  # stands for the token that the step before draws, while only the device knows it
 
 
 @dataclass(slots=True)
-class Row:
+class StepRow:
     """Tokens to read at positions [start, start + len(token_ids)).
 
     A single token may be AWAITED. pages is the page table from position 0, the same array in all steps of a sequence,
@@ -25,15 +25,15 @@ class Row:
     start: int
     pages: "array[int]"
     sample: bool
-    sampling: Sampling
-    shaping: Shaping | None = None
-    scoring: Scoring | None = None
+    sampling: SamplingParams
+    shaping: LogitsProcessor | None = None
+    scoring: LogprobParams | None = None
     first_scored: int = 0
     targets: Sequence[int] = ()
     pooling: str = ""
     slot: int = 1
 
     # Found by the runner.
-    scored: Scored | None = None  # of the drawn token
-    target_scores: list[Scored] = field(default_factory=list)
+    scored: RowLogprobs | None = None  # of the drawn token
+    target_scores: list[RowLogprobs] = field(default_factory=list)
     state: "array[float] | None" = None  # the last token's, or the sum of all: float32 [N]

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.step.row import StepRow
 
 
-class Flight(Protocol):
+class InFlightStep(Protocol):
     """A step that was launched."""
 
     def draw(self) -> None:
@@ -16,7 +16,7 @@ class Flight(Protocol):
         """Waits for the drawn tokens: one for each row with sample, in order. Notes in the rows what else they want."""
 
 
-class StepRunner(Protocol):
+class ModelRunner(Protocol):
     """Makes steps one after the other: a later one finds all that an earlier one has written.
 
     runs_ahead: whether `launch` and `draw` return before they are done, so that the next step is better launched before
@@ -38,5 +38,5 @@ class StepRunner(Protocol):
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """Copies the KV of the first num_tokens of a page to another one."""
 
-    def launch(self, rows: Sequence[Row]) -> Flight:
+    def launch(self, rows: Sequence[StepRow]) -> InFlightStep:
         """Begins the forward pass of the rows. Who is no longer interested in a flight may leave it."""

@@ -14,7 +14,7 @@ import msgspec
 
 from xylem.services.executor.structured_output.compiler import compiled, compiler, token_table
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.frames import Order, Result, framed
+from xylem.services.executor.structured_output.frames import CompileReply, CompileRequest, framed
 from xylem.services.executor.structured_output.trial import tried
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
@@ -30,17 +30,17 @@ def main() -> None:
         compiled(make, "json_object", ""), "json_object"
     )  # warm, so that the limit below counts what every compile needs
     _limit(int(memory_bytes))
-    _say(output, Result())
+    _say(output, CompileReply())
     while (size := sys.stdin.buffer.read(4)) and (body := sys.stdin.buffer.read(int.from_bytes(size, "big"))):
-        order = msgspec.msgpack.decode(body, type=Order)
+        order = msgspec.msgpack.decode(body, type=CompileRequest)
         try:
             grammar = compiled(make, order.kind, order.text)
             tried(grammar, order.kind)
-            result = Result(grammar.serialize_json().encode())
+            result = CompileReply(grammar.serialize_json().encode())
         except GrammarFailed as failed:
-            result = Result(code=failed.code, message=str(failed))
+            result = CompileReply(code=failed.code, message=str(failed))
         except MemoryError:
-            result = Result(code="invalid_request", message=f"the {order.kind} needs too much memory")
+            result = CompileReply(code="invalid_request", message=f"the {order.kind} needs too much memory")
         _say(output, result)
 
 
@@ -52,7 +52,7 @@ def _limit(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _say(output: BinaryIO, result: Result) -> None:
+def _say(output: BinaryIO, result: CompileReply) -> None:
     output.write(framed(result))
     output.flush()
 

@@ -3,14 +3,14 @@
 import msgspec
 
 
-class Order(msgspec.Struct, frozen=True):
+class CompileRequest(msgspec.Struct, frozen=True):
     """Compile this."""
 
     kind: str
     text: str
 
 
-class Result(msgspec.Struct, frozen=True):
+class CompileReply(msgspec.Struct, frozen=True):
     """The compiled grammar, or the code of a failure and its words. The child's first one says that it is ready."""
 
     compiled: bytes = b""
@@ -18,6 +18,6 @@ class Result(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-def framed(message: Order | Result) -> bytes:
+def framed(message: CompileRequest | CompileReply) -> bytes:
     body = msgspec.msgpack.encode(message)
     return len(body).to_bytes(4, "big") + body

@@ -14,7 +14,7 @@ import msgspec
 
 from xylem import IMPORT_PATH
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.frames import Order, Result, framed
+from xylem.services.executor.structured_output.frames import CompileReply, CompileRequest, framed
 
 STARTUP_S = 120.0  # it imports torch, on a machine that may be busy with weights
 
@@ -60,7 +60,7 @@ class Worker:
         assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(framed(Order(kind, text)))
+            self._process.stdin.write(framed(CompileRequest(kind, text)))
             self._process.stdin.flush()
             result = self._result(self._timeout_s)
         except TimeoutError:
@@ -100,10 +100,10 @@ class Worker:
             process.stdin.close()
         return code
 
-    def _result(self, timeout_s: float) -> Result:
+    def _result(self, timeout_s: float) -> CompileReply:
         deadline_s = time.monotonic() + timeout_s
         size = int.from_bytes(self._read(4, deadline_s), "big")
-        return msgspec.msgpack.decode(self._read(size, deadline_s), type=Result)
+        return msgspec.msgpack.decode(self._read(size, deadline_s), type=CompileReply)
 
     def _read(self, num_bytes: int, deadline_s: float) -> bytes:
         """Raises TimeoutError and EOFError."""

@@ -3,7 +3,7 @@
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.weights import mla_map as latent_parameters
 from xylem.services.executor.weights import moe_map as expert_parameters
-from xylem.services.executor.weights.weight_slice import Place, Shape, stacked
+from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked
 
 # These stay float32 whatever the type of the model: small differences decide which experts are chosen.
 WIDE = (".router", ".router_bias")
@@ -59,19 +59,20 @@ def _mlp_shapes(c: DecoderConfig, i: int) -> dict[str, Shape]:
     return found
 
 
-def places(config: DecoderConfig) -> dict[str, Place]:
+def places(config: DecoderConfig) -> dict[str, WeightSlice]:
     """Where each tensor of a checkpoint belongs."""
     c = config
     found = {
-        "model.embed_tokens.weight": Place("embedding", 0, (c.vocab_size, c.hidden_size)),
-        "model.norm.weight": Place("norm", 0, (c.hidden_size,)),
+        "model.embed_tokens.weight": WeightSlice("embedding", 0, (c.vocab_size, c.hidden_size)),
+        "model.norm.weight": WeightSlice("norm", 0, (c.hidden_size,)),
     }
     if not c.tied_embeddings:
-        found["lm_head.weight"] = Place("head", 0, (c.vocab_size, c.hidden_size))
+        found["lm_head.weight"] = WeightSlice("head", 0, (c.vocab_size, c.hidden_size))
     for i in range(c.num_layers):
         layer = f"model.layers.{i}"
         found |= {
-            f"{layer}.{name}.weight": Place(f"{i}.{norm}", 0, (c.hidden_size,)) for norm, name in _norms(c).items()
+            f"{layer}.{name}.weight": WeightSlice(f"{i}.{norm}", 0, (c.hidden_size,))
+            for norm, name in _norms(c).items()
         }
         attention = f"{layer}.self_attn"
         found |= latent_parameters.places(c, i) if c.latent is not None else _attention_places(c, i, attention)
@@ -79,28 +80,28 @@ def places(config: DecoderConfig) -> dict[str, Place]:
     return found
 
 
-def other_places(config: DecoderConfig) -> dict[str, Place]:
+def other_places(config: DecoderConfig) -> dict[str, WeightSlice]:
     """Other names and shapes under which parameters may come."""
-    found: dict[str, Place] = {}
+    found: dict[str, WeightSlice] = {}
     for i in range(config.num_layers):
         if config.has_experts(i):
             found |= expert_parameters.other_places(config, i)
     return found
 
 
-def _attention_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, Place]:
+def _attention_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, WeightSlice]:
     names = ("qkv_proj",) if c.fused_checkpoint else ("q_proj", "k_proj", "v_proj")
     sizes: Shape = (c.query_size, c.kv_size, c.kv_size)
     sizes = (sum(sizes),) if c.fused_checkpoint else sizes
     found = stacked(prefix, names, sizes, f"{i}.qkv", c.hidden_size, bias=c.qkv_bias)
     found |= stacked(prefix, ("o_proj",), (c.hidden_size,), f"{i}.output", c.query_size, bias=c.output_bias)
     if c.qk_norm:
-        found[f"{prefix}.q_norm.weight"] = Place(f"{i}.q_norm", 0, (c.head_dim,))
-        found[f"{prefix}.k_norm.weight"] = Place(f"{i}.k_norm", 0, (c.head_dim,))
+        found[f"{prefix}.q_norm.weight"] = WeightSlice(f"{i}.q_norm", 0, (c.head_dim,))
+        found[f"{prefix}.k_norm.weight"] = WeightSlice(f"{i}.k_norm", 0, (c.head_dim,))
     return found
 
 
-def _mlp_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, Place]:
+def _mlp_places(c: DecoderConfig, i: int, prefix: str) -> dict[str, WeightSlice]:
     names = ("gate_up_proj",) if c.fused_checkpoint else ("gate_proj", "up_proj")
     sizes: Shape = (2 * c.intermediate_size,) if c.fused_checkpoint else (c.intermediate_size,) * 2
     found = stacked(prefix, names, sizes, f"{i}.gate_up", c.hidden_size, bias=c.mlp_bias)

@@ -10,7 +10,7 @@ from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.weights.checkpoint import Checkpoint
 from xylem.services.executor.weights.decoder_map import WIDE, other_places, places, shapes
 from xylem.services.executor.weights.formats import fp8
-from xylem.services.executor.weights.weight_slice import Place
+from xylem.services.executor.weights.weight_slice import WeightSlice
 from xylem.shared.model_info.model_card import ModelError
 
 Progress = Callable[[int, int], None]
@@ -83,7 +83,7 @@ def _widened(weight: Tensor, name: str, checkpoint: Checkpoint, block: fp8.Block
     return fp8.widened(weight, scales.to(weight.device), block)
 
 
-def _put(tensor: Tensor, place: Place, parameters: dict[str, Tensor], what: str) -> None:
+def _put(tensor: Tensor, place: WeightSlice, parameters: dict[str, Tensor], what: str) -> None:
     if tuple(tensor.shape) != place.shape:
         raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
     if tensor.dtype not in READ:

@@ -5,7 +5,7 @@ values, for the key of positions. `query_up` and `kv_up` lead back to the heads.
 """
 
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
-from xylem.services.executor.weights.weight_slice import Place, Shape, stacked
+from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked
 
 
 def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
@@ -26,19 +26,19 @@ def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
     return found
 
 
-def places(config: DecoderConfig, i: int) -> dict[str, Place]:
+def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
     """The tensors of layer i."""
     latent, width, own = config.latent, config.hidden_size, shapes(config, i)
     assert latent is not None
     prefix = f"model.layers.{i}.self_attn"
-    found = {f"{prefix}.kv_a_layernorm.weight": Place(f"{i}.kv_norm", 0, own[f"{i}.kv_norm"])}
+    found = {f"{prefix}.kv_a_layernorm.weight": WeightSlice(f"{i}.kv_norm", 0, own[f"{i}.kv_norm"])}
     names = {"kv_b_proj": f"{i}.kv_up", "o_proj": f"{i}.output"}
     query = "q_proj"
     if latent.query_rank is not None:
         query = "q_a_proj"
         names["q_b_proj"] = f"{i}.query_up"
-        found[f"{prefix}.q_a_layernorm.weight"] = Place(f"{i}.query_norm", 0, own[f"{i}.query_norm"])
+        found[f"{prefix}.q_a_layernorm.weight"] = WeightSlice(f"{i}.query_norm", 0, own[f"{i}.query_norm"])
     for name, parameter in names.items():
-        found[f"{prefix}.{name}.weight"] = Place(parameter, 0, own[parameter])
+        found[f"{prefix}.{name}.weight"] = WeightSlice(parameter, 0, own[parameter])
     sizes = (own[f"{i}.compress"][0] - latent.key_dim, latent.key_dim)
     return found | stacked(prefix, (query, "kv_a_proj_with_mqa"), sizes, f"{i}.compress", width)

@@ -1,7 +1,7 @@
 """The parameters of a mixture of experts: their shapes, and their names and places in checkpoint files."""
 
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
-from xylem.services.executor.weights.weight_slice import Place, Shape, stacked
+from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked
 
 # What the gate, up and down projections of an expert are called, by the block that they are in.
 PROJECTIONS = {"mlp": ("gate_proj", "up_proj", "down_proj"), "block_sparse_moe": ("w1", "w3", "w2")}
@@ -26,15 +26,15 @@ def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
     return found
 
 
-def places(config: DecoderConfig, i: int) -> dict[str, Place]:
+def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
     """The tensors of layer i as the files on the hub have them: each expert on its own."""
     experts, width = config.experts, config.hidden_size
     assert experts is not None
     block = f"model.layers.{i}.{experts.block}"
     gate, up, down = PROJECTIONS[experts.block]
-    found = {f"{block}.gate.weight": Place(f"{i}.router", 0, (experts.num_experts, width))}
+    found = {f"{block}.gate.weight": WeightSlice(f"{i}.router", 0, (experts.num_experts, width))}
     if experts.biased:
-        found[f"{block}.gate.e_score_correction_bias"] = Place(f"{i}.router_bias", 0, (experts.num_experts,))
+        found[f"{block}.gate.e_score_correction_bias"] = WeightSlice(f"{i}.router_bias", 0, (experts.num_experts,))
     inner = experts.intermediate_size
     for expert in range(experts.num_experts):
         one = f"{block}.experts.{expert}"
@@ -45,11 +45,11 @@ def places(config: DecoderConfig, i: int) -> dict[str, Place]:
         found |= stacked(shared, (gate, up), (size, size), f"{i}.shared_gate_up", width)
         found |= stacked(shared, (down,), (width,), f"{i}.shared_down", size)
     if experts.shared_gated:
-        found[f"{block}.shared_expert_gate.weight"] = Place(f"{i}.shared_gate", 0, (1, width))
+        found[f"{block}.shared_expert_gate.weight"] = WeightSlice(f"{i}.shared_gate", 0, (1, width))
     return found
 
 
-def other_places(config: DecoderConfig, i: int) -> dict[str, Place]:
+def other_places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
     """What layer i may have instead: the experts in one tensor, as transformers 5 has them in memory."""
     names = {
         "mlp.experts.gate_up_proj": f"{i}.expert_gate_up",
@@ -57,4 +57,6 @@ def other_places(config: DecoderConfig, i: int) -> dict[str, Place]:
         "mlp.gate.weight": f"{i}.router",
     }
     whole = shapes(config, i)
-    return {f"model.layers.{i}.{name}": Place(parameter, 0, whole[parameter]) for name, parameter in names.items()}
+    return {
+        f"model.layers.{i}.{name}": WeightSlice(parameter, 0, whole[parameter]) for name, parameter in names.items()
+    }

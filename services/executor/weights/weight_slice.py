@@ -6,7 +6,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WeightSlice:
     """Rows [first, first + shape[0]) of a parameter, or of one expert's part of it."""
 
     parameter: str
@@ -18,13 +18,13 @@ class Place:
 def stacked(
     prefix: str, names: tuple[str, ...], sizes: Shape, parameter: str, width: int, *,
     bias: bool = False, expert: int | None = None,
-) -> dict[str, Place]:  # fmt: skip
+) -> dict[str, WeightSlice]:  # fmt: skip
     """Linear layers of a checkpoint that lie one below the other in one parameter."""
-    found: dict[str, Place] = {}
+    found: dict[str, WeightSlice] = {}
     first = 0
     for name, size in zip(names, sizes, strict=True):
-        found[f"{prefix}.{name}.weight"] = Place(parameter, first, (size, width), expert)
+        found[f"{prefix}.{name}.weight"] = WeightSlice(parameter, first, (size, width), expert)
         if bias:
-            found[f"{prefix}.{name}.bias"] = Place(f"{parameter}_bias", first, (size,))
+            found[f"{prefix}.{name}.bias"] = WeightSlice(f"{parameter}_bias", first, (size,))
         first += size
     return found

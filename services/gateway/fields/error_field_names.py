@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from xylem.shared.runtime.errors import XylemError
 
 
-class Dialect:
+class ErrorFieldNames:
     """What the fields of a chat body are called in an API that is translated into it."""
 
     def __init__(self, rules: Sequence[tuple[str, str]]) -> None:

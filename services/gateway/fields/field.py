@@ -24,7 +24,7 @@ class Support(Enum):
     NEUTRAL = "neutral"
 
 
-class Kind(Protocol):
+class FieldType(Protocol):
     """What a value must be. Nothing is coerced: "7" is no integer, true no number."""
 
     @property
@@ -54,7 +54,7 @@ def _shown(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Integer:
+class IntegerType:
     low: int
     high: int
 
@@ -69,7 +69,7 @@ class Integer:
 
 
 @dataclass(frozen=True)
-class AnyInteger:
+class AnyIntegerType:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "integer"})
 
     def read(self, name: str, value: Any) -> int:
@@ -79,7 +79,7 @@ class AnyInteger:
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberType:
     low: float
     high: float
     above_low: bool = False  # low itself is out
@@ -97,7 +97,7 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Flag:
+class BooleanType:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "boolean"})
 
     def read(self, name: str, value: Any) -> bool:
@@ -107,7 +107,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Text:
+class TextType:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "string"})
 
     def read(self, name: str, value: Any) -> str:
@@ -117,7 +117,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Mapping:
+class ObjectType:
     schema: dict[str, Any] = field(default_factory=lambda: {"type": "object"})
 
     def read(self, name: str, value: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Mapping:
 
 
 @dataclass(frozen=True)
-class Anything:
+class AnyType:
     schema: dict[str, Any] = field(default_factory=dict)
 
     def read(self, name: str, value: Any) -> Any:
@@ -139,7 +139,7 @@ class Field:
     """A row. `neutral`: the values, besides null, that a NEUTRAL field may have."""
 
     name: str
-    kind: Kind
+    kind: FieldType
     default: Any = None
     support: Support = Support.TAKEN
     neutral: tuple[Any, ...] = ()
@@ -161,24 +161,24 @@ class Field:
         return f"; leave it out, or give {' or '.join(msgspec.json.encode(ok).decode() for ok in self.neutral)}"
 
 
-def taken(name: str, kind: Kind, default: Any = None, about: str = "") -> Field:
+def taken(name: str, kind: FieldType, default: Any = None, about: str = "") -> Field:
     """A field that is honoured; null and absent give the default."""
     return Field(name, kind, default, about=about)
 
 
-def required(name: str, kind: Kind, about: str = "") -> Field:
+def required(name: str, kind: FieldType, about: str = "") -> Field:
     """A field that must be there."""
     return Field(name, kind, required=True, about=about)
 
 
 def ignored(*names: str) -> list[Field]:
     """Fields that clients send and that change no answer."""
-    return [Field(name, Anything(), support=Support.IGNORED) for name in names]
+    return [Field(name, AnyType(), support=Support.IGNORED) for name in names]
 
 
 def only(name: str, *neutral: Any) -> Field:
     """A field that is not supported yet, with the values of it that ask for nothing."""
-    return Field(name, Anything(), support=Support.NEUTRAL, neutral=neutral)
+    return Field(name, AnyType(), support=Support.NEUTRAL, neutral=neutral)
 
 
 class Table:

@@ -1,15 +1,15 @@
 """The fields of every request body. To support a field: make its row `taken`, and read it in order.py."""
 
 from xylem.services.gateway.fields.field import (
-    AnyInteger,
-    Anything,
+    AnyIntegerType,
+    AnyType,
+    BooleanType,
     Field,
-    Flag,
-    Integer,
-    Mapping,
-    Number,
+    IntegerType,
+    NumberType,
+    ObjectType,
     Table,
-    Text,
+    TextType,
     ignored,
     only,
     required,
@@ -30,34 +30,36 @@ MAX_CHOICES = 128
 MAX_TOP = 20
 INT32_MAX = 2**31 - 1
 
-MODEL = taken("model", Text(), about="The served model's name; it may be left out.")
+MODEL = taken("model", TextType(), about="The served model's name; it may be left out.")
 
 GENERATION: list[Field] = [
     MODEL,
     # What these five are when they are left out, generation_config.json may say.
-    taken("temperature", Number(0, 2), about="0 always takes the likeliest token. Default: the model's own, or 1."),
-    taken("top_p", Number(0, 1, above_low=True), about="Default: the model's own, or 1."),
-    taken("top_k", Integer(-1, INT32_MAX), about="-1 and 0 mean the whole vocabulary. Default: the model's own, or 0."),
-    taken("min_p", Number(0, 1), about="Default: the model's own, or 0."),
-    taken("seed", AnyInteger(), about="The same seed gives the same tokens; choice i of n uses seed + i."),
-    taken("max_tokens", Integer(0, INT32_MAX)),
-    taken("min_tokens", Integer(0, INT32_MAX), 0, "Before so many nothing stops the answer."),
+    taken("temperature", NumberType(0, 2), about="0 always takes the likeliest token. Default: the model's own, or 1."),
+    taken("top_p", NumberType(0, 1, above_low=True), about="Default: the model's own, or 1."),
+    taken(
+        "top_k", IntegerType(-1, INT32_MAX), about="-1 and 0 mean the whole vocabulary. Default: the model's own, or 0."
+    ),
+    taken("min_p", NumberType(0, 1), about="Default: the model's own, or 0."),
+    taken("seed", AnyIntegerType(), about="The same seed gives the same tokens; choice i of n uses seed + i."),
+    taken("max_tokens", IntegerType(0, INT32_MAX)),
+    taken("min_tokens", IntegerType(0, INT32_MAX), 0, "Before so many nothing stops the answer."),
     taken("stop", Stops(), ()),
     taken("stop_regex", StopPatterns(), (), "Regular expressions (of Python's regex module) that stop it, too."),
-    taken("no_stop_trim", Flag(), False, "The stop string stays in the text."),
-    taken("include_stop_str_in_output", Flag(), False, "Another name of no_stop_trim."),
-    taken("skip_special_tokens", Flag(), True, "false: special tokens are part of the text."),
-    taken("frequency_penalty", Number(-2, 2), 0.0),
-    taken("presence_penalty", Number(-2, 2), 0.0),
-    taken("repetition_penalty", Number(0.001, 2), about="Default: the model's own, or 1."),
+    taken("no_stop_trim", BooleanType(), False, "The stop string stays in the text."),
+    taken("include_stop_str_in_output", BooleanType(), False, "Another name of no_stop_trim."),
+    taken("skip_special_tokens", BooleanType(), True, "false: special tokens are part of the text."),
+    taken("frequency_penalty", NumberType(-2, 2), 0.0),
+    taken("presence_penalty", NumberType(-2, 2), 0.0),
+    taken("repetition_penalty", NumberType(0.001, 2), about="Default: the model's own, or 1."),
     taken("logit_bias", LogitBias(), (b"", b""), "Token id to what is added to its logit, from -100 to 100."),
     *constraints.FIELDS,
     taken("stop_token_ids", TokenIds(MAX_STOP_IDS), b""),
-    taken("ignore_eos", Flag(), False),
-    taken("stream", Flag(), False),
+    taken("ignore_eos", BooleanType(), False),
+    taken("stream", BooleanType(), False),
     taken("stream_options", StreamOptions(), None),
-    taken("n", Integer(1, MAX_CHOICES), 1),
-    taken("cache_salt", Text(), "", "Prefixes are shared in the cache only between requests of the same salt."),
+    taken("n", IntegerType(1, MAX_CHOICES), 1),
+    taken("cache_salt", TextType(), "", "Prefixes are shared in the cache only between requests of the same salt."),
 ]
 
 HARMLESS: list[Field] = ignored(
@@ -103,25 +105,27 @@ NOT_YET: list[Field] = [
 
 CHAT = Table(
     [
-        required("messages", Anything(), "Roles system, developer, user, assistant and tool; text only."),
+        required("messages", AnyType(), "Roles system, developer, user, assistant and tool; text only."),
         *GENERATION,
-        taken("max_completion_tokens", Integer(0, INT32_MAX), about="Default: the rest of the context."),
-        taken("logprobs", Flag(), False),
-        taken("top_logprobs", Integer(0, MAX_TOP), about="How many likely tokens at each position; needs logprobs."),
-        taken("chat_template_kwargs", Mapping(), {}, "Passed on to the chat template."),
-        taken("add_generation_prompt", Flag()),
-        taken("continue_final_message", Flag(), False, "The answer goes on with the last message."),
-        taken("documents", Anything({"type": "array"}), about="Passed on to the chat template."),
-        taken("reasoning_effort", Text(), about="Passed on to the chat template."),
+        taken("max_completion_tokens", IntegerType(0, INT32_MAX), about="Default: the rest of the context."),
+        taken("logprobs", BooleanType(), False),
+        taken(
+            "top_logprobs", IntegerType(0, MAX_TOP), about="How many likely tokens at each position; needs logprobs."
+        ),
+        taken("chat_template_kwargs", ObjectType(), {}, "Passed on to the chat template."),
+        taken("add_generation_prompt", BooleanType()),
+        taken("continue_final_message", BooleanType(), False, "The answer goes on with the last message."),
+        taken("documents", AnyType({"type": "array"}), about="Passed on to the chat template."),
+        taken("reasoning_effort", TextType(), about="Passed on to the chat template."),
         *HARMLESS,
-        taken("tools", Anything({"type": "array"}), about="Functions that the model may call."),
+        taken("tools", AnyType({"type": "array"}), about="Functions that the model may call."),
         taken(
             "tool_choice",
-            Anything({"oneOf": [{"type": "string"}, {"type": "object"}]}),
+            AnyType({"oneOf": [{"type": "string"}, {"type": "object"}]}),
             about='"none", "auto", "required", {"type": "function", "function": {"name": ...}} or allowed_tools.',
         ),
-        taken("parallel_tool_calls", Flag(), True, "false: at most one call in an answer."),
-        taken("separate_reasoning", Flag(), True, "false: what the model thinks stays in the text."),
+        taken("parallel_tool_calls", BooleanType(), True, "false: at most one call in an answer."),
+        taken("separate_reasoning", BooleanType(), True, "false: what the model thinks stays in the text."),
         *NOT_YET,
         only("functions", []),
         only("function_call", "none", "auto"),
@@ -146,19 +150,19 @@ COMPLETIONS = Table(
     [
         required("prompt", Prompts(), "Text, token ids, or a list of either."),
         *GENERATION,
-        taken("max_completion_tokens", Integer(0, INT32_MAX), about="Another name of max_tokens. Default: 16."),
-        taken("echo", Flag(), False, "The prompt comes before the answer."),
+        taken("max_completion_tokens", IntegerType(0, INT32_MAX), about="Another name of max_tokens. Default: 16."),
+        taken("echo", BooleanType(), False, "The prompt comes before the answer."),
         taken(
             "logprobs",
-            Integer(0, MAX_TOP),
+            IntegerType(0, MAX_TOP),
             about="How many likely tokens at each position; with echo the prompt's, too.",
         ),
         taken(
             "best_of",
-            Integer(1, MAX_CHOICES),
+            IntegerType(1, MAX_CHOICES),
             about="Of so many the n likeliest (per token) are given; not in a stream.",
         ),
-        taken("add_special_tokens", Flag(), True, "false: the prompt's text is all that is read."),
+        taken("add_special_tokens", BooleanType(), True, "false: the prompt's text is all that is read."),
         *HARMLESS,
         *NOT_YET,
         only("suffix", ""),
@@ -169,10 +173,10 @@ COMPLETIONS = Table(
 TOKENIZE = Table(
     [
         MODEL,
-        taken("prompt", Text()),
-        taken("messages", Anything()),
-        taken("add_special_tokens", Flag()),
-        taken("chat_template_kwargs", Mapping(), {}),
+        taken("prompt", TextType()),
+        taken("messages", AnyType()),
+        taken("add_special_tokens", BooleanType()),
+        taken("chat_template_kwargs", ObjectType(), {}),
         only("add_generation_prompt", True),
         only("continue_final_message", False),
         only("return_token_strs", False),

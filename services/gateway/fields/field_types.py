@@ -6,7 +6,7 @@ from typing import Any
 
 import regex
 
-from xylem.services.gateway.fields.field import Flag, Number, wrong
+from xylem.services.gateway.fields.field import BooleanType, NumberType, wrong
 from xylem.shared.protocol.columns import pack, pack_floats
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -83,7 +83,7 @@ class LogitBias:
         for key, bias in value.items():
             if not key.isascii() or not key.isdecimal() or len(key) > 10 or int(key) > MAX_TOKEN_ID:
                 raise InvalidRequest(f"{name}: {key[:40]!r} is no token id", param=name)
-            biases[int(key)] = Number(-100, 100).read(f"{name}.{key}", bias)
+            biases[int(key)] = NumberType(-100, 100).read(f"{name}.{key}", bias)
         return pack(biases), pack_floats(biases.values())
 
 
@@ -162,5 +162,5 @@ class StreamOptions:
             if key not in options and key != "include_obfuscation":
                 raise InvalidRequest(f"unknown field {name}.{key[:80]}", param=f"{name}.{key[:80]}")
             if option is not None:
-                options[key] = Flag().read(f"{name}.{key}", option)
+                options[key] = BooleanType().read(f"{name}.{key}", option)
         return options

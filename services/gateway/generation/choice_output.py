@@ -1,27 +1,27 @@
 """What the choices of an answer have come to, for an answer that is given in one."""
 
-from xylem.services.gateway.generation.generation_request import Order
-from xylem.services.gateway.generation.logprobs import ScoredToken
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.logprobs import LogprobToken
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.output_parsers.deltas import Said
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 
 
-class Result:
+class ChoiceOutput:
     """All pieces of one choice, put together."""
 
     def __init__(self) -> None:
         self.said = Said()
-        self.finish = Finish.NONE
+        self.finish = FinishReason.NONE
         self.matched: str | None = None
         self.token_ids = b""  # column
-        self.scored: list[ScoredToken] = []
-        self.prompt_scored: list[ScoredToken] = []
+        self.scored: list[LogprobToken] = []
+        self.prompt_scored: list[LogprobToken] = []
         self.vector = b""  # column of float32
         self.num_prompt_tokens = 0
         self.num_cached_tokens = 0
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: OutputDelta) -> None:
         for delta in (*piece.deltas, *piece.last_deltas):
             self.said.add(delta)
         self.finish, self.matched = piece.finish, piece.matched
@@ -38,7 +38,7 @@ class Result:
         return sum(known) / len(known) if known else 0.0
 
 
-def best(results: list[Result], order: Order) -> list[Result]:
+def best(results: list[ChoiceOutput], order: GenerationRequest) -> list[ChoiceOutput]:
     """Of each prompt's choices those that are to be shown, the likeliest first where that is fewer than there are."""
     if not order.num_shown:
         return results

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from xylem.services.gateway.generation.generation_request import Offer
-from xylem.services.gateway.generation.request_table import Lives
-from xylem.services.gateway.generation.running_sessions import Running
+from xylem.services.gateway.generation.generation_request import ServedModel
+from xylem.services.gateway.generation.request_table import RequestStateTable
+from xylem.services.gateway.generation.running_sessions import RunningSessions
 from xylem.services.gateway.http.api_keys import Key, Keys
 from xylem.services.gateway.metrics import Metrics
 from xylem.shared.model_info.model_card import ModelCard
@@ -25,15 +25,15 @@ class Context:
 
     settings: GatewaySettings
     bus: Bus
-    lives: Lives
+    lives: RequestStateTable
     metrics: Metrics
-    offer: Offer
+    offer: ServedModel
     card: ModelCard
     created: int
     spawn: Callable[..., "asyncio.Task[None]"]
     keys: Keys | None = None
     accepting: bool = False
-    running: Running = field(default_factory=Running)
+    running: RunningSessions = field(default_factory=RunningSessions)
     questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
 
     def missing(self) -> list[str]:

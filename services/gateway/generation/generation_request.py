@@ -14,7 +14,7 @@ from xylem.services.gateway.generation.structured_output import grammar_of
 from xylem.services.gateway.generation.tools import read_tools
 from xylem.services.gateway.output_parsers import Family
 from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
-from xylem.shared.protocol import Grammar, Limits, Sampling, Scoring
+from xylem.shared.protocol import Grammar, LogprobParams, SamplingParams, StopConditions
 from xylem.shared.protocol.columns import count, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest, NotFound
 
@@ -26,30 +26,30 @@ _encoder = msgspec.json.Encoder()
 
 
 @dataclass(slots=True)
-class Choice:
+class ChoiceSpec:
     """One sequence. Exactly one of prompt (text or a column of ids) and messages is set.
 
     limits, grammar, scoring: where they are not those of the whole order. name: what the client calls it.
     """
 
-    sampling: Sampling
+    sampling: SamplingParams
     prompt: Prompt | None = None
     messages: bytes | None = None
     prompt_index: int = 0  # choices of one prompt share its tokens, which are counted once
-    limits: Limits | None = None
+    limits: StopConditions | None = None
     grammar: Grammar | None = None
-    scoring: Scoring | None = None
+    scoring: LogprobParams | None = None
     hides_output: bool = False  # only the prompt is to be read, which takes a token
     name: str = ""
 
 
 @dataclass(slots=True)
-class Order:
+class GenerationRequest:
     """One HTTP request, understood."""
 
     model: str
-    limits: Limits
-    choices: list[Choice]
+    limits: StopConditions
+    choices: list[ChoiceSpec]
     stream: bool = False
     include_usage: bool = False
     continuous_usage: bool = False
@@ -62,7 +62,7 @@ class Order:
     template_arguments: bytes = b""
     tools: bytes = b""  # JSON list for the chat template
     grammar: Grammar | None = None
-    scoring: Scoring | None = None
+    scoring: LogprobParams | None = None
     pooling: str = ""
     add_special_tokens: bool = True
     make_parser: Callable[[], Parser] = PlainParser
@@ -91,7 +91,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ServedModel:
     """What can be ordered here."""
 
     model: str
@@ -106,13 +106,13 @@ class ModelNotFound(NotFound):
     code = "model_not_found"
 
 
-def check_model(model: str | None, offer: Offer) -> None:
+def check_model(model: str | None, offer: ServedModel) -> None:
     """Raises NotFound unless it is the one that is served. No model means that one."""
     if model is not None and model != offer.model:
         raise ModelNotFound(f"the model {model[:200]!r} does not exist here; there is {offer.model!r}", param="model")
 
 
-def check_vocabulary(name: str, token_ids: bytes, offer: Offer) -> None:
+def check_vocabulary(name: str, token_ids: bytes, offer: ServedModel) -> None:
     """Raises InvalidRequest that names the field and its first token id that the model does not have."""
     outside = next((token_id for token_id in unpack(token_ids) if token_id >= offer.vocab_size), None)
     if outside is not None:
@@ -121,13 +121,13 @@ def check_vocabulary(name: str, token_ids: bytes, offer: Offer) -> None:
         )
 
 
-def check_number(number: int, what: str, param: str, offer: Offer) -> None:
+def check_number(number: int, what: str, param: str, offer: ServedModel) -> None:
     """Raises InvalidRequest when there is not so much room in a gateway."""
     if number > offer.max_choices:
         raise InvalidRequest(f"{number} {what}; this gateway holds {offer.max_choices}", param=param)
 
 
-def check_context(name: str, prompt: Prompt, offer: Offer) -> None:
+def check_context(name: str, prompt: Prompt, offer: ServedModel) -> None:
     """Raises ContextTooLong for token ids that can't be read. How long a text is, only the tokenizer knows."""
     if isinstance(prompt, bytes) and count(prompt) > offer.context_length:
         raise ContextTooLong(
@@ -135,7 +135,7 @@ def check_context(name: str, prompt: Prompt, offer: Offer) -> None:
         )
 
 
-def chat_order(body: dict[str, Any], offer: Offer) -> Order:
+def chat_order(body: dict[str, Any], offer: ServedModel) -> GenerationRequest:
     """The order in a body of /v1/chat/completions. Raises InvalidRequest, NotFound."""
     values = CHAT.read(body)
     check_model(values["model"], offer)
@@ -148,11 +148,11 @@ def chat_order(body: dict[str, Any], offer: Offer) -> Order:
     order.scoring = _chat_scoring(values)
     order.shows_logprobs = values["logprobs"]
     samplings = _samplings(values, offer, num_prompts=1)
-    order.choices = [Choice(sampling=sampling, messages=messages) for sampling in samplings]
+    order.choices = [ChoiceSpec(sampling=sampling, messages=messages) for sampling in samplings]
     return order
 
 
-def _take_apart(order: Order, values: dict[str, Any], family: Family) -> None:
+def _take_apart(order: GenerationRequest, values: dict[str, Any], family: Family) -> None:
     """Has the answer parsed, and its calls forced, as far as tools and thinking are wanted."""
     tools = read_tools(values)
     order.tools = _encoder.encode(tools.definitions) if tools.definitions else b""
@@ -175,7 +175,7 @@ def _take_apart(order: Order, values: dict[str, Any], family: Family) -> None:
         order.limits = msgspec.structs.replace(order.limits, keep_special=True)
 
 
-def completion_order(body: dict[str, Any], offer: Offer) -> Order:
+def completion_order(body: dict[str, Any], offer: ServedModel) -> GenerationRequest:
     """The order in a body of /v1/completions. Raises InvalidRequest, NotFound."""
     values = COMPLETIONS.read(body)
     check_model(values["model"], offer)
@@ -187,7 +187,7 @@ def completion_order(body: dict[str, Any], offer: Offer) -> Order:
     num_top, hides_output = values["logprobs"], False
     if num_top is not None:
         order.shows_logprobs = True
-        order.scoring = Scoring(num_top=num_top, prompt_from=0 if order.echo else -1)
+        order.scoring = LogprobParams(num_top=num_top, prompt_from=0 if order.echo else -1)
         if order.limits.max_tokens == 0:
             order.limits = msgspec.structs.replace(order.limits, max_tokens=1)
             hides_output = True
@@ -197,7 +197,7 @@ def completion_order(body: dict[str, Any], offer: Offer) -> Order:
         check_context("prompt", prompt, offer)
     samplings = _samplings({**values, "n": n}, offer, len(order.prompts))
     order.choices = [
-        Choice(sampling, order.prompts[i // n], prompt_index=i // n, hides_output=hides_output)
+        ChoiceSpec(sampling, order.prompts[i // n], prompt_index=i // n, hides_output=hides_output)
         for i, sampling in enumerate(samplings)
     ]
     return order
@@ -212,13 +212,13 @@ def _template_arguments(values: dict[str, Any]) -> bytes:
     return _encoder.encode(arguments) if arguments else b""
 
 
-def _chat_scoring(values: dict[str, Any]) -> Scoring | None:
+def _chat_scoring(values: dict[str, Any]) -> LogprobParams | None:
     if values["top_logprobs"] and not values["logprobs"]:
         raise InvalidRequest("top_logprobs needs logprobs to be true", param="top_logprobs")
-    return Scoring(num_top=values["top_logprobs"] or 0) if values["logprobs"] else None
+    return LogprobParams(num_top=values["top_logprobs"] or 0) if values["logprobs"] else None
 
 
-def _best_of(values: dict[str, Any], order: Order) -> int:
+def _best_of(values: dict[str, Any], order: GenerationRequest) -> int:
     """How many choices of each prompt are made."""
     n, best_of = values["n"], values["best_of"]
     if best_of in (None, n):
@@ -228,13 +228,13 @@ def _best_of(values: dict[str, Any], order: Order) -> int:
     if order.stream:
         raise InvalidRequest("best_of is not known before the end, so it can't be streamed", param="best_of")
     order.num_shown = n
-    order.scoring = order.scoring or Scoring()
+    order.scoring = order.scoring or LogprobParams()
     return int(best_of)
 
 
-def _order(values: dict[str, Any], offer: Offer, default_max_tokens: int) -> Order:
+def _order(values: dict[str, Any], offer: ServedModel, default_max_tokens: int) -> GenerationRequest:
     options = values["stream_options"] or {}
-    return Order(
+    return GenerationRequest(
         model=offer.model,
         limits=_limits(values, default_max_tokens),
         choices=[],
@@ -248,12 +248,12 @@ def _order(values: dict[str, Any], offer: Offer, default_max_tokens: int) -> Ord
     )
 
 
-def _limits(values: dict[str, Any], default_max_tokens: int) -> Limits:
+def _limits(values: dict[str, Any], default_max_tokens: int) -> StopConditions:
     given = {values["max_tokens"], values["max_completion_tokens"]} - {None}
     if len(given) > 1:
         raise InvalidRequest("max_tokens and max_completion_tokens contradict each other", param="max_tokens")
     max_tokens = given.pop() if given else default_max_tokens
-    limits = Limits(
+    limits = StopConditions(
         max_tokens=max_tokens,
         ignore_eos=values["ignore_eos"],
         stop=values["stop"],
@@ -268,7 +268,7 @@ def _limits(values: dict[str, Any], default_max_tokens: int) -> Limits:
     return limits
 
 
-def _samplings(values: dict[str, Any], offer: Offer, num_prompts: int) -> list[Sampling]:
+def _samplings(values: dict[str, Any], offer: ServedModel, num_prompts: int) -> list[SamplingParams]:
     """Of each choice, prompt by prompt. A given seed gives every prompt what it would get when sent alone."""
     n = values["n"]
     check_number(n * num_prompts, "sequences are asked for", "n" if n > 1 else "prompt", offer)
@@ -279,13 +279,13 @@ def _samplings(values: dict[str, Any], offer: Offer, num_prompts: int) -> list[S
     return [msgspec.structs.replace(sampling, seed=each) for each in seeds]
 
 
-def read_sampling(values: dict[str, Any], offer: Offer) -> Sampling:
+def read_sampling(values: dict[str, Any], offer: ServedModel) -> SamplingParams:
     """How tokens are drawn, but for the seed. Raises InvalidRequest."""
     bias_ids, bias_values = values["logit_bias"]
     check_vocabulary("logit_bias", bias_ids, offer)
     own = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0} | offer.sampling
     own |= {name: values[name] for name in own if values[name] is not None}
-    return Sampling(
+    return SamplingParams(
         temperature=own["temperature"],
         top_p=own["top_p"],
         top_k=max(int(own["top_k"]), 0),

@@ -4,7 +4,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from xylem.shared.protocol import ScoredTokens
+from xylem.shared.protocol import TokenLogprobs
 from xylem.shared.protocol.columns import unpack, unpack_floats
 
 
@@ -18,7 +18,7 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredToken:
+class LogprobToken:
     """One token. logprob: None for the first of a prompt. start, end: characters of the text before it and with it."""
 
     token_id: int
@@ -31,7 +31,7 @@ class ScoredToken:
     asked_texts: tuple[bytes, ...] = ()  # what those look like
 
 
-def scored_of(message: ScoredTokens) -> list[ScoredToken]:
+def scored_of(message: TokenLogprobs) -> list[LogprobToken]:
     """The tokens of a row, one by one."""
     scores = message.scores
     token_ids, ends = unpack(message.token_ids), unpack(message.ends)
@@ -45,7 +45,7 @@ def scored_of(message: ScoredTokens) -> list[ScoredToken]:
         tops = range(i * num_top, (i + 1) * num_top)
         known = not math.isnan(logprob)
         tokens.append(
-            ScoredToken(
+            LogprobToken(
                 token_id=token_id,
                 text=text,
                 logprob=logprob if known else None,
@@ -60,16 +60,16 @@ def scored_of(message: ScoredTokens) -> list[ScoredToken]:
     return tokens
 
 
-class ScoreQueue:
+class LogprobQueue:
     """Scored tokens of one choice, let through with the text that they belong to: some of it may yet be cut."""
 
     def __init__(self) -> None:
-        self._waiting: deque[ScoredToken] = deque()
+        self._waiting: deque[LogprobToken] = deque()
 
-    def add(self, tokens: list[ScoredToken]) -> None:
+    def add(self, tokens: list[LogprobToken]) -> None:
         self._waiting.extend(tokens)
 
-    def take(self, num_chars: int) -> list[ScoredToken]:
+    def take(self, num_chars: int) -> list[LogprobToken]:
         """The tokens of the first num_chars characters: those of none, at the end of it, go with what comes next.
 
         So it depends on the number alone, and a stream that is read on elsewhere leaves none out and repeats none.
@@ -79,7 +79,7 @@ class ScoreQueue:
             taken.append(self._waiting.popleft())
         return taken
 
-    def take_rest(self, num_chars: int) -> list[ScoredToken]:
+    def take_rest(self, num_chars: int) -> list[LogprobToken]:
         """After the end of the text, with num_chars characters: all but those that were cut off wholly."""
         rest = [token for token in self._waiting if token.start < num_chars or token.end == token.start]
         self._waiting.clear()

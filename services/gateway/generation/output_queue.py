@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from xylem.services.gateway.generation.logprobs import ScoredToken, scored_of
-from xylem.services.gateway.generation.text_rows import Row
+from xylem.services.gateway.generation.logprobs import LogprobToken, scored_of
+from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.output_parsers.deltas import Delta
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import ITEM_BYTES, count, unpack
 
 MAX_UNREAD_TOKENS = 4096  # of one choice
 
 
 @dataclass(slots=True)
-class Piece:
+class OutputDelta:
     """What one choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more.
 
     deltas: the text, taken apart by the choice's parser (see exchange.py), scored: its tokens; last_deltas and
@@ -26,19 +26,19 @@ class Piece:
     parts: list[int] = field(default_factory=list)  # the text's characters, by the tokens that they came with
     num_tokens: int = 0
     token_ids: bytes = b""  # column
-    finish: Finish = Finish.NONE
+    finish: FinishReason = FinishReason.NONE
     matched: str | None = None
-    scored: list[ScoredToken] = field(default_factory=list)
-    prompt_scored: list[ScoredToken] = field(default_factory=list)
+    scored: list[LogprobToken] = field(default_factory=list)
+    prompt_scored: list[LogprobToken] = field(default_factory=list)
     deltas: list[Delta] = field(default_factory=list)
     last_deltas: list[Delta] = field(default_factory=list)
-    last_scored: list[ScoredToken] = field(default_factory=list)
+    last_scored: list[LogprobToken] = field(default_factory=list)
     called: bool = False  # a call of a tool has begun by the end of it, told now or before
     vector: bytes = b""  # column of float32, instead of all this: an embedding
     num_prompt_tokens: int = 0  # of its choice, as far as they are known
     num_cached_tokens: int = 0
 
-    def by_token(self) -> Iterator["Piece"]:
+    def by_token(self) -> Iterator["OutputDelta"]:
         """The same, as if its tokens had come one by one: that depends on the tokens alone, not on when they came.
 
         To be called before the text is taken apart.
@@ -47,7 +47,7 @@ class Piece:
         for i, num_chars in enumerate(self.parts):
             ids = self.token_ids[i * ITEM_BYTES : (i + 1) * ITEM_BYTES]
             text = self.text[start : start + num_chars]
-            piece = Piece(self.index, text, [num_chars], count(ids), ids)
+            piece = OutputDelta(self.index, text, [num_chars], count(ids), ids)
             if i == 0:
                 piece.scored, piece.prompt_scored = self.scored, self.prompt_scored
             if i == last:
@@ -56,15 +56,15 @@ class Piece:
             start += num_chars
 
 
-class Mailbox:
+class OutputQueue:
     """Lives put rows in, the HTTP response takes pieces out. An error comes after everything that was put before."""
 
     def __init__(self) -> None:
-        self._pieces: dict[int, Piece] = {}
+        self._pieces: dict[int, OutputDelta] = {}
         self._error: Exception | None = None
         self._filled = asyncio.Event()
 
-    def put(self, index: int, row: Row) -> bool:
+    def put(self, index: int, row: TextRow) -> bool:
         """Adds to a choice. False: so much is unread that its reader must be given up."""
         piece = self._piece(index)
         piece.parts += unpack(row.parts) if row.parts else [len(row.text)]
@@ -83,7 +83,7 @@ class Mailbox:
         """An embedding, which is all that its choice gets."""
         piece = self._piece(index)
         piece.vector = vector
-        piece.finish = Finish.STOP
+        piece.finish = FinishReason.STOP
 
     def fail(self, error: Exception) -> None:
         """Ends everything with an error; the first one counts."""
@@ -91,7 +91,7 @@ class Mailbox:
             self._error = error
             self._filled.set()
 
-    async def take(self) -> list[Piece]:
+    async def take(self) -> list[OutputDelta]:
         """What has come, at most one piece per choice; waits for something. Raises what `fail` was given."""
         while not self._pieces:
             if self._error is not None:
@@ -102,9 +102,9 @@ class Mailbox:
         self._pieces = {}
         return pieces
 
-    def _piece(self, index: int) -> Piece:
+    def _piece(self, index: int) -> OutputDelta:
         self._filled.set()
         piece = self._pieces.get(index)
         if piece is None:
-            self._pieces[index] = piece = Piece(index)
+            self._pieces[index] = piece = OutputDelta(index)
         return piece

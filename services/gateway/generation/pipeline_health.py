@@ -12,7 +12,7 @@ from xylem.shared.runtime.presence import Directory
 STAGES = ("tokenizer", "router", "scheduler", "executor", "detokenizer")
 
 
-class Stages:
+class PipelineHealth:
     """repair_s: how long a request waits for a stage that has gone missing."""
 
     def __init__(self, bus: Bus, directory: Directory, repair_s: float) -> None:

@@ -19,9 +19,9 @@ from typing import Protocol
 
 import msgspec
 
-from xylem.services.gateway.generation.output_queue import Mailbox
-from xylem.services.gateway.generation.text_rows import Row
-from xylem.shared.protocol import Embedded, Finish, Generate, Refused, Resumed, State
+from xylem.services.gateway.generation.output_queue import OutputQueue
+from xylem.services.gateway.generation.text_rows import TextRow
+from xylem.shared.protocol import Embedded, FinishReason, Generate, Refused, RequestStatus, Resumed
 from xylem.shared.protocol.columns import ITEM_BYTES
 from xylem.shared.runtime.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
 
@@ -62,14 +62,14 @@ class Pipeline(Protocol):
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
 
-    def leave(self, life: "Life") -> None:
+    def leave(self, life: "RequestState") -> None:
         """The life is over."""
 
 
-class Life:
+class RequestState:
     """State of one choice. `output_ids` is all that it has, over all attempts."""
 
-    def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: Mailbox) -> None:
+    def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: OutputQueue) -> None:
         self.id = generate.request_id
         self.tenant = generate.tenant
         self.index = index
@@ -79,7 +79,7 @@ class Life:
         self.output_ids = bytearray()
         self.num_prompt_tokens = 0
         self.num_cached_tokens = 0
-        self.finish = Finish.NONE
+        self.finish = FinishReason.NONE
         self._pipeline = pipeline
         self._generate = generate
         self._mailbox = mailbox
@@ -103,7 +103,7 @@ class Life:
 
     # What is heard of it. All of these are synchronous, and do nothing for an attempt that is over.
 
-    def on_row(self, row: Row) -> None:
+    def on_row(self, row: TextRow) -> None:
         """Tokens and text of one step, or of several that came together."""
         if not self._current(row.attempt):
             return
@@ -112,8 +112,8 @@ class Life:
             return
         self._held = not row.finish
         self._began = True
-        if row.finish in (Finish.ABORT, Finish.ERROR):
-            self._end(Lost("a stage gave it up") if row.finish is Finish.ABORT else Internal("generation failed"))
+        if row.finish in (FinishReason.ABORT, FinishReason.ERROR):
+            self._end(Lost("a stage gave it up") if row.finish is FinishReason.ABORT else Internal("generation failed"))
             return
         if self._generate.pooling:
             self._note_news()  # the vector comes from the executor itself, and may come later
@@ -136,7 +136,7 @@ class Life:
             return
         self.on_counts(embedded.num_prompt_tokens, embedded.num_cached_tokens)
         self._held = False
-        self.finish = Finish.STOP
+        self.finish = FinishReason.STOP
         self._end(None)
         self._mailbox.put_vector(self.index, embedded.vector)
 
@@ -163,16 +163,16 @@ class Life:
         self._began = True
         return True
 
-    def on_standing(self, attempt: int, scheduler: str, state: State, length: int) -> None:
+    def on_standing(self, attempt: int, scheduler: str, state: RequestStatus, length: int) -> None:
         """What its scheduler says when it was asked, since there was no news."""
         if not self._current(attempt):
             return
-        if state is State.UNKNOWN:
+        if state is RequestStatus.UNKNOWN:
             # Once may mean that it has just ended, and the end is on its way here through a detokenizer.
             self._num_unknown += 1
             if self._num_unknown >= UNKNOWN_TWICE:
                 self._end(Lost(f"scheduler {scheduler} does not know it any more"))
-        elif state is State.WAITING or length != self._length:
+        elif state is RequestStatus.WAITING or length != self._length:
             self.on_accepted(attempt, scheduler)
             self._length = length
 
@@ -212,7 +212,7 @@ class Life:
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
         self._mailbox.put(
-            self.index, Row(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
+            self.index, TextRow(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
         )
         if resumed.running:
             self._begin_attempt(resumed.attempt, detokenizer, epoch)

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
-from xylem.services.gateway.generation.output_queue import Mailbox
-from xylem.services.gateway.generation.pipeline_health import Stages
-from xylem.services.gateway.generation.request_state import Life
+from xylem.services.gateway.generation.output_queue import OutputQueue
+from xylem.services.gateway.generation.pipeline_health import PipelineHealth
+from xylem.services.gateway.generation.request_state import RequestState
 from xylem.services.gateway.generation.resumption import Found, find
-from xylem.services.gateway.generation.stall_probe import Inquiries
-from xylem.services.gateway.generation.stream_cursor import Bookmark
-from xylem.services.gateway.generation.text_rows import Row, rows_of
+from xylem.services.gateway.generation.stall_probe import StallProbe
+from xylem.services.gateway.generation.stream_cursor import StreamCursor
+from xylem.services.gateway.generation.text_rows import TextRow, rows_of
 from xylem.shared.protocol import (
     Abort,
     Accepted,
@@ -37,7 +37,7 @@ HEARD = TextDeltas | Accepted | Started | Refused | Embedded
 Spawn = Callable[..., "asyncio.Task[None]"]
 
 
-class Lives:
+class RequestStateTable:
     """The table of running lives by request id. Implements `life.Pipeline`."""
 
     def __init__(self, settings: GatewaySettings, bus: Bus, directory: Directory, spawn: Spawn) -> None:
@@ -49,11 +49,11 @@ class Lives:
         self._bus = bus
         self._directory = directory
         self._spawn = spawn
-        self.stages = Stages(bus, directory, settings.repair_s)
-        self._lives: dict[str, Life] = {}
+        self.stages = PipelineHealth(bus, directory, settings.repair_s)
+        self._lives: dict[str, RequestState] = {}
         self._open_of: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._early: dict[str, list[Row]] = {}  # what came for requests that are being resumed
+        self._early: dict[str, list[TextRow]] = {}  # what came for requests that are being resumed
         self._strays: dict[str, None] = {}  # requests that are not ours any more and have been aborted, oldest first
         self._empty = asyncio.Event()
         self._empty.set()
@@ -63,7 +63,7 @@ class Lives:
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
         await self._bus.listen(subjects.gateway(self._id), HEARD, self._on_message)
-        inquiries = Inquiries(self._bus, self._model, self._lives.values)
+        inquiries = StallProbe(self._bus, self._model, self._lives.values)
         self._spawn(inquiries.run(), name="inquiries")
 
     def __len__(self) -> int:
@@ -73,9 +73,9 @@ class Lives:
         """Running lives of one tenant."""
         return self._open_of[tenant]
 
-    def begin(self, generate: Generate, index: int, mailbox: Mailbox, found: Found | None = None) -> Life:
+    def begin(self, generate: Generate, index: int, mailbox: OutputQueue, found: Found | None = None) -> RequestState:
         """A new life, running; with `found` it goes on where another gateway's ended."""
-        life = Life(self, generate, index, mailbox)
+        life = RequestState(self, generate, index, mailbox)
         self._lives[life.id] = life
         self._open_of[life.tenant] += 1
         if found is not None:
@@ -86,7 +86,7 @@ class Lives:
         self._empty.clear()
         return life
 
-    async def find(self, bookmark: Bookmark, *, from_start: bool) -> list[Found]:
+    async def find(self, bookmark: StreamCursor, *, from_start: bool) -> list[Found]:
         """What detokenizers have of a stream that broke off, from where it broke off or all of its text.
 
         Nothing unless all choices are found. Then the bookmark names a new generation: it has to be generated anew.
@@ -111,7 +111,7 @@ class Lives:
         bookmark.begin_anew()
         return []
 
-    def forget(self, life: Life) -> None:
+    def forget(self, life: RequestState) -> None:
         """Ends a life, whatever its state, and frees what it holds."""
         if self._lives.get(life.id) is life:
             task = self._tasks[life.id]
@@ -153,7 +153,7 @@ class Lives:
         subject = subjects.abort(self._model, scheduler) if scheduler else subjects.abort_any(self._model)
         self._spawn(self._publish(subject, Abort(request_id=request_id, attempt=attempt)), name=f"abort {request_id}")
 
-    def leave(self, life: Life) -> None:
+    def leave(self, life: RequestState) -> None:
         if self._lives.get(life.id) is life:
             del self._lives[life.id], self._tasks[life.id]
             self._open_of -= Counter([life.tenant])

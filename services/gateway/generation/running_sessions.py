@@ -2,20 +2,20 @@
 
 from typing import Protocol
 
-from xylem.services.gateway.generation.generation_request import Order
+from xylem.services.gateway.generation.generation_request import GenerationRequest
 
 
 class Ending(Protocol):
     """What can be ended: an Exchange. names: to the indices of the choices that each stands for."""
 
-    order: Order
+    order: GenerationRequest
     names: dict[str, list[int]]
 
     def abort(self, indices: list[int]) -> int:
         """Ends choices. Returns how many of them still ran."""
 
 
-class Running:
+class RunningSessions:
     """Names are the clients' own and need not be unique: all that have one are meant by it."""
 
     def __init__(self) -> None:

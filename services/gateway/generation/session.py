@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from starlette.types import Receive
 
 from xylem.services.gateway.generation.context import Context
-from xylem.services.gateway.generation.generation_request import Choice, Order
-from xylem.services.gateway.generation.logprobs import ScoredToken, ScoreQueue
-from xylem.services.gateway.generation.output_queue import Mailbox, Piece
-from xylem.services.gateway.generation.request_state import Life
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.logprobs import LogprobQueue, LogprobToken
+from xylem.services.gateway.generation.output_queue import OutputDelta, OutputQueue
+from xylem.services.gateway.generation.request_state import RequestState
 from xylem.services.gateway.generation.resumption import Found
-from xylem.services.gateway.generation.stream_cursor import Bookmark
-from xylem.services.gateway.generation.text_rows import Row
+from xylem.services.gateway.generation.stream_cursor import StreamCursor
+from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.http.errors import ClientGone
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
-from xylem.shared.protocol import Finish, Generate
+from xylem.shared.protocol import FinishReason, Generate
 from xylem.shared.runtime import telemetry
 
 
@@ -30,10 +30,10 @@ class Totals:
     cached: int
 
 
-class Exchange:
+class GenerationSession:
     """From the order to the last piece of its last choice. `close` must be called in the end."""
 
-    def __init__(self, context: Context, order: Order, bookmark: Bookmark, traceparent: str) -> None:
+    def __init__(self, context: Context, order: GenerationRequest, bookmark: StreamCursor, traceparent: str) -> None:
         self.order = order
         self.id = bookmark.request_id
         # What clients may call it, or one of its choices, when they want no more of it.
@@ -43,15 +43,15 @@ class Exchange:
             if choice.name:
                 self.names.setdefault(choice.name, []).append(index)
         self._context = context
-        self._mailbox = Mailbox()
-        self._lives: list[Life] = []  # one for each choice, in their order, or none at all
+        self._mailbox = OutputQueue()
+        self._lives: list[RequestState] = []  # one for each choice, in their order, or none at all
         self._unfinished = len(order.choices)
         # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
         self._to_skip = [place.num_chars for place in bookmark.places]
         self._num_chars = [0] * len(order.choices)
         self._parsers = [order.make_parser() for _ in order.choices]
-        self._scores = [ScoreQueue() for _ in order.choices]
-        self._prompt_scores: list[list[ScoredToken]] = [[] for _ in order.choices]
+        self._scores = [LogprobQueue() for _ in order.choices]
+        self._prompt_scores: list[list[LogprobToken]] = [[] for _ in order.choices]
         self._called: set[int] = set()  # choices in which a call of a tool has begun
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
@@ -67,7 +67,7 @@ class Exchange:
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
         for index, choice in enumerate(self.order.choices):
             if self.order.limits.max_tokens == 0:  # only the echo is wanted
-                self._mailbox.put(index, Row(0, 0, b"", "", Finish.LENGTH))
+                self._mailbox.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
             else:
                 generate = self._generate(index, choice)
                 life = self._context.lives.begin(generate, index, self._mailbox, found[index] if found else None)
@@ -81,7 +81,7 @@ class Exchange:
         """Every choice has been taken to its finish."""
         return not self._unfinished
 
-    async def take(self) -> list[Piece]:
+    async def take(self) -> list[OutputDelta]:
         """The next pieces. Raises ClientGone, or the XylemError that ended a life."""
         pieces = await self._mailbox.take()
         if self.order.by_token:
@@ -97,13 +97,13 @@ class Exchange:
                 self._note_tokens(piece, now_s)
         return pieces
 
-    def _read(self, piece: Piece) -> None:
+    def _read(self, piece: OutputDelta) -> None:
         """Takes the text apart, and lets its scores through. Text that the client has only moves the parser on."""
         index = piece.index
         parser, scores = self._parsers[index], self._scores[index]
         if self.order.choices[index].hides_output:
             piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
-            piece.finish = Finish.LENGTH if piece.finish is Finish.STOP else piece.finish
+            piece.finish = FinishReason.LENGTH if piece.finish is FinishReason.STOP else piece.finish
             return
         scores.add(piece.scored)
         prompt_scored, self._prompt_scores[index] = self._prompt_scores[index] or piece.prompt_scored, []
@@ -130,7 +130,7 @@ class Exchange:
         if any(isinstance(delta, CallBegun) for delta in deltas):
             self._called.add(index)
 
-    def _count(self, piece: Piece) -> None:
+    def _count(self, piece: OutputDelta) -> None:
         if self._lives:
             life = self._lives[piece.index]
             piece.num_prompt_tokens, piece.num_cached_tokens = life.num_prompt_tokens, life.num_cached_tokens
@@ -143,7 +143,7 @@ class Exchange:
             if not life.finish and index not in self._aborted:
                 self._aborted.add(index)
                 self._context.lives.forget(life)
-                self._mailbox.put(index, Row(0, 0, b"", "", Finish.ABORT))
+                self._mailbox.put(index, TextRow(0, 0, b"", "", FinishReason.ABORT))
                 ended += 1
         return ended
 
@@ -195,7 +195,7 @@ class Exchange:
         )
         self._span.end()
 
-    def _generate(self, index: int, choice: Choice) -> Generate:
+    def _generate(self, index: int, choice: ChoiceSpec) -> Generate:
         prompt = choice.prompt
         order = self.order
         scoring = choice.scoring or order.scoring
@@ -223,7 +223,7 @@ class Exchange:
             add_special_tokens=order.add_special_tokens,
         )
 
-    def _note_tokens(self, piece: Piece, now_s: float) -> None:
+    def _note_tokens(self, piece: OutputDelta, now_s: float) -> None:
         last_s = self._token_s.get(piece.index)
         if last_s is not None:
             self._context.metrics.inter_token.observe((now_s - last_s) / piece.num_tokens, piece.num_tokens)

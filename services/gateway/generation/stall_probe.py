@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from xylem.services.gateway.generation.request_state import Life
-from xylem.shared.protocol import Inquire, Standing, State, subjects
+from xylem.services.gateway.generation.request_state import RequestState
+from xylem.shared.protocol import RequestStatus, StatusQuery, StatusReply, subjects
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import XylemError
@@ -20,10 +20,10 @@ UNDER_WAY_S = 20.0
 MAX_IN_ONE = 1024  # attempts in one question
 
 
-class Inquiries:
+class StallProbe:
     """lives: those that run now."""
 
-    def __init__(self, bus: Bus, model: str, lives: Callable[[], Iterable[Life]]) -> None:
+    def __init__(self, bus: Bus, model: str, lives: Callable[[], Iterable[RequestState]]) -> None:
         self._bus = bus
         self._model = model
         self._lives = lives
@@ -32,7 +32,7 @@ class Inquiries:
         """For ever."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            quiet: dict[str, list[Life]] = {}
+            quiet: dict[str, list[RequestState]] = {}
             for life in self._lives():
                 if life.scheduler and life.quiet_s > QUIET_S:
                     quiet.setdefault(life.scheduler, []).append(life)
@@ -40,16 +40,16 @@ class Inquiries:
                     life.on_lost("no scheduler has accepted it")
             await asyncio.gather(*(self._ask(scheduler, lives) for scheduler, lives in quiet.items()))
 
-    async def _ask(self, scheduler: str, lives: list[Life]) -> None:
+    async def _ask(self, scheduler: str, lives: list[RequestState]) -> None:
         subject = subjects.inquire(self._model, scheduler)
         for start in range(0, len(lives), MAX_IN_ONE):
             part = [(life, life.attempt) for life in lives[start : start + MAX_IN_ONE]]
-            question = Inquire(
+            question = StatusQuery(
                 request_ids=tuple(life.id for life, _ in part), attempts=pack(attempt for _, attempt in part)
             )
             try:
-                standing = await self._bus.request(subject, question, Standing, timeout_s=ANSWER_S)
-                answers = zip(part, map(State, unpack(standing.states)), unpack(standing.lengths), strict=True)
+                standing = await self._bus.request(subject, question, StatusReply, timeout_s=ANSWER_S)
+                answers = zip(part, map(RequestStatus, unpack(standing.states)), unpack(standing.lengths), strict=True)
                 for (life, attempt), state, length in answers:
                     life.on_standing(attempt, scheduler, state, length)
             except XylemError:

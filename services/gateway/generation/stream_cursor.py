@@ -25,7 +25,7 @@ _PLACE = re.compile(r"(\d+)(\.?)")
 
 
 @dataclass(slots=True)
-class Place:
+class ChoiceCursor:
     """How far one choice has been told."""
 
     begun: bool = False
@@ -37,13 +37,13 @@ class Place:
 
 
 @dataclass(slots=True)
-class Bookmark:
+class StreamCursor:
     """The state of a stream after an event. Written once per event: `str` of it is kept short."""
 
     answer_id: str
     created: int
     seed: int
-    places: list[Place]
+    places: list[ChoiceCursor]
     generation: int = 0
     tenant: str = ""
     _head: str = field(init=False, default="")
@@ -52,9 +52,9 @@ class Bookmark:
         self._head = f"{self._name}@{self.created}~{self.seed:x}!"
 
     @classmethod
-    def of_new(cls, prefix: str, *, seed: int, num_choices: int, tenant: str) -> "Bookmark":
+    def of_new(cls, prefix: str, *, seed: int, num_choices: int, tenant: str) -> "StreamCursor":
         """Of an answer that begins now. seed: that of the first choice."""
-        places = [Place() for _ in range(num_choices)]
+        places = [ChoiceCursor() for _ in range(num_choices)]
         return cls(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), seed, places, tenant=tenant)
 
     @property
@@ -78,7 +78,7 @@ class Bookmark:
         return self._head + ",".join(map(str, self.places))
 
     @classmethod
-    def parse(cls, text: str, num_choices: int, prefix: str, tenant: str = "") -> "Bookmark":
+    def parse(cls, text: str, num_choices: int, prefix: str, tenant: str = "") -> "StreamCursor":
         """Raises InvalidRequest when it is not one of a stream like this."""
         form = _FORM.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if form is None or not form[1].startswith(f"{prefix}-"):
@@ -92,6 +92,6 @@ class Bookmark:
         return cls(form[1], int(form[3]), int(form[4], 16), places, int(form[2] or 0), tenant)
 
 
-def _place(text: str) -> Place:
+def _place(text: str) -> ChoiceCursor:
     found = _PLACE.fullmatch(text)
-    return Place(begun=True, num_chars=int(found[1]), finished=bool(found[2])) if found else Place()
+    return ChoiceCursor(begun=True, num_chars=int(found[1]), finished=bool(found[2])) if found else ChoiceCursor()

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from xylem.services.gateway.fields.field import Anything, Field, taken, wrong
+from xylem.services.gateway.fields.field import AnyType, Field, taken, wrong
 from xylem.shared.protocol import Grammar
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -23,16 +23,16 @@ GUIDED = ("json", "regex", "choice", "grammar")
 FIELDS: list[Field] = [
     taken(
         "response_format",
-        Anything({"type": "object"}),
+        AnyType({"type": "object"}),
         about='{"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": ...}},'
         ' {"type": "regex", "pattern": ...} or a structural tag.',
     ),
-    taken("json_schema", Anything({"type": ["string", "object"]}), about="A JSON schema, as an object or in a string."),
-    taken("regex", Anything({"type": "string"}), about="A regular expression that the whole output matches."),
-    taken("ebnf", Anything({"type": "string"}), about="A grammar in GBNF; its first rule is root."),
-    taken("structural_tag", Anything({"type": ["string", "object"]}), about="xgrammar's structural tag."),
-    taken("structured_outputs", Anything({"type": "object"}), about="vLLM's form: json, regex, choice, grammar, ..."),
-    *(taken(f"guided_{name}", Anything(), about=f"vLLM's older form of structured_outputs.{name}.") for name in GUIDED),
+    taken("json_schema", AnyType({"type": ["string", "object"]}), about="A JSON schema, as an object or in a string."),
+    taken("regex", AnyType({"type": "string"}), about="A regular expression that the whole output matches."),
+    taken("ebnf", AnyType({"type": "string"}), about="A grammar in GBNF; its first rule is root."),
+    taken("structural_tag", AnyType({"type": ["string", "object"]}), about="xgrammar's structural tag."),
+    taken("structured_outputs", AnyType({"type": "object"}), about="vLLM's form: json, regex, choice, grammar, ..."),
+    *(taken(f"guided_{name}", AnyType(), about=f"vLLM's older form of structured_outputs.{name}.") for name in GUIDED),
 ]
 
 

@@ -3,28 +3,28 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from xylem.shared.protocol import Finish, ScoredTokens, TextDeltas
+from xylem.shared.protocol import FinishReason, TextDeltas, TokenLogprobs
 from xylem.shared.protocol.columns import ITEM_BYTES, unpack
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """What one request has got. offset: index of its first token among the request's output tokens."""
 
     attempt: int
     offset: int
     token_ids: bytes  # column
     text: str
-    finish: Finish
+    finish: FinishReason
     num_prompt_tokens: int = 0
     num_cached_tokens: int = 0
-    scored: ScoredTokens | None = None
-    prompt_scored: ScoredTokens | None = None
+    scored: TokenLogprobs | None = None
+    prompt_scored: TokenLogprobs | None = None
     matched: str | None = None
     parts: bytes = b""  # column: characters that came with each of its tokens, if those are several
 
 
-def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, Row]]:
+def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, TextRow]]:
     """(request id, row) each, in order."""
     scored, prompt_scored = dict(deltas.scored), dict(deltas.prompt_scored)
     matched, parts = dict(deltas.matched), dict(deltas.parts)
@@ -45,12 +45,12 @@ def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, Row]]:
         end = start + count * ITEM_BYTES
         yield (
             request_id,
-            Row(
+            TextRow(
                 attempt,
                 offset,
                 deltas.token_ids[start:end],
                 text,
-                Finish(finish),
+                FinishReason(finish),
                 num_prompt,
                 num_cached,
                 scored.get(i),

@@ -11,7 +11,7 @@ OPEN = {"/health", "/ready"}
 ADMIN = ("/metrics", "/admin/", "/flush_cache")
 
 
-class Guard:
+class Authentication:
     """`scope["xylem.key"]` is the key of an admitted request. An admin key opens admin paths only, if there is one."""
 
     def __init__(self, app: ASGIApp, keys: Keys) -> None:

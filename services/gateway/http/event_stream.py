@@ -10,12 +10,12 @@ import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from xylem.services.gateway.generation.output_queue import Piece
-from xylem.services.gateway.generation.session import Exchange
-from xylem.services.gateway.generation.stream_cursor import Bookmark
+from xylem.services.gateway.generation.output_queue import OutputDelta
+from xylem.services.gateway.generation.session import GenerationSession
+from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.errors import ClientGone, problem
-from xylem.services.gateway.http.response_writer import ChunkUsage, Form, Usage
-from xylem.shared.protocol import Finish
+from xylem.services.gateway.http.response_writer import ChunkUsage, ResponseWriter, Usage
+from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,12 @@ class EventStream(StreamingResponse):
     """The chunks of an exchange, which is closed however the response ends: it may be cancelled while it sends."""
 
     def __init__(
-        self, exchange: Exchange, form: Form, first: list[Piece], bookmark: Bookmark | None, timeout_s: float
+        self,
+        exchange: GenerationSession,
+        form: ResponseWriter,
+        first: list[OutputDelta],
+        bookmark: StreamCursor | None,
+        timeout_s: float,
     ) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(_events(exchange, form, first, bookmark), headers=headers, media_type="text/event-stream")
@@ -56,7 +61,7 @@ class EventStream(StreamingResponse):
 
 
 async def _events(
-    exchange: Exchange, form: Form, first: list[Piece], bookmark: Bookmark | None
+    exchange: GenerationSession, form: ResponseWriter, first: list[OutputDelta], bookmark: StreamCursor | None
 ) -> AsyncIterator[bytes]:
     order = exchange.order
     write = named_event if form.named else event
@@ -87,14 +92,14 @@ async def _events(
         return
 
 
-def _marked(piece: Piece, form: Form, usage: ChunkUsage, bookmark: Bookmark) -> Iterator[bytes]:
+def _marked(piece: OutputDelta, form: ResponseWriter, usage: ChunkUsage, bookmark: StreamCursor) -> Iterator[bytes]:
     """The events of a piece, each with the id of what has been told by then; without what was told before."""
     place = bookmark.places[piece.index]
     textless = not piece.text  # then its prompt's scores can only go with the end
-    middle = replace(piece, finish=Finish.NONE, matched=None, last_deltas=[], last_scored=[])
+    middle = replace(piece, finish=FinishReason.NONE, matched=None, last_deltas=[], last_scored=[])
     last = replace(piece, text="", num_tokens=0, scored=[], deltas=[])
     last.prompt_scored = piece.prompt_scored if textless else []
-    for step in (Piece(piece.index), middle, last):
+    for step in (OutputDelta(piece.index), middle, last):
         chunks = form.chunks(step, usage)
         told = place.finished or (place.begun and not step.text and not step.finish)
         place.begun = True

@@ -7,19 +7,19 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from xylem.services.gateway.generation.choice_output import Result, best
+from xylem.services.gateway.generation.choice_output import ChoiceOutput, best
 from xylem.services.gateway.generation.context import Context, key_of
-from xylem.services.gateway.generation.generation_request import Order
-from xylem.services.gateway.generation.output_queue import Piece
-from xylem.services.gateway.generation.session import Exchange
-from xylem.services.gateway.generation.stream_cursor import HEADER, Bookmark
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.output_queue import OutputDelta
+from xylem.services.gateway.generation.session import GenerationSession
+from xylem.services.gateway.generation.stream_cursor import HEADER, StreamCursor
 from xylem.services.gateway.http.event_stream import EventStream
-from xylem.services.gateway.http.response_writer import Form, Head, Usage
+from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
 
 SEND_GRACE_S = 30.0  # after the last life must have ended, for a client that reads slowly
 
 
-def admit(request: Request, context: Context, order: Order) -> None:
+def admit(request: Request, context: Context, order: GenerationRequest) -> None:
     """Lets the order in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
     key = key_of(request)
     context.admit(len(order.choices), key)
@@ -30,9 +30,9 @@ def admit(request: Request, context: Context, order: Order) -> None:
 async def respond(
     request: Request,
     context: Context,
-    order: Order,
+    order: GenerationRequest,
     prefix: str,
-    make_form: Callable[[Head], Form],
+    make_form: Callable[[Head], ResponseWriter],
     *,
     resumable: bool = True,
 ) -> Response:
@@ -43,16 +43,16 @@ async def respond(
     admit(request, context, order)
     last_id = request.headers.get(HEADER, "") if order.stream and resumable else ""
     if last_id:
-        bookmark = Bookmark.parse(last_id, len(order.choices), prefix, order.tenant)
+        bookmark = StreamCursor.parse(last_id, len(order.choices), prefix, order.tenant)
         order.use_seed(bookmark.seed)
         order.event_ids = True
         found = await context.lives.find(bookmark, from_start=order.parses)
     else:
         num_choices = len(order.choices)
-        bookmark = Bookmark.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
+        bookmark = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
         found = []
     form = make_form(Head(id=bookmark.answer_id, created=bookmark.created, model=order.model))
-    exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))
+    exchange = GenerationSession(context, order, bookmark, request.headers.get("traceparent", ""))
     try:
         exchange.open(request.receive, found)
         first = await exchange.take()
@@ -67,8 +67,8 @@ async def respond(
         raise
 
 
-async def _whole(exchange: Exchange, form: Form, first: list[Piece]) -> Response:
-    results = [Result() for _ in exchange.order.choices]
+async def _whole(exchange: GenerationSession, form: ResponseWriter, first: list[OutputDelta]) -> Response:
+    results = [ChoiceOutput() for _ in exchange.order.choices]
     pieces = first
     while True:
         for piece in pieces:
@@ -87,5 +87,5 @@ async def _whole(exchange: Exchange, form: Form, first: list[Piece]) -> Response
     return Response(data, media_type="application/json")
 
 
-def _written(form: Form, results: list[Result], usage: Usage) -> bytes:
+def _written(form: ResponseWriter, results: list[ChoiceOutput], usage: Usage) -> bytes:
     return msgspec.json.encode(form.whole(results, usage))

@@ -4,14 +4,14 @@ from typing import Any, ClassVar, Protocol
 
 import msgspec
 
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import ITEM_BYTES, unpack
 from xylem.shared.runtime.errors import XylemError
 
-REASONS = {Finish.STOP: "stop", Finish.LENGTH: "length", Finish.ABORT: "abort"}
+REASONS = {FinishReason.STOP: "stop", FinishReason.LENGTH: "length", FinishReason.ABORT: "abort"}
 
 
 class PromptDetails(msgspec.Struct, frozen=True, gc=False):
@@ -42,9 +42,9 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     model: str
 
 
-def matched_stop(ended: Piece | Result) -> int | str | msgspec.UnsetType:
+def matched_stop(ended: OutputDelta | ChoiceOutput) -> int | str | msgspec.UnsetType:
     """The stop string or token id that ended a choice, where one did (an extension that SGLang has, too)."""
-    if ended.finish is not Finish.STOP:
+    if ended.finish is not FinishReason.STOP:
         return msgspec.UNSET
     if ended.matched is not None:
         return ended.matched
@@ -60,7 +60,7 @@ def call_id(head: Head, choice: int, index: int) -> str:
 ChunkUsage = Usage | None | msgspec.UnsetType
 
 
-class Form(Protocol):
+class ResponseWriter(Protocol):
     """One way to write an answer. It is made for one request, and remembers which choices it has begun.
 
     named: its events have names, and no [DONE] follows them.
@@ -68,7 +68,7 @@ class Form(Protocol):
 
     named: ClassVar[bool]
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[Any]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         """What a stream says for a piece; exactly one chunk of a choice carries its finish reason."""
 
     def closing(self, usage: Usage) -> list[Any]:
@@ -77,7 +77,7 @@ class Form(Protocol):
     def failure(self, error: XylemError) -> list[Any]:
         """What a stream of named events says when it can't go on."""
 
-    def whole(self, results: list[Result], usage: Usage) -> Any:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         """The answer in one."""
 
 
@@ -86,7 +86,7 @@ class WholeOnly:
 
     named: ClassVar[bool] = False
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[Any]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         return []
 
     def closing(self, usage: Usage) -> list[Any]:

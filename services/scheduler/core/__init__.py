@@ -6,6 +6,6 @@ Begin reading at `core.py`, then `books.py`, `admission.py`, `radix.py`.
 """
 
 from xylem.services.scheduler.core.integrity import IntegrityError, check_integrity
-from xylem.services.scheduler.core.scheduler import Core
+from xylem.services.scheduler.core.scheduler import SchedulerCore
 
-__all__ = ["Core", "IntegrityError", "check_integrity"]
+__all__ = ["IntegrityError", "SchedulerCore", "check_integrity"]

@@ -2,10 +2,10 @@
 
 from collections import Counter
 
-from xylem.services.scheduler.core.executor_state import Books
-from xylem.services.scheduler.core.kv_cache.radix_node import Match, common_prefix
+from xylem.services.scheduler.core.executor_state import ExecutorState
+from xylem.services.scheduler.core.kv_cache.radix_node import PrefixMatch, common_prefix
 from xylem.services.scheduler.core.request import Request, Sequence
-from xylem.shared.protocol import Admit, Opening, PageCopy
+from xylem.shared.protocol import Admit, PageCopy, SequenceStart
 from xylem.shared.protocol.columns import ITEM_BYTES, pack
 
 # Token budgets (steps) of unread prompt that an executor may have: enough to be busy until the next plan arrives,
@@ -20,7 +20,7 @@ MAX_FAILED = 8
 ADMIT_BYTES = 1024
 
 
-def has_room(books: Books, max_plan_bytes: int) -> bool:
+def has_room(books: ExecutorState, max_plan_bytes: int) -> bool:
     """Whether an executor can take any request now."""
     capacity = books.capacity
     return (
@@ -31,7 +31,7 @@ def has_room(books: Books, max_plan_bytes: int) -> bool:
     )
 
 
-def max_new_tokens(request: Request, books: Books) -> int:
+def max_new_tokens(request: Request, books: ExecutorState) -> int:
     """Tokens that the request may still draw: by its own limit, and by what the whole pool can hold.
 
     The last token drawn needs no KV. Below 1 the prompt itself does not fit.
@@ -58,13 +58,13 @@ def admit_bytes(request: Request, page_size: int) -> int:
 class Round:
     """One round: what is measured in it stays good for it, since admitting adds nothing to a tree."""
 
-    def __init__(self, executors: list[Books], max_plan_bytes: int, now: float) -> None:
+    def __init__(self, executors: list[ExecutorState], max_plan_bytes: int, now: float) -> None:
         self._executors = executors
         self._max_plan_bytes = max_plan_bytes
         self._now = now
         self.rooms = [books for books in executors if has_room(books, max_plan_bytes)]
         self._failed: Counter[str] = Counter()
-        self._matches: dict[tuple[str, str], Match] = {}
+        self._matches: dict[tuple[str, str], PrefixMatch] = {}
 
     def num_cached(self, request: Request) -> int:
         """The longest cached prefix of the request on any executor that has room."""
@@ -93,7 +93,7 @@ class Round:
         """An aged request could not come in: nobody younger goes before it where it could run."""
         self.rooms = [books for books in self.rooms if max_new_tokens(request, books) < 1]
 
-    def _places(self, request: Request) -> list[tuple[int, str, Books, tuple[Sequence, int] | None]]:
+    def _places(self, request: Request) -> list[tuple[int, str, ExecutorState, tuple[Sequence, int] | None]]:
         """The executors that could run the request, cheapest first, each with whoever reads its prefix there now."""
         max_tokens = request.message.limits.max_tokens - request.num_outputs
         whole = [books for books in self._executors if books.accepting and max_new_tokens(request, books) >= max_tokens]
@@ -109,14 +109,14 @@ class Round:
             found.append((cost, books.executor, books, reader))
         return sorted(found, key=lambda place: place[:2])
 
-    def _match(self, request: Request, books: Books) -> Match:
+    def _match(self, request: Request, books: ExecutorState) -> PrefixMatch:
         key = (request.id, books.executor)
         match = self._matches.get(key)
         if match is None:
             match = self._matches[key] = _match(request, books)
         return match
 
-    def _begin(self, request: Request, books: Books, sequence_id: int, size: int) -> Sequence | None:
+    def _begin(self, request: Request, books: ExecutorState, sequence_id: int, size: int) -> Sequence | None:
         taken = _take_pages(request, books, sequence_id, self._now)
         if taken is None:
             return None
@@ -127,13 +127,13 @@ class Round:
         return sequence
 
 
-def _match(request: Request, books: Books) -> Match:
+def _match(request: Request, books: ExecutorState) -> PrefixMatch:
     # The last token is read in any case, since its logits draw the next one. It may be the last of a page that is
     # cached: then that page is a partial match, copied, so that nobody writes into a page of the tree.
     return books.tree.match(request.tokens, request.max_cached, request.message.salt)
 
 
-def _reader(request: Request, books: Books, match: Match) -> tuple[Sequence, int] | None:
+def _reader(request: Request, books: ExecutorState, match: PrefixMatch) -> tuple[Sequence, int] | None:
     """Who reads the page now that this request would read first, and how many pages the two share."""
     size, width = books.page_size, books.page_size * ITEM_BYTES
     at = match.num_pages
@@ -149,7 +149,7 @@ def _reader(request: Request, books: Books, match: Match) -> tuple[Sequence, int
 
 
 def _take_pages(
-    request: Request, books: Books, sequence_id: int, now: float
+    request: Request, books: ExecutorState, sequence_id: int, now: float
 ) -> tuple[Sequence, PageCopy | None] | None:
     """Locks what is cached, and allocates the rest of the prompt and the first grant, if there is memory for it."""
     num_tokens, new_tokens = request.num_tokens, max_new_tokens(request, books)
@@ -195,13 +195,13 @@ def _take_pages(
     return sequence, copy
 
 
-def _admit(sequence: Sequence, books: Books, copy: PageCopy | None) -> Admit:
+def _admit(sequence: Sequence, books: ExecutorState, copy: PageCopy | None) -> Admit:
     request, message = sequence.request, sequence.request.message
     limits = message.limits
     if request.num_cached < 0:
         request.num_cached = min(sequence.length, request.num_prompt)
     prompt_bytes = request.num_prompt * ITEM_BYTES
-    opening = Opening(
+    opening = SequenceStart(
         request_id=message.request_id,
         attempt=message.attempt,
         gateway=message.gateway,

@@ -3,13 +3,13 @@
 from collections import Counter
 
 from xylem.services.scheduler.core.events import Heard
-from xylem.services.scheduler.core.kv_cache.page_allocator import Pages
+from xylem.services.scheduler.core.kv_cache.page_allocator import PageAllocator
 from xylem.services.scheduler.core.kv_cache.radix_tree import RadixTree
-from xylem.services.scheduler.core.loss_detector import NOTHING, Watch
-from xylem.services.scheduler.core.memory_forecast import Forecast
-from xylem.services.scheduler.core.plan_builder import CacheNews, PlanDraft
+from xylem.services.scheduler.core.loss_detector import NOTHING, LossDetector
+from xylem.services.scheduler.core.memory_forecast import MemoryForecast
+from xylem.services.scheduler.core.plan_builder import CacheEventLog, PlanBuilder
 from xylem.services.scheduler.core.request import NEVER, Sequence
-from xylem.shared.protocol import Capacity, Finish, StepReport
+from xylem.shared.protocol import Capacity, FinishReason, StepReport
 from xylem.shared.protocol.columns import ITEM_BYTES, unpack
 
 # When memory is short, a page is granted only to a sequence with fewer tokens left than this (or than a page).
@@ -22,7 +22,7 @@ class LostReport(Exception):
     """A step report is missing or contradicts the books: what the executor holds is not known any more."""
 
 
-class Books:
+class ExecutorState:
     """What the scheduler knows of one executor, from one plan epoch's beginning to its end."""
 
     def __init__(
@@ -43,21 +43,21 @@ class Books:
         self.plan_epoch = plan_epoch
         self.accepting = True
         self.page_size = capacity.page_size
-        self.pages = Pages(capacity.num_pages)
+        self.pages = PageAllocator(capacity.num_pages)
         self.tree = RadixTree(capacity.page_size)
         self.running: dict[int, Sequence] = {}
         self.leaving: dict[int, Sequence] = {}  # retracted; the executor may not know it yet
         self.reading: dict[tuple[str, int, bytes], Sequence] = {}  # by (salt, pages before it, the page read next)
         self.num_unread = 0  # prompt tokens admitted and not yet read
-        self.forecast = Forecast(ahead_tokens)
+        self.forecast = MemoryForecast(ahead_tokens)
         self.tenants: Counter[str] = Counter()  # running sequences of each
         self.ahead_tokens = ahead_tokens
-        self.draft = PlanDraft(scheduler, plan_epoch, executor_epoch)
-        self.news = CacheNews(scheduler, executor, plan_epoch, capacity.page_size)
+        self.draft = PlanBuilder(scheduler, plan_epoch, executor_epoch)
+        self.news = CacheEventLog(scheduler, executor, plan_epoch, capacity.page_size)
         self._prefix_cache = prefix_cache
         self._short: dict[int, Sequence] = {}  # running ones that need a grant
         self._last_step: int | None = None
-        self._watch_over = Watch(plan_epoch)
+        self._watch_over = LossDetector(plan_epoch)
 
     @property
     def num_available(self) -> int:
@@ -136,7 +136,7 @@ class Books:
         for sequence, finish in ended.values():
             if self.leaving.pop(sequence.id, None) is None:
                 self._learn(sequence)
-                self.release(sequence, now, keep=finish != Finish.ERROR)
+                self.release(sequence, now, keep=finish != FinishReason.ERROR)
         confirmed = [sequence for sequence in self.leaving.values() if report.plan >= sequence.dropped_by]
         for sequence in confirmed:
             del self.leaving[sequence.id]

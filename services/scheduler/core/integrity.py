@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from xylem.services.scheduler.core.executor_state import Books
-from xylem.services.scheduler.core.kv_cache.radix_node import Node
-from xylem.services.scheduler.core.scheduler import Core
+from xylem.services.scheduler.core.executor_state import ExecutorState
+from xylem.services.scheduler.core.kv_cache.radix_node import RadixNode
+from xylem.services.scheduler.core.scheduler import SchedulerCore
 
 
 class IntegrityError(Exception):
@@ -16,13 +16,13 @@ def _must(holds: bool, what: object) -> None:
         raise IntegrityError(what)
 
 
-def check_integrity(core: Core) -> dict[str, dict[str, int]]:
+def check_integrity(core: SchedulerCore) -> dict[str, dict[str, int]]:
     """Counts of pages and requests by executor. Raises IntegrityError."""
     _check_requests(core)
     return {name: _check_books(books) for name, books in core.executors.items()}
 
 
-def _check_requests(core: Core) -> None:
+def _check_requests(core: SchedulerCore) -> None:
     requests = core.intake.requests
     waiting = list(core.queue)
     _must(len({request.id for request in waiting}) == len(waiting) == len(core.queue), "a request waits twice")
@@ -36,7 +36,7 @@ def _check_requests(core: Core) -> None:
     _must(all(requests.get(s.request.id) is s.request for s in running.values()), "a forgotten request runs")
 
 
-def _check_books(books: Books) -> dict[str, int]:
+def _check_books(books: ExecutorState) -> dict[str, int]:
     nodes = books.tree.nodes()
     free = books.pages.free_pages()
     cached = [page for node in nodes for page in node.pages]
@@ -50,7 +50,7 @@ def _check_books(books: Books) -> dict[str, int]:
     locks: Counter[int] = Counter()
     for sequence in books.running.values():
         _check_sequence(books, sequence.id)
-        at: Node | None = sequence.node
+        at: RadixNode | None = sequence.node
         while at is not None:
             locks[id(at)] += 1
             at = at.parent
@@ -68,7 +68,7 @@ def _check_books(books: Books) -> dict[str, int]:
     return counts | {"free": len(free), "cached": len(cached), "evictable": evictable, "held": len(held)}
 
 
-def _check_sequence(books: Books, sequence_id: int) -> None:
+def _check_sequence(books: ExecutorState, sequence_id: int) -> None:
     sequence = books.running[sequence_id]
     _must(sequence.node.end == sequence.num_inserted, f"{sequence_id} is locked elsewhere than it is inserted")
     _must(len(sequence.table) * books.page_size >= sequence.to_read, f"{sequence_id} has no pages for its prompt")
@@ -79,7 +79,7 @@ def _check_sequence(books: Books, sequence_id: int) -> None:
     _must(books.tree.prefix(sequence.node) == sequence.tokens[: len(path) * books.page_size * 4], "other tokens")
 
 
-def _check_node(books: Books, node: Node) -> None:
+def _check_node(books: ExecutorState, node: RadixNode) -> None:
     width = books.page_size * 4
     _must(len(node.tokens) == len(node.pages) * width, "a node's tokens and pages differ")
     _must(bool(node.pages) == (node.parent is not None), "an empty node, or a root with pages")

@@ -9,7 +9,7 @@ PATIENCE_S = 1.0
 NOTHING = -1
 
 
-class Watch:
+class LossDetector:
     """Compares what an executor's heartbeats say with what was known of it some time before."""
 
     def __init__(self, plan_epoch: int) -> None:

@@ -6,7 +6,7 @@ import bisect
 LEARNING = 0.05
 
 
-class Forecast:
+class MemoryForecast:
     """Looks ahead to the peak of an executor's memory if every sequence grows to its expected length.
 
     Expected is `share` of the tokens that a request allows: the share is learned from how sequences really end (few

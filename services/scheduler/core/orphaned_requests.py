@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from xylem.services.scheduler.core.request import Request
 
 
-class Orphans:
+class OrphanedRequests:
     """Which gateways went when. grace_s: how long their requests live on."""
 
     def __init__(self, grace_s: float) -> None:

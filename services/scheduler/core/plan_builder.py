@@ -7,7 +7,7 @@ from xylem.shared.protocol.columns import pack
 TOLD_TOKENS = 4096
 
 
-class PlanDraft:
+class PlanBuilder:
     """The next plan of one plan epoch."""
 
     def __init__(self, scheduler: str, epoch: int, executor_epoch: int) -> None:
@@ -53,7 +53,7 @@ class PlanDraft:
         return plan
 
 
-class CacheNews:
+class CacheEventLog:
     """Which prefixes an executor holds, as it changes.
 
     `inserted` says that all pages up to the end of a prefix are held, `evicted` that the last page of a prefix and

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from xylem.services.scheduler.core.kv_cache.radix_node import Node
-from xylem.shared.protocol import Scoring, Tokenized
+from xylem.services.scheduler.core.kv_cache.radix_node import RadixNode
+from xylem.shared.protocol import LogprobParams, Tokenized
 from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 NEVER = 1 << 62  # a length that no sequence reaches
@@ -42,7 +42,7 @@ class Request:
         return self.num_tokens - self.num_prompt
 
     @property
-    def scoring(self) -> Scoring | None:
+    def scoring(self) -> LogprobParams | None:
         """What is to be scored from here on: the prompt has been, once there is output."""
         scoring = self.message.scoring
         if scoring is None or not self.num_outputs:
@@ -98,7 +98,7 @@ class Sequence:
     length: int
     limit: int
     table: list[int]
-    node: Node
+    node: RadixNode
     num_matched: int
     num_inserted: int
     duplicates: list[int] = field(default_factory=list)  # own pages whose tokens the tree has in pages of its own

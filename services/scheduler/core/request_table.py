@@ -7,10 +7,10 @@ import msgspec
 
 from xylem.services.scheduler.core import events as e
 from xylem.services.scheduler.core.admission import admit_bytes, max_new_tokens
-from xylem.services.scheduler.core.executor_state import Books
-from xylem.services.scheduler.core.orphaned_requests import Orphans
+from xylem.services.scheduler.core.executor_state import ExecutorState
+from xylem.services.scheduler.core.orphaned_requests import OrphanedRequests
 from xylem.services.scheduler.core.request import Request, Sequence
-from xylem.services.scheduler.core.waiting_queue import Queue
+from xylem.services.scheduler.core.waiting_queue import WaitingQueue
 from xylem.shared.protocol import Accepted, Tokenized
 from xylem.shared.protocol.columns import ITEM_BYTES
 from xylem.shared.runtime.errors import (
@@ -23,19 +23,19 @@ from xylem.shared.runtime.errors import (
     XylemError,
     refusal,
 )
-from xylem.shared.runtime.recent_aborts import Aborts
+from xylem.shared.runtime.recent_aborts import RecentAborts
 
 MAX_RETRY_S = 30.0
 
 
-class Intake:
+class RequestTable:
     """Every request is in one of four states: new (in this step), waiting in the queue, running, or leaving."""
 
     def __init__(
         self,
         scheduler: str,
-        executors: dict[str, Books],
-        queue: Queue,
+        executors: dict[str, ExecutorState],
+        queue: WaitingQueue,
         *,
         max_waiting: int,
         max_plan_bytes: int,
@@ -49,11 +49,13 @@ class Intake:
         self._executors = executors
         self._max_waiting = max_waiting
         self._max_plan_bytes = max_plan_bytes
-        self._orphans = Orphans(gateway_grace_s)
+        self._orphans = OrphanedRequests(gateway_grace_s)
         self._num_arrived = 0
         self._new: list[Request] = []
         self._deadlines: list[tuple[float, int, Request]] = []
-        self._aborts = Aborts()  # that came before their request did: a client may leave while a tokenizer still works
+        self._aborts = (
+            RecentAborts()
+        )  # that came before their request did: a client may leave while a tokenizer still works
         self._ended_s = -math.inf
         self._interval_s = 0.1  # average time between two ends of requests
 

@@ -6,18 +6,18 @@ from collections.abc import Sequence as Many
 
 from xylem.services.scheduler.core import events as e
 from xylem.services.scheduler.core.admission import Round
-from xylem.services.scheduler.core.executor_state import Books, LostReport
+from xylem.services.scheduler.core.executor_state import ExecutorState, LostReport
 from xylem.services.scheduler.core.queue_policy import POLICIES
 from xylem.services.scheduler.core.request import Request
-from xylem.services.scheduler.core.request_table import Intake
-from xylem.services.scheduler.core.waiting_queue import Queue
-from xylem.shared.protocol import Capacity, Started, State
+from xylem.services.scheduler.core.request_table import RequestTable
+from xylem.services.scheduler.core.waiting_queue import WaitingQueue
+from xylem.shared.protocol import Capacity, RequestStatus, Started
 from xylem.shared.runtime.errors import Unavailable
 
 MAX_SEQUENCE_ID = (1 << 31) - 1
 
 
-class Core:
+class SchedulerCore:
     """The queue and the books of one scheduler."""
 
     def __init__(
@@ -33,9 +33,9 @@ class Core:
         prefix_cache: bool = True,
         max_plan_bytes: int = 1 << 20,
     ) -> None:
-        self.executors: dict[str, Books] = {}
-        self.queue = Queue(ageing_s)
-        self.intake = Intake(
+        self.executors: dict[str, ExecutorState] = {}
+        self.queue = WaitingQueue(ageing_s)
+        self.intake = RequestTable(
             scheduler,
             self.executors,
             self.queue,
@@ -78,13 +78,13 @@ class Core:
         """
         return self.intake.next_due_s()
 
-    def state_of(self, request_id: str, attempt: int) -> tuple[State, int]:
+    def state_of(self, request_id: str, attempt: int) -> tuple[RequestStatus, int]:
         """Where an attempt stands, and how many of its tokens have their KV."""
         request = self.intake.requests.get(request_id)
         if request is None or request.message.attempt != attempt:
-            return State.UNKNOWN, 0
+            return RequestStatus.UNKNOWN, 0
         sequence = request.sequence
-        return (State.WAITING, 0) if sequence is None else (State.RUNNING, sequence.length)
+        return (RequestStatus.WAITING, 0) if sequence is None else (RequestStatus.RUNNING, sequence.length)
 
     @property
     def idle(self) -> bool:
@@ -193,7 +193,7 @@ class Core:
         self.executors[executor].accepting = known.accepting
 
     def _open(self, executor: str, epoch: int, capacity: Capacity) -> None:
-        self.executors[executor] = Books(
+        self.executors[executor] = ExecutorState(
             self._scheduler,
             executor,
             epoch,

@@ -23,7 +23,7 @@ def _rank(entry: tuple[int, int, Request]) -> tuple[int, int]:
     return entry[:2]
 
 
-class Queue:
+class WaitingQueue:
     """Requests that wait. A request keeps its arrival when it comes back after a retraction."""
 
     def __init__(self, ageing_s: float) -> None:

@@ -16,7 +16,7 @@ from triton import next_power_of_2
 
 from tests.kernels.triton.compiling import Resources, compiled
 from xylem.kernels import triton as backend
-from xylem.kernels.interface import Adjustment, AttentionKind, DrawColumns, HeadNorms, Layout
+from xylem.kernels.interface import AttentionKind, BatchMetadata, HeadNorms, LogitsAdjustment, SamplingBatch
 from xylem.kernels.triton.decode import choose
 
 OPS = backend.OPS
@@ -49,10 +49,10 @@ def empty(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=NOWHERE)
 
 
-def layout_of(step: list[tuple[int, int]]) -> Layout:
+def layout_of(step: list[tuple[int, int]]) -> BatchMetadata:
     """(start, new tokens) of each row."""
     rows = [(start, num_new, range(-(-(start + num_new) // PAGE_SIZE))) for start, num_new in step]
-    return Layout.build(rows, page_size=PAGE_SIZE, device=NOWHERE)
+    return BatchMetadata.build(rows, page_size=PAGE_SIZE, device=NOWHERE)
 
 
 @pytest.mark.parametrize("width", [896, 5120, 16384])
@@ -121,8 +121,8 @@ def test_every_number_of_splits(launched: list[Resources]) -> None:
 def test_sampling(launched: list[Resources], vocab_size: int) -> None:
     logits = empty(4, vocab_size, dtype=torch.float32)
     whole, real = empty(4, dtype=torch.int64), empty(4, dtype=torch.float64)
-    OPS.sample_on_device(logits, DrawColumns(real, real, whole, real, whole), whole)
-    adjustment = Adjustment(seen_ids=np.arange(5), forbidden_ids=np.arange(3))
+    OPS.sample_on_device(logits, SamplingBatch(real, real, whole, real, whole), whole)
+    adjustment = LogitsAdjustment(seen_ids=np.arange(5), forbidden_ids=np.arange(3))
     for mask in (None, empty(4, vocab_size // 32, dtype=torch.int32)):
         OPS.adjust(logits, [adjustment] * 4, mask)
     assert {each.kernel for each in launched} == {"_sample", "_adjust"}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.kernels.triton.compiling import Resources, compiled
-from xylem.kernels.interface import Layout
+from xylem.kernels.interface import BatchMetadata
 from xylem.kernels.triton.experts import mix_experts
 from xylem.kernels.triton.grouped import choose
 from xylem.kernels.triton.latent import attend
@@ -39,7 +39,7 @@ def test_mixtures(tmp_path: Path, dtype: torch.dtype, nums_tokens: tuple[int, ..
 )
 def test_latents_of_deepseek(tmp_path: Path, num_heads: int, num_tokens: int, length: int) -> None:
     pages = range(-(-length // 16))
-    layout = Layout.build([(length - num_tokens, num_tokens, pages)], page_size=16, device=torch.device("cpu"))
+    layout = BatchMetadata.build([(length - num_tokens, num_tokens, pages)], page_size=16, device=torch.device("cpu"))
     keys = torch.empty(64, 1, 576, dtype=torch.bfloat16)
     with compiled(tmp_path) as resources:
         attend(torch.empty(num_tokens, num_heads, 576, dtype=torch.bfloat16), keys, layout, scale=0.1)

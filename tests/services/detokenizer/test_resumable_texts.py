@@ -1,19 +1,19 @@
 """What is kept for a client that comes back."""
 
-from xylem.services.detokenizer.resumable_texts import KEPT_S, MAX_CHARS, MAX_RESTING, Tails
-from xylem.shared.protocol import Finish, Opening
+from xylem.services.detokenizer.resumable_texts import KEPT_S, MAX_CHARS, MAX_RESTING, ResumableTexts
+from xylem.shared.protocol import FinishReason, SequenceStart
 from xylem.shared.protocol.columns import pack
 
 
-def opening(request: str = "r", attempt: int = 0, output: tuple[int, ...] = ()) -> Opening:
-    return Opening(request, attempt, "g", "s", 7, 3, output_ids=pack(output), resumable=True)
+def opening(request: str = "r", attempt: int = 0, output: tuple[int, ...] = ()) -> SequenceStart:
+    return SequenceStart(request, attempt, "g", "s", 7, 3, output_ids=pack(output), resumable=True)
 
 
 def test_it_has_the_text_from_any_character_on_and_all_ids() -> None:
-    tails = Tails()
+    tails = ResumableTexts()
     tails.open(opening(), 0)
     for i, text in enumerate(("ab", "", "cd")):
-        tails.add(opening(), i, pack([i]), text, Finish.NONE)
+        tails.add(opening(), i, pack([i]), text, FinishReason.NONE)
     tail = tails.find("r", 0.0)
     assert tail is not None
     assert [tail.since(n) for n in range(6)] == ["abcd", "bcd", "cd", "d", "", None]
@@ -21,22 +21,22 @@ def test_it_has_the_text_from_any_character_on_and_all_ids() -> None:
 
 
 def test_the_next_attempt_goes_on_from_what_the_gateway_has() -> None:
-    tails = Tails()
+    tails = ResumableTexts()
     tails.open(opening(), 0)
     for i in range(3):
-        tails.add(opening(), i, pack([i]), f"{i}", Finish.NONE)
+        tails.add(opening(), i, pack([i]), f"{i}", FinishReason.NONE)
     tails.rest("r", 1.0)
     tails.open(opening(attempt=1, output=(0, 1)), 2)
-    tails.add(opening(), 2, pack([2]), "2", Finish.STOP)
+    tails.add(opening(), 2, pack([2]), "2", FinishReason.STOP)
     tail = tails.find("r", 2.0)
     assert tail is not None
-    assert (tail.opening.attempt, tail.text, tail.finish) == (1, "012", Finish.STOP)
+    assert (tail.opening.attempt, tail.text, tail.finish) == (1, "012", FinishReason.STOP)
 
 
 def test_an_attempt_that_comes_from_elsewhere_begins_in_the_middle() -> None:
-    tails = Tails()
+    tails = ResumableTexts()
     tails.open(opening(attempt=1, output=(5, 6)), 4)
-    tails.add(opening(), 2, pack([7]), "xy", Finish.NONE)
+    tails.add(opening(), 2, pack([7]), "xy", FinishReason.NONE)
     tail = tails.find("r", 0.0)
     assert tail is not None
     assert (tail.since(3), tail.since(4), tail.since(6)) == (None, "xy", "")
@@ -44,10 +44,10 @@ def test_an_attempt_that_comes_from_elsewhere_begins_in_the_middle() -> None:
 
 
 def test_old_text_is_forgotten_and_ids_are_not() -> None:
-    tails = Tails()
+    tails = ResumableTexts()
     tails.open(opening(), 0)
     for i in range(5):
-        tails.add(opening(), i, pack([i]), "x" * (MAX_CHARS // 2 + 1), Finish.NONE)
+        tails.add(opening(), i, pack([i]), "x" * (MAX_CHARS // 2 + 1), FinishReason.NONE)
     tail = tails.find("r", 0.0)
     assert tail is not None
     assert len(tail.text) <= 2 * MAX_CHARS
@@ -57,7 +57,7 @@ def test_old_text_is_forgotten_and_ids_are_not() -> None:
 
 
 def test_what_rests_goes_by_age_and_by_number() -> None:
-    tails = Tails()
+    tails = ResumableTexts()
     for i in range(MAX_RESTING + 5):
         tails.open(opening(f"r{i}"), 0)
         tails.rest(f"r{i}", float(i) / 1000)

@@ -14,9 +14,9 @@ from xylem.shared.protocol import (
     Abort,
     Control,
     ControlReply,
-    Finish,
-    Opening,
+    FinishReason,
     Presence,
+    SequenceStart,
     TextDeltas,
     TokenDeltas,
     subjects,
@@ -66,7 +66,7 @@ class Gateway:
         return rows
 
 
-def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, Opening]) -> TokenDeltas:
+def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, SequenceStart]) -> TokenDeltas:
     ids, offsets, tokens, finishes = zip(*rows, strict=True)
     return TokenDeltas(
         executor="e",
@@ -80,8 +80,8 @@ def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, Opening]) 
     )
 
 
-def opening(request: str, gateway: str, **more: Any) -> Opening:
-    return Opening(
+def opening(request: str, gateway: str, **more: Any) -> SequenceStart:
+    return SequenceStart(
         request_id=request, attempt=0, gateway=gateway, scheduler="s", num_prompt_tokens=1, num_cached_tokens=0, **more
     )
 
@@ -99,7 +99,7 @@ async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, cod
     first = ((1, opening("a", "tokens-in")), (2, opening("b", "tokens-in", stop=("END",))))
     for offset in range(max(map(len, ids))):
         rows = [
-            (number, offset, of[offset], Finish.LENGTH if offset == len(of) - 1 else Finish.NONE)
+            (number, offset, of[offset], FinishReason.LENGTH if offset == len(of) - 1 else FinishReason.NONE)
             for number, of in enumerate(ids, start=1)
             if offset < len(of)
         ]
@@ -109,9 +109,12 @@ async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, cod
     assert "".join(text for request, text, _ in rows if request == "a") == texts["a"]
     assert "".join(text for request, text, _ in rows if request == "b") == "the "
     assert [(request, finish) for request, _, finish in rows if finish] == [
-        ("b", Finish.STOP),
-        ("a", Finish.LENGTH),
-    ] or ([(request, finish) for request, _, finish in rows if finish] == [("a", Finish.LENGTH), ("b", Finish.STOP)])
+        ("b", FinishReason.STOP),
+        ("a", FinishReason.LENGTH),
+    ] or (
+        [(request, finish) for request, _, finish in rows if finish]
+        == [("a", FinishReason.LENGTH), ("b", FinishReason.STOP)]
+    )
     async with asyncio.timeout(PATIENCE_S):
         assert await gateway.aborts.get() == Abort(request_id="b", attempt=0, reason="stop")
     assert await check(bus) == {"open_sequences": 0}
@@ -158,11 +161,11 @@ async def test_drain_finishes_what_runs(nats_url: str, tmp_path: Path, bus: Bus)
             async def on_presence(presence: Presence) -> None:
                 states.put_nowait(presence.state)
                 if presence.state == "draining" and not made._transcriber.outbox._rows:
-                    await bus.publish(subject, step([(1, 1, 70, Finish.LENGTH)]))
+                    await bus.publish(subject, step([(1, 1, 70, FinishReason.LENGTH)]))
 
             await bus.listen(subjects.presence("detokenizer", "draining"), Presence, on_presence)
             await bus.barrier()
-        assert [row[2] for row in await gateway.rows(until_finish=1)] == [Finish.LENGTH]
+        assert [row[2] for row in await gateway.rows(until_finish=1)] == [FinishReason.LENGTH]
 
 
 async def test_a_model_without_tokenizer_is_a_clear_error(nats_url: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from xylem.services.detokenizer.decoders import decoder_factory, spelling
 from xylem.services.detokenizer.transcriber import IDLE_S, OPENINGS_PER_SWEEP, Transcriber
 from xylem.shared.model_info.tokenizer_codec import TextCodec
-from xylem.shared.protocol import Abort, Finish, Opening, Presence, Scores, TextDeltas, TokenDeltas
+from xylem.shared.protocol import Abort, FinishReason, Logprobs, Presence, SequenceStart, TextDeltas, TokenDeltas
 from xylem.shared.protocol.columns import pack, pack_floats, unpack, unpack_floats
 
 Row = tuple[int, int, list[int], int]  # sequence id, offset, token ids, finish
@@ -26,8 +26,8 @@ def made(codec: TextCodec) -> Transcriber:
     return Transcriber(decoder_factory(codec), decoder_factory(codec, keep_special=True), spelling(codec))
 
 
-def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = None, **more: Any) -> Opening:
-    return Opening(
+def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = None, **more: Any) -> SequenceStart:
+    return SequenceStart(
         request_id=request,
         attempt=attempt,
         gateway=more.pop("gateway", "g"),
@@ -40,7 +40,7 @@ def opening(request: str = "r", *, attempt: int = 0, output: list[int] | None = 
 
 
 def deltas(
-    rows: list[Row], *openings: tuple[int, Opening], executor: str = "e", epoch: int = 1, plan_epoch: int = 1
+    rows: list[Row], *openings: tuple[int, SequenceStart], executor: str = "e", epoch: int = 1, plan_epoch: int = 1
 ) -> TokenDeltas:
     return TokenDeltas(
         executor=executor,
@@ -86,7 +86,9 @@ def test_rows_of_several_requests_and_gateways(codec: TextCodec, transcriber: Tr
     a, b = codec.encode("hello", add_special_tokens=False), codec.encode("world", add_special_tokens=False)
     transcriber.take(
         deltas(
-            [(1, 0, a, 0), (2, 0, b, Finish.LENGTH)], (1, opening("a", gateway="g1")), (2, opening("b", gateway="g2"))
+            [(1, 0, a, 0), (2, 0, b, FinishReason.LENGTH)],
+            (1, opening("a", gateway="g1")),
+            (2, opening("b", gateway="g2")),
         ),
         0,
     )
@@ -94,7 +96,7 @@ def test_rows_of_several_requests_and_gateways(codec: TextCodec, transcriber: Tr
     assert {gateway: message.request_ids for gateway, message in messages.items()} == {"g1": ("a",), "g2": ("b",)}
     assert messages["g2"].detokenizer == "d"
     assert messages["g2"].texts == ("world",)
-    assert unpack(messages["g2"].finishes).tolist() == [Finish.LENGTH]
+    assert unpack(messages["g2"].finishes).tolist() == [FinishReason.LENGTH]
     assert transcriber.num_open == 1
 
 
@@ -110,15 +112,15 @@ def test_what_piled_up_leaves_as_one_message_in_order(codec: TextCodec, transcri
 
 def test_the_token_that_ends_a_sequence_is_not_rendered(codec: TextCodec, transcriber: Transcriber) -> None:
     ids = codec.encode("the x", add_special_tokens=False)
-    transcriber.take(deltas([(1, 0, ids, Finish.STOP)], (1, opening())), 0)
-    assert sent(transcriber)["r"] == [(0, 0, ids, codec.decode(ids[:-1], skip_special_tokens=True), Finish.STOP)]
+    transcriber.take(deltas([(1, 0, ids, FinishReason.STOP)], (1, opening())), 0)
+    assert sent(transcriber)["r"] == [(0, 0, ids, codec.decode(ids[:-1], skip_special_tokens=True), FinishReason.STOP)]
 
 
 def test_held_back_text_comes_with_the_end(codec: TextCodec, transcriber: Transcriber) -> None:
     ids = codec.encode("say EN", add_special_tokens=False)
     transcriber.take(deltas([(1, 0, ids, 0)], (1, opening(stop=("END",)))), 0)
     assert text_of(sent(transcriber)["r"]) == "say "
-    transcriber.take(deltas([(1, len(ids), codec.encode("!", add_special_tokens=False), Finish.LENGTH)]), 0)
+    transcriber.take(deltas([(1, len(ids), codec.encode("!", add_special_tokens=False), FinishReason.LENGTH)]), 0)
     assert text_of(sent(transcriber)["r"]) == "EN!"
 
 
@@ -129,12 +131,12 @@ def test_stop_strings_cut_the_text_whatever_the_split(codec: TextCodec, cuts: se
     borders = sorted({0, len(ids)} | {cut for cut in cuts if cut < len(ids)})
     first = [(1, opening(stop=(stop,)))]
     for start, end in pairwise(borders):
-        finish = Finish.LENGTH if end == len(ids) else Finish.NONE
+        finish = FinishReason.LENGTH if end == len(ids) else FinishReason.NONE
         transcriber.take(deltas([(1, start, ids[start:end], finish)], *first), 0)
         first = []
     rows = sent(transcriber)["r"]
     assert text_of(rows) == TEXT.split(stop)[0]
-    assert [row[4] for row in rows if row[4]] == [Finish.STOP if stop in TEXT else Finish.LENGTH]
+    assert [row[4] for row in rows if row[4]] == [FinishReason.STOP if stop in TEXT else FinishReason.LENGTH]
     assert transcriber.num_open == 0
     assert all(abort == ("s", Abort(request_id="r", attempt=0, reason="stop")) for abort in transcriber.aborts)
     ended_early = stop in TEXT and sum(len(row[2]) for row in rows) < len(ids)
@@ -152,7 +154,9 @@ def test_a_new_attempt_goes_on_where_the_last_one_ended(codec: TextCodec, cut: i
     if before[-1][4]:
         return  # the stop string was in the first part
     second = made(codec)
-    second.take(deltas([(9, cut, ids[cut:], Finish.LENGTH)], (9, opening(attempt=1, output=ids[:cut], stop=stop))), 0)
+    second.take(
+        deltas([(9, cut, ids[cut:], FinishReason.LENGTH)], (9, opening(attempt=1, output=ids[:cut], stop=stop))), 0
+    )
     after = sent(second)["r"]
     assert after[0][:2] == (1, cut)
     assert text_of(before) + text_of(after) == (TEXT.split(stop[0])[0] if stop else TEXT)
@@ -202,7 +206,7 @@ def test_a_younger_attempt_replaces_an_older_and_not_the_other_way_round(transcr
 def test_a_replay_that_meets_the_stop_string_ends_at_once(codec: TextCodec, transcriber: Transcriber) -> None:
     ids = codec.encode("hello", add_special_tokens=False)
     transcriber.take(deltas([(1, len(ids), [70], 0)], (1, opening(output=ids, stop=("ll",)))), 0)
-    assert sent(transcriber)["r"] == [(0, len(ids), [], "", Finish.STOP)]
+    assert sent(transcriber)["r"] == [(0, len(ids), [], "", FinishReason.STOP)]
     assert len(transcriber.aborts) == 1
 
 
@@ -288,7 +292,7 @@ def test_a_resumable_request_that_does_not_run_any_more_can_still_be_read(
     transcriber.take(deltas([(1, 0, ids[:4], 0)], (1, opening(resumable=True))), 0.0)
     transcriber.forget("r", 0)
     resumed = transcriber.resume("r", "other", 0, 1.0)
-    assert (resumed.found, resumed.running, resumed.finish) == (True, False, Finish.NONE)
+    assert (resumed.found, resumed.running, resumed.finish) == (True, False, FinishReason.NONE)
     assert resumed.token_ids == pack(ids[:4])
     assert not transcriber.resume("r", "other", 1000, 1.0).found
     assert not transcriber.resume("never", "other", 0, 1.0).found
@@ -311,8 +315,8 @@ def test_another_plan_epoch_ends_the_sequences_of_the_last_one(transcriber: Tran
     assert transcriber.num_open == 1
 
 
-def scores_of(values: list[float], top: list[tuple[int, float]], **more: Any) -> Scores:
-    return Scores(
+def scores_of(values: list[float], top: list[tuple[int, float]], **more: Any) -> Logprobs:
+    return Logprobs(
         pack_floats(values), pack(token for token, _ in top), pack_floats(value for _, value in top), b"", **more
     )
 
@@ -326,7 +330,7 @@ def test_scores_come_with_the_looks_and_places_of_their_tokens(transcriber: Tran
     top = [(token, -0.5) for token in ids for _ in range(2)]
     prompt = scores_of([float("nan"), -2.0], top[:4], token_ids=pack(ids[:2]))
     first = msgspec.structs.replace(
-        deltas([(1, 0, ids, Finish.LENGTH)], (1, opening(asked_ids=pack(ids[:1])))),
+        deltas([(1, 0, ids, FinishReason.LENGTH)], (1, opening(asked_ids=pack(ids[:1])))),
         scores=((0, scores_of([-0.5] * len(ids), top)),),
         prompt_scores=((0, prompt),),
     )
@@ -392,7 +396,7 @@ def test_what_came_with_each_token_is_the_same_however_they_came(
         transcriber, seen, start = made(codec), [], 0
         for size in cuts:
             batch = ids[start : start + size]
-            finish = Finish.LENGTH if start + size >= len(ids) else Finish.NONE
+            finish = FinishReason.LENGTH if start + size >= len(ids) else FinishReason.NONE
             transcriber.take(deltas([(1, start, batch, finish)], *([(1, begun)] if start == 0 else [])), 0)
             start += len(batch)
             for message in messages(transcriber):

@@ -14,14 +14,14 @@ from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 from xylem.services.executor.engine.engine import Engine
 from xylem.services.executor.engine.sequence_state import no_grammars
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.model_runner.cuda.runner import CudaRunner
-from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Finish, Opening, Sampling, Scores
+from xylem.shared.protocol import FinishReason, Logprobs, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
 
-GREEDY = Sampling(temperature=0.0)
+GREEDY = SamplingParams(temperature=0.0)
 RUNNERS = ("cpu", "cuda")
 
 
@@ -30,9 +30,9 @@ class Ran:
     """What became of one sequence. steps: steps in which it got tokens."""
 
     token_ids: list[int] = field(default_factory=list)
-    finish: Finish = Finish.NONE
-    scores: list[Scores] = field(default_factory=list)
-    prompt_scores: Scores | None = None
+    finish: FinishReason = FinishReason.NONE
+    scores: list[Logprobs] = field(default_factory=list)
+    prompt_scores: Logprobs | None = None
     state: list[float] | None = None
     refusal: str = ""
     num_steps: int = 0
@@ -43,9 +43,11 @@ def runner_of(kind: str, folder: Path, *, page_size: int, num_pages: int, contex
     card = ModelCard.load(folder)
     cpu = torch.device("cpu")
     if kind == "cpu":
-        return Runner(card, device="cpu", dtype=torch.float32, page_size=page_size, num_pages=num_pages, kv_bytes=0)
-    return CudaRunner(
-        Model(card, device=cpu, dtype=torch.float32, kernels="reference"),
+        return CpuModelRunner(
+            card, device="cpu", dtype=torch.float32, page_size=page_size, num_pages=num_pages, kv_bytes=0
+        )
+    return CudaModelRunner(
+        LoadedModel(card, device=cpu, dtype=torch.float32, kernels="reference"),
         RecordingDevice(),
         page_size=page_size,
         max_running=16,
@@ -89,7 +91,7 @@ def run(
             max_new_tokens=max_new_tokens,
             offset=len(output_ids),
         )
-        opening = Opening(f"r{sequence_id}", 0, "g", "s", len(prompt), 0, output_ids=pack(output_ids))
+        opening = SequenceStart(f"r{sequence_id}", 0, "g", "s", len(prompt), 0, output_ids=pack(output_ids))
         if more.get("sampling", GREEDY).repetition_penalty != 1.0:
             more["seen_ids"] = pack(sorted(set(prompt)))
         admits.append(replace(admitted, **{"sampling": GREEDY, "opening": opening, **more}))
@@ -112,7 +114,7 @@ def _note(output: StepOutput, ran: list[Ran]) -> None:
         one.token_ids += output.token_ids[start : start + output.counts[row]]
         one.num_steps += output.counts[row] > 0
         start += output.counts[row]
-        one.finish = Finish(output.finishes[row])
+        one.finish = FinishReason(output.finishes[row])
         if row in output.scores:
             one.scores.append(output.scores[row])
         if row in output.prompt_scores:

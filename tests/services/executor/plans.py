@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from tests.fake_runner import predict
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.shared.protocol import Admit, Finish, Opening, PageCopy, Plan, Sampling
+from xylem.shared.protocol import Admit, FinishReason, PageCopy, Plan, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
 
 EXECUTOR_EPOCH = 7
 
 
-def opening(name: str = "r", scheduler: str = "s", num_prompt_tokens: int = 1) -> Opening:
-    return Opening(
+def opening(name: str = "r", scheduler: str = "s", num_prompt_tokens: int = 1) -> SequenceStart:
+    return SequenceStart(
         request_id=name,
         attempt=0,
         gateway="g",
@@ -32,7 +32,7 @@ def admit(
     num_cached: int = 0,
     offset: int = 0,
     detokenizer: str = "d",
-    sampling: Sampling | None = None,
+    sampling: SamplingParams | None = None,
     ignore_eos: bool = False,
     stop_token_ids: Sequence[int] = (),
     copy: PageCopy | None = None,
@@ -47,7 +47,7 @@ def admit(
         offset=offset,
         detokenizer=detokenizer,
         opening=opening(f"r{sequence_id}"),
-        sampling=sampling or Sampling(),
+        sampling=sampling or SamplingParams(),
         ignore_eos=ignore_eos,
         stop_token_ids=pack(stop_token_ids),
         copy=copy,
@@ -82,7 +82,7 @@ class Known:
     """What the scheduler knows of a sequence. table: its pages; token_ids: prompt and output so far."""
 
     expected: list[int]
-    finish: Finish
+    finish: FinishReason
     table: list[int]
     token_ids: list[int]
     num_prompt_tokens: int
@@ -120,7 +120,7 @@ class NaiveScheduler:
         return [known for known in self.running.values() if known.length > 0]
 
     def submit(
-        self, prompt: Sequence[int], max_new_tokens: int, sampling: Sampling, donor: Known | None = None
+        self, prompt: Sequence[int], max_new_tokens: int, sampling: SamplingParams, donor: Known | None = None
     ) -> bool:
         """Admits a prompt, unless memory is short. With a donor it begins with the donor's tokens and uses their KV."""
         num_cached = donor.length if donor else 0

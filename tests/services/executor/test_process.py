@@ -13,7 +13,7 @@ import pytest
 
 from tests.services.executor.plans import admit, plan
 from tests.tiny_models import build
-from xylem.shared.protocol import Presence, Sampling, TokenDeltas, subjects
+from xylem.shared.protocol import Presence, SamplingParams, TokenDeltas, subjects
 from xylem.shared.protocol.columns import unpack
 from xylem.shared.runtime.bus import Bus
 
@@ -63,7 +63,7 @@ async def test_a_plan_runs_on_a_real_model_and_sigterm_ends_it(tmp_path: Path, n
         presence = await asyncio.wait_for(ready, START_S)
         assert presence.capacity is not None
         assert presence.capacity.num_pages == 64
-        greedy = Sampling(temperature=0.0)
+        greedy = SamplingParams(temperature=0.0)
         request = admit(1, range(3, 40), range(4), max_new_tokens=8, sampling=greedy, ignore_eos=True)
         await bus.publish(subjects.plan("m", "p"), plan(0, request, executor_epoch=presence.epoch))
         await asyncio.wait_for(last.wait(), START_S)

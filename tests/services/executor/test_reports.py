@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from tests.services.executor.plans import opening
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
-from xylem.services.executor.step.logprobs import Scored, scores_message
+from xylem.services.executor.step.logprobs import RowLogprobs, scores_message
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.shared.protocol import Embedded, Finish, Refused, StepReport, TokenDeltas, decode, encode
+from xylem.shared.protocol import Embedded, FinishReason, Refused, StepReport, TokenDeltas, decode, encode
 from xylem.shared.protocol.columns import unpack, unpack_floats
 
 
@@ -23,7 +23,7 @@ def output() -> StepOutput:
         lengths=[10, 20, 30, 40, 50],
         counts=[1, 1, 0, 2, 1],
         token_ids=[100, 200, 400, 401, 500],
-        finishes=[Finish.NONE, Finish.STOP, Finish.NONE, Finish.LENGTH, Finish.NONE],
+        finishes=[FinishReason.NONE, FinishReason.STOP, FinishReason.NONE, FinishReason.LENGTH, FinishReason.NONE],
         offsets=[0, 5, 0, 7, 0],
         detokenizers=["a", "b", "a", "a", "b"],
         openings={0: opening("r1"), 4: opening("r5")},
@@ -39,7 +39,7 @@ def test_the_scheduler_hears_every_row() -> None:
     assert list(unpack(report.lengths)) == [10, 20, 30, 40, 50]
     assert list(unpack(report.counts)) == [1, 1, 0, 2, 1]
     assert list(unpack(report.token_ids)) == [100, 200, 400, 401, 500]
-    assert list(unpack(report.finishes)) == [0, Finish.STOP, 0, Finish.LENGTH, 0]
+    assert list(unpack(report.finishes)) == [0, FinishReason.STOP, 0, FinishReason.LENGTH, 0]
     assert report.duration_us == 999
 
 
@@ -51,7 +51,7 @@ def test_each_detokenizer_hears_its_rows_with_tokens() -> None:
     assert list(unpack(a.offsets)) == [0, 7]
     assert list(unpack(a.counts)) == [1, 2]
     assert list(unpack(a.token_ids)) == [100, 400, 401]
-    assert list(unpack(a.finishes)) == [0, Finish.LENGTH]
+    assert list(unpack(a.finishes)) == [0, FinishReason.LENGTH]
     assert a.openings == ((1, opening("r1")),)
     assert list(unpack(b.sequence_ids)) == [2, 5]
     assert list(unpack(b.token_ids)) == [200, 500]
@@ -67,7 +67,7 @@ def test_a_step_without_rows_tells_the_scheduler_only() -> None:
 
 def test_an_end_without_a_token_is_for_the_gateway() -> None:
     ended = output()
-    ended.finishes[2] = Finish.ERROR
+    ended.finishes[2] = FinishReason.ERROR
     ended.refused.append((opening("r3"), GrammarFailed("no such keyword", param="regex")))
     assert list(unpack(dict(token_deltas(ended, "x"))["a"].sequence_ids)) == [1, 4]
     [(gateway, refused)] = answers(ended)
@@ -77,7 +77,7 @@ def test_an_end_without_a_token_is_for_the_gateway() -> None:
 
 def test_a_broken_sequence_ends_where_it_was_heard_of() -> None:
     broken = output()
-    broken.finishes[2], broken.broken = Finish.ERROR, {2}
+    broken.finishes[2], broken.broken = FinishReason.ERROR, {2}
     group = dict(token_deltas(broken, "x"))["a"]
     assert list(unpack(group.sequence_ids)) == [1, 3, 4]
     assert list(unpack(group.counts)) == [1, 0, 2]
@@ -99,7 +99,7 @@ def test_states_leave_with_length_one() -> None:
 
 def test_scores_travel_with_their_rows() -> None:
     scored = output()
-    of = {row: scores_message([Scored(-row, [row], [-row], [])]) for row in range(5)}
+    of = {row: scores_message([RowLogprobs(-row, [row], [-row], [])]) for row in range(5)}
     scored.scores, scored.prompt_scores = {1: of[1], 3: of[3]}, {3: of[0]}
     groups = dict(token_deltas(scored, "x"))
     a, b = groups["a"], groups["b"]
@@ -113,7 +113,7 @@ def test_huge_openings_are_spread_over_messages() -> None:
         big.sequence_ids.append(row)
         big.counts.append(1)
         big.token_ids.append(row)
-        big.finishes.append(Finish.NONE)
+        big.finishes.append(FinishReason.NONE)
         big.offsets.append(0)
         big.detokenizers.append("a")
         big.openings[row] = replace(opening(), output_ids=bytes(MAX_EXTRA_BYTES // 2))

@@ -13,9 +13,9 @@ from tests.fake_runner import FakeRunner, predict
 from tests.patience import PATIENCE_S
 from tests.services.executor.plans import admit, plan
 from xylem.services.executor.service import ExecutorService
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Control, ControlReply, Finish, Plan, Presence, StepReport, TokenDeltas, subjects
+from xylem.shared.protocol import Control, ControlReply, FinishReason, Plan, Presence, StepReport, TokenDeltas, subjects
 from xylem.shared.protocol.columns import unpack
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.service import StartupError, running
@@ -32,7 +32,7 @@ class FakeExecutor(ExecutorService):
         super().__init__(settings)
         self.runner = runner or FakeRunner()
 
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         return self.runner
 
 
@@ -43,7 +43,7 @@ class SlowToLoad(FakeExecutor):
         super().__init__(settings)
         self.loaded = threading.Event()
 
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         self.loaded.wait(5)
         return self.runner
 
@@ -51,7 +51,7 @@ class SlowToLoad(FakeExecutor):
 class NeverLoaded(FakeExecutor):
     """Reports progress until it is stopped."""
 
-    def make_runner(self, card: ModelCard) -> StepRunner:
+    def make_runner(self, card: ModelCard) -> ModelRunner:
         progress = self._stoppable(lambda done, total: None)
         while True:
             progress(0, 1)
@@ -146,7 +146,7 @@ async def test_a_plan_gives_reports_and_deltas(settings: ExecutorSettings, ears:
         assert [len(deltas.openings) for deltas in ears.deltas] == [1] + [0] * 7
         assert [report.step for report in ears.reports] == list(range(8))
         assert {(report.plan_epoch, report.plan, report.epoch) for report in ears.reports} == {(1, 0, life)}
-        assert list(unpack(ears.reports[-1].finishes)) == [Finish.LENGTH]
+        assert list(unpack(ears.reports[-1].finishes)) == [FinishReason.LENGTH]
 
 
 async def test_presence_says_what_there_is(settings: ExecutorSettings, ears: Ears) -> None:

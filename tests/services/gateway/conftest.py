@@ -18,14 +18,14 @@ from xylem.shared.protocol import (
     Accepted,
     Detokenize,
     Detokenized,
-    Finish,
+    FinishReason,
     Generate,
-    Inquire,
     Message,
     Presence,
     Refused,
-    Standing,
-    State,
+    RequestStatus,
+    StatusQuery,
+    StatusReply,
     TextDeltas,
     Tokenize,
     TokenizeReply,
@@ -53,8 +53,8 @@ class FakePipeline:
         self.peers = {kind: Presence(kind=kind, id=f"{kind}-0", epoch=1, model=MODEL) for kind in KINDS}
         self.play: Callable[[Generate], Awaitable[None]] = self.answer
         # Where requests stand when the gateway asks; else they run while `play` does.
-        self.states: dict[str, State] = {}
-        self.asked: list[tuple[str, State]] = []
+        self.states: dict[str, RequestStatus] = {}
+        self.asked: list[tuple[str, RequestStatus]] = []
         self.was_asked = asyncio.Event()
         self._playing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -63,7 +63,7 @@ class FakePipeline:
         await self.bus.answer(subjects.tokenize(MODEL), Generate | Tokenize | Detokenize, self._on_request)
         await self.bus.listen(subjects.abort(MODEL, "scheduler-0"), Abort, self.aborts.put)
         await self.bus.listen(subjects.abort_any(MODEL), Abort, self.aborts.put)
-        await self.bus.answer(subjects.inquire(MODEL, "scheduler-0"), Inquire, self._on_inquire)
+        await self.bus.answer(subjects.inquire(MODEL, "scheduler-0"), StatusQuery, self._on_inquire)
         await self.bus.listen(subjects.WHO_IS_THERE, WhoIsThere, self._on_who)
         await self.bus.barrier()
         self.spawn(self._beat_on())
@@ -95,7 +95,13 @@ class FakePipeline:
         await self.say(Refused(g.request_id, g.attempt, code, message, **more), g.gateway)
 
     async def text(
-        self, g: Generate, offset: int, ids: list[int], text: str, finish: Finish = Finish.NONE, cached: int = 0
+        self,
+        g: Generate,
+        offset: int,
+        ids: list[int],
+        text: str,
+        finish: FinishReason = FinishReason.NONE,
+        cached: int = 0,
     ) -> None:
         await self.say(
             TextDeltas(
@@ -113,15 +119,15 @@ class FakePipeline:
             g.gateway,
         )
 
-    async def words(self, g: Generate, start: int, stop: int, finish: Finish = Finish.NONE) -> None:
+    async def words(self, g: Generate, start: int, stop: int, finish: FinishReason = FinishReason.NONE) -> None:
         """Tokens [start, stop), one delta each; the last one with `finish`."""
         for i in range(start, stop):
-            await self.text(g, i, [100 + i], f"w{i} ", finish if i == stop - 1 else Finish.NONE, cached=4)
+            await self.text(g, i, [100 + i], f"w{i} ", finish if i == stop - 1 else FinishReason.NONE, cached=4)
 
     async def answer(self, g: Generate) -> None:
         await self.accept(g)
         stop = g.limits.max_tokens if g.limits.max_tokens >= 0 else 5
-        await self.words(g, len(unpack(g.output_ids)), stop, Finish.LENGTH)
+        await self.words(g, len(unpack(g.output_ids)), stop, FinishReason.LENGTH)
 
     async def _on_request(self, request: Generate | Tokenize | Detokenize) -> Message | None:
         if isinstance(request, Generate):
@@ -143,14 +149,16 @@ class FakePipeline:
         finally:
             self._playing.discard(request.request_id)
 
-    def _state(self, request_id: str) -> State:
-        return self.states.get(request_id, State.RUNNING if request_id in self._playing else State.UNKNOWN)
+    def _state(self, request_id: str) -> RequestStatus:
+        return self.states.get(
+            request_id, RequestStatus.RUNNING if request_id in self._playing else RequestStatus.UNKNOWN
+        )
 
-    async def _on_inquire(self, inquire: Inquire) -> Standing:
+    async def _on_inquire(self, inquire: StatusQuery) -> StatusReply:
         found = [(request_id, self._state(request_id)) for request_id in inquire.request_ids]
         self.asked += found
         self.was_asked.set()
-        return Standing(states=pack(state for _, state in found), lengths=pack(0 for _ in found))
+        return StatusReply(states=pack(state for _, state in found), lengths=pack(0 for _ in found))
 
     async def _on_who(self, _: WhoIsThere) -> None:
         with suppress(Unavailable):  # NATS is being restarted
@@ -228,6 +236,6 @@ def stopping(pipeline: FakePipeline) -> None:
 
     async def play(g: Generate) -> None:
         await pipeline.accept(g)
-        await pipeline.words(g, 0, 3, Finish.STOP)
+        await pipeline.words(g, 0, 3, FinishReason.STOP)
 
     pipeline.play = play

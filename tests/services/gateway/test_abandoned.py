@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any, cast
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.generation.output_queue import Mailbox
-from xylem.services.gateway.generation.request_state import OVER, Life, Pipeline
-from xylem.shared.protocol import Generate, Limits, Sampling
+from xylem.services.gateway.generation.output_queue import OutputQueue
+from xylem.services.gateway.generation.request_state import OVER, Pipeline, RequestState
+from xylem.shared.protocol import Generate, SamplingParams, StopConditions
 from xylem.shared.runtime.errors import Unavailable
 
 
@@ -39,7 +39,7 @@ class Swallowing:
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         self.aborted.append(attempt)
 
-    def leave(self, life: Life) -> None:
+    def leave(self, life: RequestState) -> None:
         """Nothing is kept of it."""
 
 
@@ -53,11 +53,11 @@ async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() 
         prompt="Hi",
         messages=None,
         token_ids=None,
-        sampling=Sampling(),
-        limits=Limits(),
+        sampling=SamplingParams(),
+        limits=StopConditions(),
         deadline_s=0.0,
     )
-    life = Life(cast("Pipeline", cast("Any", pipeline)), generate, 0, Mailbox())
+    life = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue())
     task = asyncio.create_task(life.run())
     await pipeline.handing_over.wait()
     life.abandon()

@@ -10,9 +10,9 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Admit, Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.shared.protocol import Admit, Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
 
 VOCABULARY = 50
@@ -160,7 +160,7 @@ class SimulatedExecutor:
                     self.write(sequence, sequence.unread.popleft())
                 self.computed.append((sequence.admit.opening.request_id, count))
                 last = self.drawn(sequence_id, sequence) if not sequence.unread else None
-                rows.append(last or (sequence_id, sequence.length, [], Finish.NONE))
+                rows.append(last or (sequence_id, sequence.length, [], FinishReason.NONE))
         if rows or applied:
             self.report(rows)
 
@@ -169,11 +169,11 @@ class SimulatedExecutor:
         admit = sequence.admit
         sequence.drawn += 1
         sequence.next_token = token
-        finish = Finish.NONE
+        finish = FinishReason.NONE
         if token == END:
-            finish = Finish.STOP
+            finish = FinishReason.STOP
         elif sequence.drawn == admit.max_new_tokens:
-            finish = Finish.LENGTH
+            finish = FinishReason.LENGTH
         self.world.clients[admit.opening.request_id].receive(admit, sequence.drawn - 1, token, finish)
         length = sequence.length
         if finish:
@@ -227,7 +227,7 @@ class Client:
             self.output.append(token)
         assert self.output[offset] == token, "the same position gave two tokens"
         if finish:
-            self.ends.append(Finish(finish).name)
+            self.ends.append(FinishReason(finish).name)
 
     def tokenized(self) -> Tokenized:
         return Tokenized(
@@ -237,7 +237,7 @@ class Client:
             detokenizer="d",
             prompt_ids=pack(self.prompt),
             output_ids=pack(self.output),
-            limits=Limits(max_tokens=self.max_tokens),
+            limits=StopConditions(max_tokens=self.max_tokens),
             salt=self.salt,
             priority=self.priority,
         )
@@ -246,8 +246,8 @@ class Client:
 class World:
     """Core, executors and clients; checks the books after every step."""
 
-    def __init__(self, core: Core | None = None) -> None:
-        self.core = core or Core("s", plan_epoch=7, grant_ahead_tokens=8)
+    def __init__(self, core: SchedulerCore | None = None) -> None:
+        self.core = core or SchedulerCore("s", plan_epoch=7, grant_ahead_tokens=8)
         self.executors: dict[str, SimulatedExecutor] = {}
         self.clients: dict[str, Client] = {}
         self.now = 0.0

@@ -22,15 +22,15 @@ from xylem.shared.protocol import (
     Capacity,
     Control,
     ControlReply,
-    Inquire,
-    Limits,
     Message,
     Plan,
     Presence,
     Refused,
-    Standing,
+    RequestStatus,
     Started,
-    State,
+    StatusQuery,
+    StatusReply,
+    StopConditions,
     Tokenized,
     subjects,
 )
@@ -279,10 +279,10 @@ async def test_the_gateway_hears_of_the_start_and_may_ask_where_a_request_stands
         await peers.submit(Client(f"r{i}", [*PROMPT[i:], i], "", 4))
     for i in range(2):
         assert await peers.soon(peers.started) == Started(f"r{i}", 0, "s", "x", peers.executor.epoch)
-    question = Inquire(("r0", "r2", "r0", "never"), pack([0, 0, 1, 0]))
-    standing = await peers.bus.request(subjects.inquire(MODEL, "s"), question, Standing)
-    states = [State(state) for state in unpack(standing.states)]
-    assert states == [State.RUNNING, State.WAITING, State.UNKNOWN, State.UNKNOWN]
+    question = StatusQuery(("r0", "r2", "r0", "never"), pack([0, 0, 1, 0]))
+    standing = await peers.bus.request(subjects.inquire(MODEL, "s"), question, StatusReply)
+    states = [RequestStatus(state) for state in unpack(standing.states)]
+    assert states == [RequestStatus.RUNNING, RequestStatus.WAITING, RequestStatus.UNKNOWN, RequestStatus.UNKNOWN]
     assert peers.answers.qsize() == 3
 
 
@@ -351,7 +351,7 @@ async def test_the_span_of_the_queue_is_the_parent_of_what_follows(nats_url: str
                 peers.paused = True
                 await peers.join()
                 parent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-                await peers.submit(Client("r", PROMPT, "", 4), trace=parent, limits=Limits(max_tokens=4))
+                await peers.submit(Client("r", PROMPT, "", 4), trace=parent, limits=StopConditions(max_tokens=4))
                 (admit,) = (await peers.soon(peers.plans)).admits
                 await peers.bus.publish(subjects.abort_any(MODEL), Abort("r", 0))
                 peers.world.clients["r"].ends.append("abort")

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, processors
 
 from tests import tokenizer_kinds as kinds
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
-from xylem.shared.protocol import Detokenize, Generate, Limits, Sampling, Tokenize
+from xylem.shared.protocol import Detokenize, Generate, SamplingParams, StopConditions, Tokenize
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
@@ -37,8 +37,8 @@ def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
     given = generate(
         prompt="the quick",
         output_ids=pack([7, 8]),
-        sampling=Sampling(temperature=0.5, seed=3),
-        limits=Limits(max_tokens=5, ignore_eos=True, stop=("x",), stop_token_ids=pack([4])),
+        sampling=SamplingParams(temperature=0.5, seed=3),
+        limits=StopConditions(max_tokens=5, ignore_eos=True, stop=("x",), stop_token_ids=pack([4])),
         salt="tenant",
         priority=3,
         deadline_s=9.5,
@@ -78,8 +78,10 @@ def test_token_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
 
 @pytest.mark.parametrize(("wanted", "got"), [(-1, 54), (54, 54), (1, 1), (0, 0)])
 def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
-    done = encoder.request(generate(token_ids=pack([1] * 10), limits=Limits(max_tokens=wanted, stop=("s",))), "")
-    assert done.limits == Limits(max_tokens=got, stop=("s",))
+    done = encoder.request(
+        generate(token_ids=pack([1] * 10), limits=StopConditions(max_tokens=wanted, stop=("s",))), ""
+    )
+    assert done.limits == StopConditions(max_tokens=got, stop=("s",))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,12 @@ def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
         ({"token_ids": pack([1] * 64)}, ContextTooLong, "prompt", ["context", "64"]),
         ({"prompt": "the " * 80}, ContextTooLong, "prompt", ["context", "64"]),
         ({"prompt": "word " * 400_000}, ContextTooLong, "prompt", ["context", "64", "2000000"]),
-        ({"prompt": "the", "limits": Limits(max_tokens=63)}, ContextTooLong, "max_tokens", ["context", "63", "64"]),
+        (
+            {"prompt": "the", "limits": StopConditions(max_tokens=63)},
+            ContextTooLong,
+            "max_tokens",
+            ["context", "63", "64"],
+        ),
         ({"messages": b'[{"role": "user", "content": "\\ud83d x"}]'}, InvalidRequest, "messages", ["surrogate"]),
         ({"messages": b"[]"}, InvalidRequest, "messages", ["empty"]),
         ({"messages": b"[{"}, InvalidRequest, "messages", ["JSON"]),

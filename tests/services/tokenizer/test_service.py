@@ -13,8 +13,8 @@ from xylem.shared.protocol import (
     Detokenize,
     Detokenized,
     Generate,
+    LogprobParams,
     Refused,
-    Scoring,
     Tokenize,
     Tokenized,
     TokenizeReply,
@@ -84,10 +84,12 @@ async def test_scores_that_fit_into_no_message_are_refused(service: TokenizerSer
     prompt = pack([5] * 19_000)
     async with asyncio.timeout(PATIENCE_S):
         for prompt_from in (-1, 19_000 - most + 100):
-            scoring = Scoring(num_top=20, prompt_from=prompt_from)
+            scoring = LogprobParams(num_top=20, prompt_from=prompt_from)
             await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=scoring))
             assert (await after.tokenized.get()).scoring == scoring
-        await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=Scoring(num_top=20, prompt_from=0)))
+        await bus.hand_over(
+            SUBJECT, generate("scores", token_ids=prompt, scoring=LogprobParams(num_top=20, prompt_from=0))
+        )
         refused = await after.refused.get()
         assert (refused.code, refused.param) == ("invalid_request", "logprobs")
 

@@ -13,7 +13,7 @@ from xylem.shared.protocol import columns
 
 GOLDEN = Path(__file__).with_name("golden_messages.json")
 
-OPENING = m.Opening(
+OPENING = m.SequenceStart(
     request_id="cmpl-1-0",
     attempt=1,
     gateway="gw",
@@ -31,7 +31,7 @@ OPENING = m.Opening(
     keep_special=True,
     asked_ids=columns.pack([3]),
 )
-SAMPLING = m.Sampling(
+SAMPLING = m.SamplingParams(
     temperature=0.5,
     top_p=0.9,
     top_k=40,
@@ -43,11 +43,11 @@ SAMPLING = m.Sampling(
     bias_ids=columns.pack([4]),
     bias_values=columns.pack_floats([-100.0]),
 )
-LIMITS = m.Limits(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
+LIMITS = m.StopConditions(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
 GRAMMAR = m.Grammar("regex", "[0-9]+", 11, "regex")
-SCORING = m.Scoring(2, columns.pack([3]), 0)
-SCORES = m.Scores(columns.pack_floats([-0.5]), columns.pack([42]), columns.pack_floats([-0.5]), b"")
-SCORED = m.ScoredTokens(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([1]), (b"h\xc3",), ())
+SCORING = m.LogprobParams(2, columns.pack([3]), 0)
+SCORES = m.Logprobs(columns.pack_floats([-0.5]), columns.pack([42]), columns.pack_floats([-0.5]), b"")
+SCORED = m.TokenLogprobs(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([1]), (b"h\xc3",), ())
 ZERO, ONE = columns.pack([0]), columns.pack([1])
 ADMIT = m.Admit(
     9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t", 2,
@@ -84,8 +84,8 @@ EXAMPLES: tuple[m.Message, ...] = (
     m.Detokenize(columns.pack([1])),
     m.Detokenized("hello", "", "", None),
     m.Started("cmpl-1-0", 1, "s", "e", 5),
-    m.Inquire(("cmpl-1-0",), ONE),
-    m.Standing(ONE, ZERO),
+    m.StatusQuery(("cmpl-1-0",), ONE),
+    m.StatusReply(ONE, ZERO),
     m.Adopt("cmpl-1-0", 1, "gw"),
     m.CacheEvents("s", "e", 5, 6, (columns.pack([1]),), (columns.pack([2]),)),
 )  # fmt: skip

@@ -66,9 +66,9 @@ def test_known_traps(raw: bytes) -> None:
         (m.Abort("r", 2**31), "[2]"),  # would not fit into the column of attempts
         (m.Refused("r", 0, "queue_full", "", None, float("inf")), "[6]"),
         (m.Tokenized("r", 0, "g", "d", b"", deadline_s=float("nan")), "[11]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.Sampling(temperature=-1.0)), "[7][0]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.Sampling(top_p=float("nan"))), "[7][1]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.Sampling(seed=2**63)), "[7][4]"),
+        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(temperature=-1.0)), "[7][0]"),
+        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(top_p=float("nan"))), "[7][1]"),
+        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(seed=2**63)), "[7][4]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(0, 16, 1, 1)), "[11][0]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(2**40, 16, 1, 1)), "[11][0]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(1, 0, 1, 1)), "[11][1]"),

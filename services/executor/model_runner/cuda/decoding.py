@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xylem.kernels.interface import Layout, Rows
+from xylem.kernels.interface import BatchMetadata, DeviceBatch
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_runner.cuda.buckets import bucket_of, bucket_sizes
 from xylem.services.executor.model_runner.cuda.device import Device, Replay
 from xylem.services.executor.model_runner.cuda.slots import NOBODY, Slots
-from xylem.services.executor.model_runner.loaded_model import Model
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
+from xylem.services.executor.step.row import StepRow
 
 
 class DecodeGraphs:
@@ -30,7 +30,7 @@ class DecodeGraphs:
 
     def __init__(
         self,
-        model: Model,
+        model: LoadedModel,
         pool: KvPool,
         slots: Slots,
         device: Device,
@@ -54,23 +54,23 @@ class DecodeGraphs:
             self._forward[size] = device.capture(lambda size=size: self._find_logits(size))  # type: ignore[misc]
         progress(2 * len(self._sizes), 2 * len(self._sizes))
 
-    def takes(self, rows: Sequence[Row]) -> bool:
+    def takes(self, rows: Sequence[StepRow]) -> bool:
         """Whether the step is one of these: a token each, and no states that somebody wants."""
         return len(rows) <= self._sizes[-1] and all(
             len(row.token_ids) == 1 and not row.targets and not row.pooling for row in rows
         )
 
-    def draw(self, rows: Sequence[Row]) -> Tensor:
+    def draw(self, rows: Sequence[StepRow]) -> Tensor:
         """Drawn token ids [B]."""
         self._plain[self._put(rows)]()
         return self._token_ids[: len(rows)]
 
-    def logits(self, rows: Sequence[Row]) -> Tensor:
+    def logits(self, rows: Sequence[StepRow]) -> Tensor:
         """[B, V] float32."""
         self._forward[self._put(rows)]()
         return self._logits[: len(rows)]
 
-    def _put(self, rows: Sequence[Row]) -> int:
+    def _put(self, rows: Sequence[StepRow]) -> int:
         """Writes the inputs, and gives the size of the step."""
         size = bucket_of(len(rows), self._sizes)
         assert size is not None
@@ -87,11 +87,11 @@ class DecodeGraphs:
         tables = self._slots.tables[slots]
         pages = tables.gather(1, (positions // page_size).unsqueeze(1)).squeeze(1).long()
         rows = torch.arange(size, device=on)
-        layout = Layout(
+        layout = BatchMetadata(
             positions=positions,
             new_slots=pages * page_size + positions % page_size,
             page_size=page_size,
-            decoding=Rows(
+            decoding=DeviceBatch(
                 firsts=rows.to(torch.int32),
                 nums_new=torch.ones(size, dtype=torch.int32, device=on),
                 lengths=(positions + 1).to(torch.int32),

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from xylem.services.executor.model_runner.cuda.device import Device, Download
-from xylem.services.executor.model_runner.cuda.drawing import Drawer
-from xylem.services.executor.model_runner.loaded_model import Model, States
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.cuda.drawing import HostSampler
+from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
+from xylem.services.executor.step.row import StepRow
 
 
-class Drawn:
+class PendingTokens:
     """A step whose draws were launched with it: one for each row, wanted or not."""
 
-    def __init__(self, rows: Sequence[Row], token_ids: Download) -> None:
+    def __init__(self, rows: Sequence[StepRow], token_ids: Download) -> None:
         self._rows = rows
         self._token_ids = token_ids
 
@@ -27,7 +27,7 @@ class Drawn:
         return [token_id for token_id, row in zip(drawn, self._rows, strict=False) if row.sample]
 
 
-class Passed:
+class PendingSample:
     """A step whose forward pass was launched. Its draws are when the host is ready.
 
     logits: [D, V] float32, of the D rows in `drawing`; those draw that then still have sample. states: of all rows,
@@ -39,12 +39,12 @@ class Passed:
 
     def __init__(
         self,
-        model: Model,
+        model: LoadedModel,
         device: Device,
-        drawer: Drawer,
+        drawer: HostSampler,
         *,
-        rows: Sequence[Row],
-        drawing: Sequence[Row],
+        rows: Sequence[StepRow],
+        drawing: Sequence[StepRow],
         logits: Tensor,
         states: States | None,
     ) -> None:

@@ -10,20 +10,20 @@ from torch import Tensor
 from xylem.services.executor.kv_cache.pool import page_bytes, pages_that_fit
 from xylem.services.executor.model_runner.cuda.decoding import DecodeGraphs
 from xylem.services.executor.model_runner.cuda.device import Device
-from xylem.services.executor.model_runner.cuda.drawing import Drawer
-from xylem.services.executor.model_runner.cuda.flights import Drawn, Passed
+from xylem.services.executor.model_runner.cuda.drawing import HostSampler
+from xylem.services.executor.model_runner.cuda.flights import PendingSample, PendingTokens
 from xylem.services.executor.model_runner.cuda.memory import kv_pages
 from xylem.services.executor.model_runner.cuda.slots import NOBODY, Slots
 from xylem.services.executor.model_runner.cuda.warming import warm_up
-from xylem.services.executor.model_runner.loaded_model import Model, States
+from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
 from xylem.services.executor.models.decoder import token_tensor
-from xylem.services.executor.step.row import AWAITED, Row
-from xylem.services.executor.step.runner_interface import Flight
+from xylem.services.executor.step.row import AWAITED, StepRow
+from xylem.services.executor.step.runner_interface import InFlightStep
 from xylem.shared.model_info.model_card import ModelError
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 
-class CudaRunner:
+class CudaModelRunner:
     """A model with its KV pool, one step ahead of who asks for steps."""
 
     runs_ahead = True
@@ -31,7 +31,7 @@ class CudaRunner:
     @torch.inference_mode()
     def __init__(
         self,
-        model: Model,
+        model: LoadedModel,
         device: Device,
         *,
         page_size: int,
@@ -69,7 +69,7 @@ class CudaRunner:
         self._pool = model.new_pool(self.num_pages + 1, self.page_size)  # the last page is for rows that pad a batch
         table_len = min(self.num_pages, -(-context_length // self.page_size))
         self._slots = Slots(device, num_slots=max_running, table_len=table_len, dummy_page=self.num_pages)
-        self._drawer = Drawer(model, self._slots, device)
+        self._drawer = HostSampler(model, self._slots, device)
         warm_up(model, self._pool, page=self.num_pages, token_budget=token_budget, context_length=context_length)
         self._graphs = DecodeGraphs(model, self._pool, self._slots, device, max_rows=max_running, progress=progress)
 
@@ -79,7 +79,7 @@ class CudaRunner:
         self._pool.copy_page(source, target, num_tokens)
 
     @torch.inference_mode()
-    def launch(self, rows: Sequence[Row]) -> Flight:
+    def launch(self, rows: Sequence[StepRow]) -> InFlightStep:
         """Decoding goes by graphs, with their draws where nothing bends or scores them; all else kernel by kernel."""
         self._slots.update(rows)
         if not self._graphs.takes(rows):
@@ -88,12 +88,16 @@ class CudaRunner:
             return self._passed(rows, drawing, self._model.logits(rows, states), states)
         if any(row.shaping is not None or row.scoring is not None for row in rows):
             return self._passed(rows, rows, self._graphs.logits(rows), None)
-        return Drawn(rows, self._device.download(self._graphs.draw(rows)))
+        return PendingTokens(rows, self._device.download(self._graphs.draw(rows)))
 
-    def _passed(self, rows: Sequence[Row], drawing: Sequence[Row], logits: Tensor, states: States | None) -> Passed:
-        return Passed(self._model, self._device, self._drawer, rows=rows, drawing=drawing, logits=logits, states=states)
+    def _passed(
+        self, rows: Sequence[StepRow], drawing: Sequence[StepRow], logits: Tensor, states: States | None
+    ) -> PendingSample:
+        return PendingSample(
+            self._model, self._device, self._drawer, rows=rows, drawing=drawing, logits=logits, states=states
+        )
 
-    def _token_ids(self, rows: Sequence[Row]) -> Tensor:
+    def _token_ids(self, rows: Sequence[StepRow]) -> Tensor:
         """[T], with those filled in that only the device knows."""
         token_ids = token_tensor([token for row in rows for token in row.token_ids], self._device.device)
         if all(row.token_ids[0] != AWAITED for row in rows):
@@ -111,7 +115,7 @@ class CudaRunner:
             # Prompts as long as they can be, all in the same pages: what they find there does not matter.
             lengths = [min(context_length, token_budget - first) for first in range(0, token_budget, context_length)]
             pages = array("i", range(pool.num_pages))
-            rows = [Row([0] * length, 0, pages, True, Sampling()) for length in lengths]
+            rows = [StepRow([0] * length, 0, pages, True, SamplingParams()) for length in lengths]
             states = model.read(rows, self._token_ids(rows), pool)
             logits = model.decoder.logits(states.tensor[:1].expand(max_running, -1))
             slots = Slots(self._device, num_slots=0, table_len=1, dummy_page=0)

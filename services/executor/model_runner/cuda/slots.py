@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xylem.kernels.interface import DrawColumns
+from xylem.kernels.interface import SamplingBatch
 from xylem.services.executor.model_runner.cuda.device import Device
-from xylem.services.executor.step.row import Row
-from xylem.shared.protocol import Sampling
+from xylem.services.executor.step.row import StepRow
+from xylem.shared.protocol import SamplingParams
 
 NOBODY = 0
 
@@ -32,14 +32,16 @@ class Slots:
         self._table_len = table_len
         self.last_token = torch.zeros(num_slots + 1, dtype=torch.int64, device=on)
         self.tables = torch.full((num_slots + 1, table_len), dummy_page, dtype=torch.int32, device=on)
-        self._draws = DrawColumns.build([Sampling(temperature=0.0)] * (num_slots + 1), on)  # padding has no choice
+        self._draws = SamplingBatch.build(
+            [SamplingParams(temperature=0.0)] * (num_slots + 1), on
+        )  # padding has no choice
         # Whose pages a slot has, told by the array itself, and how many of them.
         self._owners: list[array[int] | None] = [None] * (num_slots + 1)
         self._num_written = [0] * (num_slots + 1)
 
-    def update(self, rows: Sequence[Row]) -> None:
+    def update(self, rows: Sequence[StepRow]) -> None:
         """Has the device know the draws of who is new, and the pages that have come since the last step."""
-        newcomers: list[Row] = []
+        newcomers: list[StepRow] = []
         entries: list[np.ndarray] = []
         for row in rows:
             slot, pages = row.slot, row.pages
@@ -57,11 +59,11 @@ class Slots:
         if newcomers:
             self._introduce(newcomers)
 
-    def _introduce(self, rows: Sequence[Row]) -> None:
+    def _introduce(self, rows: Sequence[StepRow]) -> None:
         slots = self._device.upload(np.array([row.slot for row in rows], dtype=np.int64))
-        self._draws.put(slots, DrawColumns.build([row.sampling for row in rows], self._device.device))
+        self._draws.put(slots, SamplingBatch.build([row.sampling for row in rows], self._device.device))
 
-    def draws(self, slots: Tensor) -> DrawColumns:
+    def draws(self, slots: Tensor) -> SamplingBatch:
         """How the sequences in these slots [B] draw."""
         return self._draws.take(slots)
 

@@ -6,27 +6,27 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from xylem.kernels.interface import Adjustment
+from xylem.kernels.interface import LogitsAdjustment
 from xylem.services.executor.kv_cache.pool import KvPool
-from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.services.executor.models.decoder import token_tensor
-from xylem.services.executor.step.row import Row
-from xylem.shared.protocol import Sampling
+from xylem.services.executor.step.row import StepRow
+from xylem.shared.protocol import SamplingParams
 
 
-def warm_up(model: Model, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
+def warm_up(model: LoadedModel, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
     """Steps that graphs do not hold, what bends logits, and the copy of a page. page: nobody's, which is written to."""
     for rows in steps_to_warm_up(page, pool.page_size, token_budget, context_length):
         token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
         logits = model.logits(rows, model.read(rows, token_ids, pool))
-    bent = Adjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
+    bent = LogitsAdjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
     mask = torch.full((len(logits), -(-logits.shape[1] // 32)), -1, dtype=torch.int32, device=model.device)
     for each in (None, mask):
         model.ops.adjust(logits, [bent] * len(logits), each)
     pool.copy_page(page, page, pool.page_size)
 
 
-def steps_to_warm_up(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[Row]]:
+def steps_to_warm_up(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[StepRow]]:
     """What chooses kernels is the length of a context, and the number of tokens: each power of two of both is met."""
     length = page_size
     while length <= context_length:
@@ -40,6 +40,6 @@ def steps_to_warm_up(page: int, page_size: int, token_budget: int, context_lengt
     yield [decoding, _row(most, most, page, page_size)]
 
 
-def _row(num_new: int, length: int, page: int, page_size: int) -> Row:
+def _row(num_new: int, length: int, page: int, page_size: int) -> StepRow:
     pages = array("i", [page] * -(-length // page_size))
-    return Row([1] * num_new, length - num_new, pages, True, Sampling())
+    return StepRow([1] * num_new, length - num_new, pages, True, SamplingParams())

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from xylem.services.gateway.apis.anthropic_messages.schema import Block, Message, MessageUsage
+from xylem.services.gateway.apis.anthropic_messages.schema import AnthropicMessage, Block, MessageUsage
 
 
 class MessageStart(msgspec.Struct, frozen=True, gc=False):
-    message: Message
+    message: AnthropicMessage
     type: str = "message_start"
 
 
@@ -20,7 +20,7 @@ class BlockStart(msgspec.Struct, frozen=True, gc=False):
     type: str = "content_block_start"
 
 
-class TextDelta(msgspec.Struct, frozen=True, gc=False):
+class TextBlockDelta(msgspec.Struct, frozen=True, gc=False):
     text: str
     type: str = "text_delta"
 
@@ -37,7 +37,7 @@ class InputDelta(msgspec.Struct, frozen=True, gc=False):
 
 class BlockDelta(msgspec.Struct, frozen=True, gc=False):
     index: int
-    delta: TextDelta | ThinkingDelta | InputDelta
+    delta: TextBlockDelta | ThinkingDelta | InputDelta
     type: str = "content_block_delta"
 
 

@@ -1,6 +1,16 @@
 """The fields of a body of /v1/messages."""
 
-from xylem.services.gateway.fields.field import Anything, Field, Integer, Mapping, Table, ignored, only, required, taken
+from xylem.services.gateway.fields.field import (
+    AnyType,
+    Field,
+    IntegerType,
+    ObjectType,
+    Table,
+    ignored,
+    only,
+    required,
+    taken,
+)
 from xylem.services.gateway.fields.field_tables import GENERATION, INT32_MAX
 from xylem.services.gateway.fields.field_types import Stops
 
@@ -8,7 +18,7 @@ from xylem.services.gateway.fields.field_types import Stops
 _NOT_SHARED = {"model", "max_tokens", "stop", "response_format", "stream_options", "n", "stream"}
 
 SAMPLING: list[Field] = [row for row in GENERATION if row.name not in _NOT_SHARED] + [
-    taken("chat_template_kwargs", Mapping(), {}, "Passed on to the chat template."),
+    taken("chat_template_kwargs", ObjectType(), {}, "Passed on to the chat template."),
 ]
 _MODEL, _STREAM = (next(row for row in GENERATION if row.name == name) for name in ("model", "stream"))
 
@@ -18,12 +28,12 @@ PASSED: tuple[str, ...] = ("model", *(row.name for row in SAMPLING))
 # What the model reads: all that the number of tokens depends on.
 _PROMPT: list[Field] = [
     _MODEL,
-    required("messages", Anything({"type": "array"}), "Roles user and assistant; text, tool_use, tool_result."),
-    taken("system", Anything({"type": ["string", "array"]}), about="A string, or a list of text blocks."),
-    taken("tools", Anything({"type": "array"}), about="Tools with a name and an input_schema."),
-    taken("tool_choice", Anything({"type": "object"}), about="Of type auto, any, tool or none."),
-    taken("thinking", Anything({"type": "object"}), about="enabled, adaptive or disabled; the budget is no limit."),
-    taken("output_config", Anything({"type": "object"}), about="effort, and a format of type json_schema."),
+    required("messages", AnyType({"type": "array"}), "Roles user and assistant; text, tool_use, tool_result."),
+    taken("system", AnyType({"type": ["string", "array"]}), about="A string, or a list of text blocks."),
+    taken("tools", AnyType({"type": "array"}), about="Tools with a name and an input_schema."),
+    taken("tool_choice", AnyType({"type": "object"}), about="Of type auto, any, tool or none."),
+    taken("thinking", AnyType({"type": "object"}), about="enabled, adaptive or disabled; the budget is no limit."),
+    taken("output_config", AnyType({"type": "object"}), about="effort, and a format of type json_schema."),
     *ignored("cache_control", "speed", "user_profile_id", "workspace_id"),
     only("context_management"),
     only("mcp_servers", []),
@@ -32,7 +42,7 @@ _PROMPT: list[Field] = [
 MESSAGES = Table(
     [
         *_PROMPT,
-        required("max_tokens", Integer(1, INT32_MAX)),
+        required("max_tokens", IntegerType(1, INT32_MAX)),
         taken("stop_sequences", Stops(), ()),
         _STREAM,
         *SAMPLING,

@@ -4,15 +4,15 @@ from typing import Any
 
 from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts
 from xylem.services.gateway.apis.anthropic_messages.fields import PASSED
-from xylem.services.gateway.fields.error_field_names import Dialect
-from xylem.services.gateway.fields.field import Integer
+from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
+from xylem.services.gateway.fields.field import IntegerType
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
 MIN_THINKING_TOKENS = 1024
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
-NAMES = Dialect(
+NAMES = ErrorFieldNames(
     [
         (r"^stop\b", "stop_sequences"),
         (r"^response_format(\.json_schema)?\b", "output_config.format"),
@@ -104,5 +104,5 @@ def _thinks(values: dict[str, Any]) -> bool | None:
     kind = one_of("thinking.type", thinking.get("type"), ("enabled", "adaptive", "disabled"))
     if kind == "enabled":  # a target for models that are trained to have one; these aren't
         highest = values.get("max_tokens", 1 << 31) - 1
-        Integer(MIN_THINKING_TOKENS, highest).read("thinking.budget_tokens", thinking.get("budget_tokens"))
+        IntegerType(MIN_THINKING_TOKENS, highest).read("thinking.budget_tokens", thinking.get("budget_tokens"))
     return kind != "disabled"

@@ -16,29 +16,29 @@ from xylem.services.gateway.apis.anthropic_messages.events import (
     MessageStop,
     Ping,
     Stop,
-    TextDelta,
+    TextBlockDelta,
     ThinkingDelta,
 )
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES
 from xylem.services.gateway.apis.anthropic_messages.schema import (
+    AnthropicMessage,
     Block,
-    Message,
     MessageUsage,
     TextBlock,
     ThinkingBlock,
     ToolUseBlock,
 )
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import ChunkUsage, Head, Usage, call_id
 from xylem.services.gateway.output_parsers.deltas import Call, CallArguments, CallBegun, Content, Delta, Reasoning
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError
 
 _decoder = msgspec.json.Decoder()
 
 
-class MessageForm:
+class MessageResponseWriter:
     """stops: the client's stop sequences. Its order has one choice, and usage comes with every piece."""
 
     named: ClassVar[bool] = True
@@ -52,7 +52,7 @@ class MessageForm:
         self._num_calls = 0
         self._stop = Stop("end_turn", None)
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[Any]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         events: list[Any] = []
         if not self._begun:
             self._begun = True
@@ -73,7 +73,7 @@ class MessageForm:
     def failure(self, error: XylemError) -> list[Any]:
         return [Error(problems.problem(NAMES.translated(error))["error"])]
 
-    def whole(self, results: list[Result], usage: Usage) -> Any:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         (result,) = results
         said = result.said
         blocks: list[Block] = []
@@ -84,8 +84,8 @@ class MessageForm:
         blocks += [self._call(i, call) for i, call in enumerate(said.calls)]
         return self._message(blocks, self._stop_of(result, called=bool(said.calls)), usage)
 
-    def _message(self, blocks: list[Block], stop: Stop, usage: Usage) -> Message:
-        return Message(
+    def _message(self, blocks: list[Block], stop: Stop, usage: Usage) -> AnthropicMessage:
+        return AnthropicMessage(
             id=self._head.id.replace("-", "_", 1),
             model=self._head.model,
             content=blocks,
@@ -97,7 +97,7 @@ class MessageForm:
     def _told(self, delta: Delta) -> list[Any]:
         match delta:
             case Content(text):
-                return self._in_block(Content, TextBlock(""), TextDelta(text))
+                return self._in_block(Content, TextBlock(""), TextBlockDelta(text))
             case Reasoning(text):
                 return self._in_block(Reasoning, ThinkingBlock(""), ThinkingDelta(text))
             case CallBegun(index, name):
@@ -106,7 +106,7 @@ class MessageForm:
             case CallArguments(_, text):
                 return [BlockDelta(self._num_blocks - 1, InputDelta(text))]
 
-    def _in_block(self, kind: type[Delta], empty: Block, delta: TextDelta | ThinkingDelta) -> list[Any]:
+    def _in_block(self, kind: type[Delta], empty: Block, delta: TextBlockDelta | ThinkingDelta) -> list[Any]:
         begun = [] if self._open is kind else self._begin(kind, empty)
         return [*begun, BlockDelta(self._num_blocks - 1, delta)]
 
@@ -120,8 +120,8 @@ class MessageForm:
         is_open, self._open = self._open is not None, None
         return [BlockStop(self._num_blocks - 1)] if is_open else []
 
-    def _stop_of(self, ended: Piece | Result, *, called: bool) -> Stop:
-        if ended.finish is Finish.LENGTH:
+    def _stop_of(self, ended: OutputDelta | ChoiceOutput, *, called: bool) -> Stop:
+        if ended.finish is FinishReason.LENGTH:
             return Stop("max_tokens", None)
         if called:
             return Stop("tool_use", None)

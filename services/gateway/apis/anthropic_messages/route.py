@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from xylem.services.gateway.apis.anthropic_messages.fields import COUNT_TOKENS, MESSAGES
 from xylem.services.gateway.apis.anthropic_messages.openapi import describe_message
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES, chat_body
-from xylem.services.gateway.apis.anthropic_messages.response import MessageForm
+from xylem.services.gateway.apis.anthropic_messages.response import MessageResponseWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
 from xylem.services.gateway.generation.generation_request import chat_order
@@ -34,7 +34,9 @@ async def messages(request: Request) -> Response:
         order = chat_order(chat_body(body, values), context.offer)
         order.continuous_usage = True  # the first event tells the number of input tokens
         stops = values["stop_sequences"]
-        return await respond(request, context, order, "msg", lambda head: MessageForm(head, stops), resumable=False)
+        return await respond(
+            request, context, order, "msg", lambda head: MessageResponseWriter(head, stops), resumable=False
+        )
 
 
 @router.post(

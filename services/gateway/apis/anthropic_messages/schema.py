@@ -44,7 +44,7 @@ class MessageUsage(msgspec.Struct, frozen=True, gc=False):
         return cls(usage.prompt_tokens - cached, usage.completion_tokens, cached)
 
 
-class Message(msgspec.Struct, frozen=True):
+class AnthropicMessage(msgspec.Struct, frozen=True):
     id: str
     model: str
     content: list[Block]

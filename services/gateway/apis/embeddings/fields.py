@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xylem.services.gateway.fields.field import Field, Flag, Integer, Table, Text, ignored, only, required, taken, wrong
+from xylem.services.gateway.fields.field import (
+    BooleanType,
+    Field,
+    IntegerType,
+    Table,
+    TextType,
+    ignored,
+    only,
+    required,
+    taken,
+    wrong,
+)
 from xylem.services.gateway.fields.field_tables import INT32_MAX, MODEL
 from xylem.services.gateway.fields.field_types import Prompts, TokenIds
 from xylem.shared.runtime.errors import InvalidRequest
@@ -42,7 +53,7 @@ class Documents:
         if not value:
             raise InvalidRequest(f"{name} is empty", param=name)
         return [
-            Text().read(f"{name}[{i}]", item.get("text") if type(item) is dict else item)
+            TextType().read(f"{name}[{i}]", item.get("text") if type(item) is dict else item)
             for i, item in enumerate(value)
         ]
 
@@ -57,8 +68,8 @@ POOLING = taken(
 COMMON: list[Field] = [
     MODEL,
     POOLING,
-    taken("add_special_tokens", Flag(), True, "false: the texts are all that is read."),
-    taken("cache_salt", Text(), "", "Prefixes are shared in the cache only between requests of the same salt."),
+    taken("add_special_tokens", BooleanType(), True, "false: the texts are all that is read."),
+    taken("cache_salt", TextType(), "", "Prefixes are shared in the cache only between requests of the same salt."),
     *ignored("user"),
     only("truncate_prompt_tokens"),
     only("priority", 0),
@@ -72,7 +83,7 @@ EMBEDDINGS = Table(
         required("input", Prompts(), "Text, token ids, or a list of either."),
         *COMMON,
         taken("encoding_format", OneOf(("float", "base64")), "float", "base64: of little-endian float32."),
-        taken("dimensions", Integer(1, INT32_MAX), about="Only so many numbers, scaled to length 1 again."),
+        taken("dimensions", IntegerType(1, INT32_MAX), about="Only so many numbers, scaled to length 1 again."),
         only("image_data", []),
         only("rid"),
     ]
@@ -86,8 +97,8 @@ SCORE = Table(
         taken("query", Prompts(), about="The beginning of each prompt, for label_token_ids."),
         taken("items", Prompts(), about="What follows the query: one text or several, or token ids as the query."),
         taken("label_token_ids", TokenIds(MAX_LABELS), about="The tokens whose probabilities after it are wanted."),
-        taken("apply_softmax", Flag(), False, "Probabilities among the labels alone."),
-        taken("item_first", Flag(), False, "The items come before the query."),
+        taken("apply_softmax", BooleanType(), False, "Probabilities among the labels alone."),
+        taken("item_first", BooleanType(), False, "The items come before the query."),
         only("temperature", 1),
         only("return_token_logprobs", False),
         only("return_pooled_hidden_states", False),
@@ -96,11 +107,11 @@ SCORE = Table(
 
 RERANK = Table(
     [
-        required("query", Text()),
+        required("query", TextType()),
         required("documents", Documents(), 'Texts, or objects {"text": ...}.'),
         *COMMON,
-        taken("top_n", Integer(0, INT32_MAX), about="Only the best so many; 0 and null: all."),
-        taken("return_documents", Flag(), True, "With the text of each."),
+        taken("top_n", IntegerType(0, INT32_MAX), about="Only the best so many; 0 and null: all."),
+        taken("return_documents", BooleanType(), True, "With the text of each."),
         only("instruct"),
         only("max_tokens_per_doc", 0),
     ]

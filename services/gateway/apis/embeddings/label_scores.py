@@ -9,14 +9,20 @@ from xylem.services.gateway.apis.embeddings.numbers import softmax
 from xylem.services.gateway.apis.embeddings.request import check_prompt
 from xylem.services.gateway.apis.embeddings.response import PromptUsage
 from xylem.services.gateway.fields.field_types import Prompt
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.generation_request import Choice, Offer, Order, check_number, check_vocabulary
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.generation_request import (
+    ChoiceSpec,
+    GenerationRequest,
+    ServedModel,
+    check_number,
+    check_vocabulary,
+)
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
-from xylem.shared.protocol import Limits, Sampling, Scoring
+from xylem.shared.protocol import LogprobParams, SamplingParams, StopConditions
 from xylem.shared.runtime.errors import Internal, InvalidRequest
 
 
-def label_order(values: dict[str, Any], offer: Offer) -> Order:
+def label_order(values: dict[str, Any], offer: ServedModel) -> GenerationRequest:
     """One token after each prompt, with the scores of the labels there. Raises InvalidRequest."""
     prompts = _prompts(values)
     labels = values["label_token_ids"]
@@ -26,12 +32,14 @@ def label_order(values: dict[str, Any], offer: Offer) -> Order:
     check_number(len(prompts), "items are given", "items", offer)
     for prompt in prompts:
         check_prompt("items", prompt, offer)
-    return Order(
+    return GenerationRequest(
         model=offer.model,
-        limits=Limits(max_tokens=1, ignore_eos=True),
-        choices=[Choice(Sampling(temperature=0.0), prompt, prompt_index=i) for i, prompt in enumerate(prompts)],
+        limits=StopConditions(max_tokens=1, ignore_eos=True),
+        choices=[
+            ChoiceSpec(SamplingParams(temperature=0.0), prompt, prompt_index=i) for i, prompt in enumerate(prompts)
+        ],
         salt=values["cache_salt"],
-        scoring=Scoring(token_ids=labels),
+        scoring=LogprobParams(token_ids=labels),
         add_special_tokens=values["add_special_tokens"],
         keeps_cut_scores=True,
         prompts=prompts,
@@ -64,18 +72,18 @@ class LabelScores(msgspec.Struct, frozen=True, gc=False):
     object: str = "scoring"
 
 
-class LabelForm(WholeOnly):
+class LabelScoreWriter(WholeOnly):
     """among_labels: probabilities of the labels alone, instead of those in the whole vocabulary."""
 
     def __init__(self, head: Head, *, among_labels: bool) -> None:
         self._head = head
         self._among_labels = among_labels
 
-    def whole(self, results: list[Result], usage: Usage) -> LabelScores:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> LabelScores:
         """Raises Internal when the executor gave no scores."""
         return LabelScores([self._scores(result) for result in results], self._head.model, PromptUsage.of(usage))
 
-    def _scores(self, result: Result) -> list[float]:
+    def _scores(self, result: ChoiceOutput) -> list[float]:
         if not result.scored or not result.scored[0].asked:
             raise Internal("no log probabilities came with the answer")
         logprobs = result.scored[0].asked

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from xylem.services.gateway.apis.embeddings.fields import RERANK
 from xylem.services.gateway.apis.embeddings.request import vector_order
-from xylem.services.gateway.apis.embeddings.similarity import RankForm
+from xylem.services.gateway.apis.embeddings.similarity import RankingWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import context_of
 from xylem.services.gateway.generation.generation_request import check_model
@@ -33,5 +33,5 @@ async def rerank(request: Request) -> Response:
         context,
         order,
         "rerank",
-        lambda head: RankForm(head, documents, num_best=num_best, with_documents=with_documents),
+        lambda head: RankingWriter(head, documents, num_best=num_best, with_documents=with_documents),
     )

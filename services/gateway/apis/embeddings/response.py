@@ -5,7 +5,7 @@ import base64
 import msgspec
 
 from xylem.services.gateway.apis.embeddings.numbers import shortened
-from xylem.services.gateway.generation.choice_output import Result
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
 from xylem.shared.protocol.columns import count, unpack_floats
 from xylem.shared.runtime.errors import InvalidRequest
@@ -35,7 +35,7 @@ class Embeddings(msgspec.Struct, frozen=True, gc=False):
     object: str = "list"
 
 
-class EmbeddingForm(WholeOnly):
+class EmbeddingResponseWriter(WholeOnly):
     """dimensions: how many numbers of each vector are wanted; None is all."""
 
     def __init__(self, head: Head, *, as_base64: bool, dimensions: int | None) -> None:
@@ -43,7 +43,7 @@ class EmbeddingForm(WholeOnly):
         self._as_base64 = as_base64
         self._dimensions = dimensions
 
-    def whole(self, results: list[Result], usage: Usage) -> Embeddings:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Embeddings:
         """Raises InvalidRequest when more dimensions are wanted than there are."""
         data = [Embedding(index, self._shown(result.vector)) for index, result in enumerate(results)]
         return Embeddings(self._head.model, data, PromptUsage.of(usage))

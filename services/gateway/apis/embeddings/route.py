@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from xylem.services.gateway.apis.embeddings.fields import EMBEDDINGS
 from xylem.services.gateway.apis.embeddings.request import vector_order
-from xylem.services.gateway.apis.embeddings.response import EmbeddingForm
+from xylem.services.gateway.apis.embeddings.response import EmbeddingResponseWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import context_of
 from xylem.services.gateway.generation.generation_request import check_model
@@ -31,5 +31,5 @@ async def embeddings(request: Request) -> Response:
         context,
         order,
         "embd",
-        lambda head: EmbeddingForm(head, as_base64=as_base64, dimensions=dimensions),
+        lambda head: EmbeddingResponseWriter(head, as_base64=as_base64, dimensions=dimensions),
     )

@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from xylem.services.gateway.apis.embeddings.fields import SCORE
-from xylem.services.gateway.apis.embeddings.label_scores import LabelForm, label_order
+from xylem.services.gateway.apis.embeddings.label_scores import LabelScoreWriter, label_order
 from xylem.services.gateway.apis.embeddings.request import vector_order
-from xylem.services.gateway.apis.embeddings.similarity import PairForm
+from xylem.services.gateway.apis.embeddings.similarity import PairScoreWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import Context, context_of
 from xylem.services.gateway.generation.generation_request import check_model
@@ -39,7 +39,7 @@ async def score(request: Request) -> Response:
     if of_labels:
         order = label_order(values, context.offer)
         among = values["apply_softmax"]
-        return await respond(request, context, order, "score", lambda head: LabelForm(head, among_labels=among))
+        return await respond(request, context, order, "score", lambda head: LabelScoreWriter(head, among_labels=among))
     return await _pairs(request, context, values)
 
 
@@ -53,4 +53,4 @@ async def _pairs(request: Request, context: Context, values: dict[str, Any]) -> 
             f"text_1 has {len(first)} texts and text_2 {len(second)}; give one, or as many", param="text_1"
         )
     order = vector_order({"text_1": first, "text_2": second}, values, context.offer)
-    return await respond(request, context, order, "score", lambda head: PairForm(head, len(first)))
+    return await respond(request, context, order, "score", lambda head: PairScoreWriter(head, len(first)))

@@ -6,7 +6,7 @@ import msgspec
 
 from xylem.services.gateway.apis.embeddings.numbers import similarity
 from xylem.services.gateway.apis.embeddings.response import PromptUsage
-from xylem.services.gateway.generation.choice_output import Result
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
 from xylem.shared.protocol.columns import unpack_floats
 
@@ -26,14 +26,14 @@ class PairScores(msgspec.Struct, frozen=True, gc=False):
     object: str = "list"
 
 
-class PairForm(WholeOnly):
+class PairScoreWriter(WholeOnly):
     """The vectors are those of the first num_first texts, then of the others. A single first one goes with each."""
 
     def __init__(self, head: Head, num_first: int) -> None:
         self._head = head
         self._num_first = num_first
 
-    def whole(self, results: list[Result], usage: Usage) -> PairScores:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> PairScores:
         vectors = [unpack_floats(result.vector) for result in results]
         first, second = vectors[: self._num_first], vectors[self._num_first :]
         pairs = zip(first * len(second) if len(first) == 1 else first, second, strict=True)
@@ -42,7 +42,7 @@ class PairForm(WholeOnly):
         return PairScores(head.id, head.created, head.model, data, PromptUsage.of(usage))
 
 
-class RankForm(WholeOnly):
+class RankingWriter(WholeOnly):
     """The first vector is the query's. num_best 0: all of them."""
 
     def __init__(self, head: Head, documents: list[str], *, num_best: int, with_documents: bool) -> None:
@@ -51,7 +51,7 @@ class RankForm(WholeOnly):
         self._num_best = num_best
         self._with_documents = with_documents
 
-    def whole(self, results: list[Result], usage: Usage) -> dict[str, Any]:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> dict[str, Any]:
         """The likest first; of equal ones, in the order in which they were given."""
         query, *vectors = [unpack_floats(result.vector) for result in results]
         scores = [similarity(query, vector) for vector in vectors]

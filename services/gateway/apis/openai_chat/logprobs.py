@@ -2,7 +2,7 @@
 
 import msgspec
 
-from xylem.services.gateway.generation.logprobs import ScoredToken
+from xylem.services.gateway.generation.logprobs import LogprobToken
 
 
 class TopLogprob(msgspec.Struct, frozen=True, gc=False):
@@ -23,12 +23,12 @@ class Logprobs(msgspec.Struct, frozen=True, gc=False):
     refusal: None = None
 
 
-def logprobs_of(tokens: list[ScoredToken]) -> Logprobs:
+def logprobs_of(tokens: list[LogprobToken]) -> Logprobs:
     """A token's text may be half a character; `bytes` are what it stands for."""
     return Logprobs([_token(token) for token in tokens])
 
 
-def _token(token: ScoredToken) -> TokenLogprob:
+def _token(token: LogprobToken) -> TokenLogprob:
     top = [TopLogprob(text_of(other.text), other.logprob, list(other.text)) for other in token.top]
     return TokenLogprob(text_of(token.text), token.logprob or 0.0, list(token.text), top)
 

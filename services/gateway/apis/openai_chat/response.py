@@ -3,8 +3,8 @@
 import msgspec
 
 from xylem.services.gateway.apis.openai_chat.logprobs import Logprobs, logprobs_of
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import (
     REASONS,
     ChunkUsage,
@@ -90,7 +90,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     object: str = "chat.completion"
 
 
-class ChatForm(PlainEvents):
+class ChatResponseWriter(PlainEvents):
     """Of /v1/chat/completions. with_logprobs: they were asked for."""
 
     def __init__(self, head: Head, *, with_logprobs: bool = False) -> None:
@@ -98,7 +98,7 @@ class ChatForm(PlainEvents):
         self._with_logprobs = with_logprobs
         self._begun: set[int] = set()
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[msgspec.Struct]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
         chunks: list[msgspec.Struct] = []
         if piece.index not in self._begun:
             self._begun.add(piece.index)
@@ -115,7 +115,7 @@ class ChatForm(PlainEvents):
             )
         return chunks
 
-    def _delta(self, piece: Piece, deltas: list[Said]) -> Delta:
+    def _delta(self, piece: OutputDelta, deltas: list[Said]) -> Delta:
         """All in one, since a stream that breaks off can go on only between two chunks of a piece."""
         content = reasoning = ""
         calls: list[CallDelta] = []
@@ -150,12 +150,12 @@ class ChatForm(PlainEvents):
         head = self._head
         return [Chunk(id=head.id, created=head.created, model=head.model, choices=(), usage=usage)]
 
-    def whole(self, results: list[Result], usage: Usage) -> msgspec.Struct:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
         choices = [self._choice(index, result) for index, result in enumerate(results)]
         head = self._head
         return Answer(id=head.id, created=head.created, model=head.model, choices=choices, usage=usage)
 
-    def _choice(self, index: int, result: Result) -> AnswerChoice:
+    def _choice(self, index: int, result: ChoiceOutput) -> AnswerChoice:
         said = result.said
         message = AnswerMessage(
             content=said.content if said.content or not said.calls else None,

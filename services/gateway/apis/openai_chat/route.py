@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from xylem.services.gateway.apis.openai_chat.response import ChatForm
+from xylem.services.gateway.apis.openai_chat.response import ChatResponseWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.fields.field_tables import CHAT
 from xylem.services.gateway.generation.context import context_of
@@ -23,4 +23,6 @@ async def chat_completions(request: Request) -> Response:
     context = context_of(request)
     order = chat_order(await read_object(request), context.offer)
     shown = order.shows_logprobs
-    return await respond(request, context, order, "chatcmpl", lambda head: ChatForm(head, with_logprobs=shown))
+    return await respond(
+        request, context, order, "chatcmpl", lambda head: ChatResponseWriter(head, with_logprobs=shown)
+    )

@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 
 from xylem.services.gateway.apis.openai_chat.logprobs import text_of
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.logprobs import ScoredToken
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.logprobs import LogprobToken
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import REASONS, ChunkUsage, Head, PlainEvents, Usage, matched_stop
 from xylem.services.gateway.output_parsers.deltas import Content, Delta
 
@@ -36,7 +36,7 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
     object: str = "text_completion"
 
 
-class CompletionForm(PlainEvents):
+class CompletionResponseWriter(PlainEvents):
     """Of /v1/completions. echoes: by choice, what comes before its text. num_top: of log probabilities, if wanted."""
 
     def __init__(self, head: Head, echoes: list[str], num_top: int | None = None) -> None:
@@ -45,7 +45,7 @@ class CompletionForm(PlainEvents):
         self._num_top = num_top
         self._begun: set[int] = set()
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[msgspec.Struct]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
         index = piece.index
         text, prompt_scored, scored = _text(piece.deltas), piece.prompt_scored, piece.scored
         if index not in self._begun:
@@ -70,7 +70,7 @@ class CompletionForm(PlainEvents):
     def closing(self, usage: Usage) -> list[msgspec.Struct]:
         return [self._completion([], usage)]
 
-    def whole(self, results: list[Result], usage: Usage) -> msgspec.Struct:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
         choices = [
             CompletionChoice(
                 index,
@@ -87,7 +87,7 @@ class CompletionForm(PlainEvents):
         return self._echoes[index] if self._echoes else ""
 
     def _logprobs(
-        self, index: int, prompt_scored: list[ScoredToken], scored: list[ScoredToken]
+        self, index: int, prompt_scored: list[LogprobToken], scored: list[LogprobToken]
     ) -> CompletionLogprobs | None:
         tokens = [(token, 0) for token in prompt_scored]
         tokens += [(token, len(self._echo(index))) for token in scored]
@@ -109,7 +109,7 @@ def _text(deltas: list[Delta]) -> str:
     return "".join(delta.text for delta in deltas if isinstance(delta, Content))
 
 
-def _top(token: ScoredToken) -> dict[str, float] | None:
+def _top(token: LogprobToken) -> dict[str, float] | None:
     """The likeliest, and the token itself if it is not among them. Of tokens that look alike the likelier counts."""
     if token.logprob is None:
         return None

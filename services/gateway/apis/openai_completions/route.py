@@ -2,12 +2,12 @@
 
 from fastapi import APIRouter, Request, Response
 
-from xylem.services.gateway.apis.openai_completions.response import CompletionForm
+from xylem.services.gateway.apis.openai_completions.response import CompletionResponseWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.fields.field_tables import COMPLETIONS
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.context import Context, context_of
-from xylem.services.gateway.generation.generation_request import Order, completion_order
+from xylem.services.gateway.generation.generation_request import GenerationRequest, completion_order
 from xylem.services.gateway.generation.tokenize_client import text_of, tokens_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.services.gateway.http.respond import respond
@@ -31,10 +31,10 @@ async def completions(request: Request) -> Response:
         await _prepare_echo(context, order)
     echoes = [order.prompt_texts[choice.prompt_index] for choice in order.choices] if order.echo else []
     num_top = order.scoring.num_top if order.scoring is not None and order.shows_logprobs else None
-    return await respond(request, context, order, "cmpl", lambda head: CompletionForm(head, echoes, num_top))
+    return await respond(request, context, order, "cmpl", lambda head: CompletionResponseWriter(head, echoes, num_top))
 
 
-async def _prepare_echo(context: Context, order: Order) -> None:
+async def _prepare_echo(context: Context, order: GenerationRequest) -> None:
     order.prompt_texts = [await _text(context, prompt) for prompt in order.prompts]
     if order.limits.max_tokens == 0:  # nothing will run that could count them
         order.prompt_counts = [await _count(context, prompt) for prompt in order.prompts]

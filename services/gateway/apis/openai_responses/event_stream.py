@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from xylem.services.gateway.apis.openai_responses.run import Run
+from xylem.services.gateway.apis.openai_responses.run import ResponseRun
 
 log = logging.getLogger(__name__)
 
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 class ResponseStream(StreamingResponse):
     """attended: what is made for this reader only, and ends when the reader does, however that comes about."""
 
-    def __init__(self, events: AsyncIterator[bytes], timeout_s: float, attended: Run | None = None) -> None:
+    def __init__(self, events: AsyncIterator[bytes], timeout_s: float, attended: ResponseRun | None = None) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(events, headers=headers, media_type="text/event-stream")
         self._timeout_s = timeout_s

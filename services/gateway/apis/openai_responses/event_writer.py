@@ -16,15 +16,15 @@ from xylem.services.gateway.apis.openai_responses.schema import (
     ResponseUsage,
 )
 from xylem.services.gateway.apis.openai_responses.thinking_tokens import ThinkingTokens
-from xylem.services.gateway.generation.logprobs import ScoredToken
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.logprobs import LogprobToken
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Delta, Reasoning
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import QueueFull, XylemError
 
 
-class Telling:
+class EventWriter:
     """One item is open at a time: text, a thought, or a call; what is of another kind closes it.
 
     final: what it came to when it was told before: that is its end this time, too.
@@ -55,7 +55,7 @@ class Telling:
         self._change(status="in_progress")
         self._say("in_progress")
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: OutputDelta) -> None:
         """More of what the model says. Log probabilities go with the text of their piece."""
         self._thinking.add(piece)
         scored = piece.scored + piece.last_scored
@@ -63,7 +63,7 @@ class Telling:
             scored = self._add_delta(delta, scored)
         if scored and isinstance(self._open, OpenMessage):  # of tokens without text of their own
             self._open.add("", scored)
-        self._cut = piece.finish is Finish.LENGTH
+        self._cut = piece.finish is FinishReason.LENGTH
 
     def end(self, totals: Totals) -> None:
         """The model has finished. An answer of nothing is an empty message: clients look into the first item."""
@@ -92,7 +92,7 @@ class Telling:
         self._log.say(ErrorEvent, "error", code=error.code, message=error.message, param=error.param)
         self._say("failed")
 
-    def _add_delta(self, delta: Delta, scored: list[ScoredToken]) -> list[ScoredToken]:
+    def _add_delta(self, delta: Delta, scored: list[LogprobToken]) -> list[LogprobToken]:
         """Returns the tokens that are still to be told."""
         match delta:
             case Content(text):

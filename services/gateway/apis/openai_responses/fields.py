@@ -1,13 +1,13 @@
 """The fields of a body of /v1/responses."""
 
 from xylem.services.gateway.fields.field import (
-    Anything,
+    AnyType,
+    BooleanType,
     Field,
-    Flag,
-    Integer,
-    Mapping,
+    IntegerType,
+    ObjectType,
     Table,
-    Text,
+    TextType,
     ignored,
     only,
     required,
@@ -19,7 +19,7 @@ from xylem.services.gateway.fields.field_tables import GENERATION, INT32_MAX, MA
 _NOT_SHARED = {"max_tokens", "response_format", "stream_options", "n"}
 
 SHARED: list[Field] = [row for row in GENERATION if row.name not in _NOT_SHARED] + [
-    taken("chat_template_kwargs", Mapping(), {}, "Passed on to the chat template."),
+    taken("chat_template_kwargs", ObjectType(), {}, "Passed on to the chat template."),
 ]
 
 # What goes into the chat body just as it came.
@@ -30,21 +30,23 @@ PASSED: tuple[str, ...] = (
 
 RESPONSES = Table(
     [
-        required("input", Anything({"type": ["string", "array"]}), "Text, or a list of items; text only."),
-        taken("instructions", Text(), about="A system message before everything else; later responses don't keep it."),
-        taken("previous_response_id", Text(), about="A kept response that the conversation goes on from."),
-        taken("max_output_tokens", Integer(1, INT32_MAX), about="Default: the rest of the context."),
-        taken("top_logprobs", Integer(0, MAX_TOP), about="How many likely tokens at each position."),
-        taken("include", Anything({"type": "array"}), about="message.output_text.logprobs adds log probabilities."),
-        taken("text", Anything({"type": "object"}), about="format: text, json_object or json_schema."),
-        taken("tools", Anything({"type": "array"}), about="Tools of type function."),
-        taken("tool_choice", Anything({"type": ["string", "object"]}), about="none, auto, required, or a function."),
-        taken("parallel_tool_calls", Flag(), True),
-        taken("reasoning", Anything({"type": "object"}), about="effort is passed on to the chat template."),
-        taken("store", Flag(), True, "Whether it can be retrieved and continued afterwards."),
-        taken("background", Flag(), False, "It is answered at once, and made whether or not anybody listens."),
-        taken("metadata", Anything({"type": "object"}), about="Strings, which come back in the response."),
-        taken("stream_options", Anything({"type": "object"}), about="include_obfuscation changes nothing."),
+        required("input", AnyType({"type": ["string", "array"]}), "Text, or a list of items; text only."),
+        taken(
+            "instructions", TextType(), about="A system message before everything else; later responses don't keep it."
+        ),
+        taken("previous_response_id", TextType(), about="A kept response that the conversation goes on from."),
+        taken("max_output_tokens", IntegerType(1, INT32_MAX), about="Default: the rest of the context."),
+        taken("top_logprobs", IntegerType(0, MAX_TOP), about="How many likely tokens at each position."),
+        taken("include", AnyType({"type": "array"}), about="message.output_text.logprobs adds log probabilities."),
+        taken("text", AnyType({"type": "object"}), about="format: text, json_object or json_schema."),
+        taken("tools", AnyType({"type": "array"}), about="Tools of type function."),
+        taken("tool_choice", AnyType({"type": ["string", "object"]}), about="none, auto, required, or a function."),
+        taken("parallel_tool_calls", BooleanType(), True),
+        taken("reasoning", AnyType({"type": "object"}), about="effort is passed on to the chat template."),
+        taken("store", BooleanType(), True, "Whether it can be retrieved and continued afterwards."),
+        taken("background", BooleanType(), False, "It is answered at once, and made whether or not anybody listens."),
+        taken("metadata", AnyType({"type": "object"}), about="Strings, which come back in the response."),
+        taken("stream_options", AnyType({"type": "object"}), about="include_obfuscation changes nothing."),
         *SHARED,
         only("truncation", "disabled"),
         only("conversation"),

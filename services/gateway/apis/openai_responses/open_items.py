@@ -18,7 +18,7 @@ from xylem.services.gateway.apis.openai_responses.schema import (
     ReasoningText,
     Thought,
 )
-from xylem.services.gateway.generation.logprobs import ScoredToken
+from xylem.services.gateway.generation.logprobs import LogprobToken
 
 IN_PROGRESS = "in_progress"
 
@@ -35,7 +35,7 @@ class OpenMessage:
         log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ()))
         log.say(PartEvent, "response.content_part.added", **self._part, part=OutputText("", []))
 
-    def add(self, text: str, scored: list[ScoredToken]) -> None:
+    def add(self, text: str, scored: list[LogprobToken]) -> None:
         logprobs = logprobs_of(scored).content
         self._texts.append(text)
         self._logprobs += logprobs

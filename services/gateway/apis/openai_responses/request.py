@@ -20,15 +20,15 @@ from xylem.services.gateway.apis.openai_responses.translation import (
 )
 from xylem.services.gateway.fields.field import wrong
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys
-from xylem.services.gateway.generation.generation_request import Offer, Order, chat_order
+from xylem.services.gateway.generation.generation_request import GenerationRequest, ServedModel, chat_order
 from xylem.shared.runtime.errors import InvalidRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ResponseRequest:
     """response: as it is before anything is known of it."""
 
-    order: Order
+    order: GenerationRequest
     record: Record
     response: Response
 
@@ -62,7 +62,7 @@ def new_record(body: dict[str, Any], before: list[Item], owner: str) -> Record:
     )
 
 
-def understand(record: Record, offer: Offer) -> Asked:
+def understand(record: Record, offer: ServedModel) -> ResponseRequest:
     """The same order each time that it has been accepted. Raises InvalidRequest and NotFound in this API's words."""
     values = RESPONSES.read(record.body)
     with NAMES.spoken():
@@ -71,10 +71,10 @@ def understand(record: Record, offer: Offer) -> Asked:
     if record.seed is not None:
         order.use_seed(record.seed)
         order.tenant, order.salt = record.tenant, record.salt
-    return Asked(order, record, _response(record, values, offer))
+    return ResponseRequest(order, record, _response(record, values, offer))
 
 
-def _response(record: Record, values: dict[str, Any], offer: Offer) -> Response:
+def _response(record: Record, values: dict[str, Any], offer: ServedModel) -> Response:
     return Response(
         id=record.id,
         created_at=record.created_at,

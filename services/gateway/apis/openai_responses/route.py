@@ -9,9 +9,9 @@ from xylem.services.gateway.apis.openai_responses.event_stream import ResponseSt
 from xylem.services.gateway.apis.openai_responses.fields import RESPONSES
 from xylem.services.gateway.apis.openai_responses.listing import MAX_LISTED, listed
 from xylem.services.gateway.apis.openai_responses.request import new_record, previous_of, understand
-from xylem.services.gateway.apis.openai_responses.run import Run, nobody
+from xylem.services.gateway.apis.openai_responses.run import ResponseRun, nobody
 from xylem.services.gateway.apis.openai_responses.store.archive import Archive
-from xylem.services.gateway.apis.openai_responses.store.location import Here, Place
+from xylem.services.gateway.apis.openai_responses.store.location import LocalResponse, ResponseLocation
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
 from xylem.services.gateway.http.openapi import answers, describe
@@ -42,7 +42,7 @@ async def create(request: Request) -> Response:
     background, streams = asked.response.background, asked.record.body.get("stream", False)
     receive = nobody if background else request.receive
     kept = archive.begin(asked, receive, request.headers.get("traceparent", ""))
-    place, run = Here(archive, kept), kept.run
+    place, run = LocalResponse(archive, kept), kept.run
     if background:
         await archive.until_stored(kept)
         return await _stream(request, place) if streams else _json(asked.response)
@@ -128,11 +128,13 @@ def _tenant(request: Request) -> str:
     return key.name if key is not None else ""
 
 
-async def _find(request: Request, response_id: str) -> Place:
+async def _find(request: Request, response_id: str) -> ResponseLocation:
     return await _archive(request).find(response_id, _tenant(request))
 
 
-async def _stream(request: Request, place: Place, after: int = -1, attended: Run | None = None) -> Response:
+async def _stream(
+    request: Request, place: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
+) -> Response:
     timeout_s = context_of(request).settings.request_timeout_s + SEND_GRACE_S
     return ResponseStream(await place.events(after, key_of(request)), timeout_s, attended)
 

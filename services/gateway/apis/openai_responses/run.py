@@ -8,14 +8,14 @@ from typing import Any
 from starlette.types import Receive
 
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
-from xylem.services.gateway.apis.openai_responses.event_writer import Telling
-from xylem.services.gateway.apis.openai_responses.request import Asked
+from xylem.services.gateway.apis.openai_responses.event_writer import EventWriter
+from xylem.services.gateway.apis.openai_responses.request import ResponseRequest
 from xylem.services.gateway.apis.openai_responses.schema import Response
 from xylem.services.gateway.apis.openai_responses.translation import NAMES
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.generation.resumption import Found
-from xylem.services.gateway.generation.session import Exchange
-from xylem.services.gateway.generation.stream_cursor import Bookmark, Place
+from xylem.services.gateway.generation.session import GenerationSession
+from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
 from xylem.services.gateway.http.errors import ClientGone
 from xylem.shared.runtime.errors import Internal, XylemError
 
@@ -27,13 +27,15 @@ async def nobody() -> Any:
     await asyncio.Event().wait()
 
 
-class Run:
+class ResponseRun:
     """One response in the making. `start` or `go_on` must be called once; its task closes everything.
 
     on_change: called when its generation is another one, and when it has ended.
     """
 
-    def __init__(self, context: Context, asked: Asked, on_change: Callable[[], None], traceparent: str = "") -> None:
+    def __init__(
+        self, context: Context, asked: ResponseRequest, on_change: Callable[[], None], traceparent: str = ""
+    ) -> None:
         record = asked.accepted
         self.log = EventLog(records=record.tells_events)
         self.error: Exception | None = None  # that ended it: a XylemError, or ClientGone
@@ -42,11 +44,11 @@ class Run:
         self._order = asked.order
         self._on_change = on_change
         self._traceparent = traceparent
-        self._telling = Telling(self.log, asked.response, record.final)
-        self._bookmark = Bookmark(
-            record.id, record.created_at, asked.order.base_seed, [Place()], record.generation, record.tenant
+        self._telling = EventWriter(self.log, asked.response, record.final)
+        self._bookmark = StreamCursor(
+            record.id, record.created_at, asked.order.base_seed, [ChoiceCursor()], record.generation, record.tenant
         )
-        self._exchange: Exchange | None = None
+        self._exchange: GenerationSession | None = None
         self._is_unwanted = False
         self._begun = asyncio.Event()
         self._ended = asyncio.Event()
@@ -94,8 +96,8 @@ class Run:
         self.is_dropped = True
         self.cancel()
 
-    def _open(self, receive: Receive, found: list[Found]) -> Exchange:
-        self._exchange = exchange = Exchange(self._context, self._order, self._bookmark, self._traceparent)
+    def _open(self, receive: Receive, found: list[Found]) -> GenerationSession:
+        self._exchange = exchange = GenerationSession(self._context, self._order, self._bookmark, self._traceparent)
         try:
             exchange.open(receive, found)
         except BaseException:
@@ -105,7 +107,7 @@ class Run:
             exchange.leave()
         return exchange
 
-    async def _find(self) -> Exchange:
+    async def _find(self) -> GenerationSession:
         """Where detokenizers have left it."""
         if self.response.background:
             self._telling.create()
@@ -115,7 +117,7 @@ class Run:
             self._on_change()
         return self._open(nobody, found)
 
-    async def _run(self, opened: Exchange | None) -> None:
+    async def _run(self, opened: GenerationSession | None) -> None:
         telling = self._telling
         try:
             exchange = opened or await self._find()

@@ -1,6 +1,6 @@
 """How many tokens of an answer were thought rather than said."""
 
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Reasoning
 
 
@@ -15,7 +15,7 @@ class ThinkingTokens:
         self._count = 0.0
         self._share = 0.0  # of the last piece
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: OutputDelta) -> None:
         thought = said = 0
         for delta in (*piece.deltas, *piece.last_deltas):
             if isinstance(delta, Reasoning):

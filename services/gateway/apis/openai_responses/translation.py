@@ -4,7 +4,7 @@ from typing import Any
 
 from xylem.services.gateway.apis.openai_responses.fields import PASSED
 from xylem.services.gateway.apis.openai_responses.items import Item, messages_of
-from xylem.services.gateway.fields.error_field_names import Dialect
+from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -13,7 +13,7 @@ LOGPROBS = "message.output_text.logprobs"
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content")
 CHOICES = ("none", "auto", "required")
 
-NAMES = Dialect(
+NAMES = ErrorFieldNames(
     [
         (r"^messages\b.*", "input"),
         (r"^max_tokens$|^max_completion_tokens$", "max_output_tokens"),

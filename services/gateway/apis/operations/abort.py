@@ -7,15 +7,15 @@ from fastapi.responses import JSONResponse
 
 from xylem.services.gateway.apis.operations.control import command
 from xylem.services.gateway.fields.body import read_object
-from xylem.services.gateway.fields.field import Flag, Table, Text, ignored, taken
+from xylem.services.gateway.fields.field import BooleanType, Table, TextType, ignored, taken
 from xylem.services.gateway.generation.context import Context, context_of, key_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.shared.runtime.errors import InvalidRequest, XylemError
 
 ABORT = Table(
     [
-        taken("rid", Text(), about="The rid of a /generate request, or the id of any answer."),
-        taken("abort_all", Flag(), False, "Everything that this key has asked for and that still runs."),
+        taken("rid", TextType(), about="The rid of a /generate request, or the id of any answer."),
+        taken("abort_all", BooleanType(), False, "Everything that this key has asked for and that still runs."),
         *ignored("abort_message"),
     ]
 )

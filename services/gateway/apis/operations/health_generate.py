@@ -7,11 +7,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from xylem.services.gateway.generation.context import Context, context_of, key_of
-from xylem.services.gateway.generation.generation_request import Choice, Order
-from xylem.services.gateway.generation.session import Exchange
-from xylem.services.gateway.generation.stream_cursor import Bookmark
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.session import GenerationSession
+from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.openapi import answers
-from xylem.shared.protocol import Limits, Sampling
+from xylem.shared.protocol import SamplingParams, StopConditions
 from xylem.shared.protocol.columns import pack
 from xylem.shared.runtime.errors import Unavailable, XylemError
 
@@ -45,14 +45,14 @@ async def health_generate(request: Request) -> JSONResponse:
 
 async def _generate(request: Request, context: Context, tenant: str) -> None:
     """One token, read to its end."""
-    order = Order(
+    order = GenerationRequest(
         model=context.offer.model,
-        limits=Limits(max_tokens=1, ignore_eos=True),
-        choices=[Choice(Sampling(temperature=0.0), prompt=pack([0]))],
+        limits=StopConditions(max_tokens=1, ignore_eos=True),
+        choices=[ChoiceSpec(SamplingParams(temperature=0.0), prompt=pack([0]))],
         tenant=tenant,
     )
-    bookmark = Bookmark.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
-    exchange = Exchange(context, order, bookmark, request.headers.get("traceparent", ""))
+    bookmark = StreamCursor.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
+    exchange = GenerationSession(context, order, bookmark, request.headers.get("traceparent", ""))
     try:
         exchange.open(request.receive, [])
         while not exchange.done:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from xylem.services.gateway.generation.pipeline_health import Stages
+from xylem.services.gateway.generation.pipeline_health import PipelineHealth
 from xylem.shared.protocol import Presence
 
 
-def loads(stages: Stages) -> list[dict[str, Any]]:
+def loads(stages: PipelineHealth) -> list[dict[str, Any]]:
     """Of each scheduler that has executors, with these. What nobody measures (tokens per second) is null."""
     schedulers = sorted((peer for peer in stages.known("scheduler") if peer.state == "ready"), key=lambda peer: peer.id)
     executors = sorted(stages.known("executor"), key=lambda peer: peer.id)

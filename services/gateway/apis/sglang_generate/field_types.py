@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from xylem.services.gateway.fields.field import Kind, Table, wrong
+from xylem.services.gateway.fields.field import FieldType, Table, wrong
 from xylem.services.gateway.fields.field_types import Prompt, token_column
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -25,7 +25,7 @@ def inside(where: str) -> Iterator[None]:
 class PerItem:
     """One value, or a list of them. Reads to what was given."""
 
-    kind: Kind
+    kind: FieldType
 
     @property
     def schema(self) -> dict[str, Any]:

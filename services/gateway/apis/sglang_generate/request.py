@@ -11,9 +11,9 @@ from xylem.services.gateway.apis.sglang_generate.fields import GENERATE, SAMPLIN
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.generation_request import (
     REST_OF_CONTEXT,
-    Choice,
-    Offer,
-    Order,
+    ChoiceSpec,
+    GenerationRequest,
+    ServedModel,
     check_context,
     check_model,
     check_number,
@@ -22,7 +22,7 @@ from xylem.services.gateway.generation.generation_request import (
     successive,
 )
 from xylem.services.gateway.generation.structured_output import grammar_of
-from xylem.shared.protocol import Grammar, Limits, Sampling, Scoring
+from xylem.shared.protocol import Grammar, LogprobParams, SamplingParams, StopConditions
 from xylem.shared.protocol.columns import count, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
@@ -44,7 +44,7 @@ class Wanted:
 class Generation:
     """An order, and how its answer looks. wanted: of each choice. batch: the answer is a list."""
 
-    order: Order
+    order: GenerationRequest
     wanted: list[Wanted]
     batch: bool
     incremental: bool
@@ -55,14 +55,14 @@ class _Plan:
     """Sampling parameters, understood. seed: None when one is to be drawn."""
 
     n: int
-    limits: Limits
-    sampling: Sampling
+    limits: StopConditions
+    sampling: SamplingParams
     seed: int | None
     grammar: Grammar | None
     hides_output: bool
 
 
-def generate_order(body: dict[str, Any], offer: Offer) -> Generation:
+def generate_order(body: dict[str, Any], offer: ServedModel) -> Generation:
     """Raises InvalidRequest, NotFound."""
     values = GENERATE.read(body)
     check_model(values["model"], offer)
@@ -71,9 +71,9 @@ def generate_order(body: dict[str, Any], offer: Offer) -> Generation:
     num_choices = sum(plan.n for plan in plans)
     param = name if len(prompts) > 1 else "sampling_params.n"
     check_number(num_choices, "sequences are asked for", param, offer)
-    order = Order(
+    order = GenerationRequest(
         model=offer.model,
-        limits=Limits(),
+        limits=StopConditions(),
         choices=[],
         stream=values["stream"],
         salt=_salt(values),
@@ -92,7 +92,7 @@ def generate_order(body: dict[str, Any], offer: Offer) -> Generation:
         for each, seed in enumerate(seeds):
             own_name = names[i] if plan.n == 1 or not names[i] else f"{names[i]}-{each}"
             order.choices.append(
-                Choice(
+                ChoiceSpec(
                     sampling=msgspec.structs.replace(plan.sampling, seed=seed),
                     prompt=prompt,
                     prompt_index=i,
@@ -130,7 +130,7 @@ def _each(name: str, value: Any, num_prompts: int) -> list[Any]:
     return value
 
 
-def _plans(given: Any, num_prompts: int, offer: Offer) -> list[_Plan]:
+def _plans(given: Any, num_prompts: int, offer: ServedModel) -> list[_Plan]:
     if type(given) is list:
         each = _each("sampling_params", given, num_prompts)
         return [_plan(f"sampling_params[{i}]", values, nulls, offer) for i, (values, nulls) in enumerate(each)]
@@ -138,7 +138,7 @@ def _plans(given: Any, num_prompts: int, offer: Offer) -> list[_Plan]:
     return [_plan("sampling_params", values, nulls, offer)] * num_prompts
 
 
-def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: Offer) -> _Plan:
+def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: ServedModel) -> _Plan:
     with inside(where):
         if len({values["seed"], values["sampling_seed"]} - {None}) > 1:
             raise InvalidRequest("seed and sampling_seed contradict each other", param="seed")
@@ -151,7 +151,7 @@ def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: Offe
     hidden = max_tokens == 0
     return _Plan(
         n=values["n"],
-        limits=Limits(
+        limits=StopConditions(
             max_tokens=1 if hidden else max_tokens,
             ignore_eos=values["ignore_eos"],
             stop=values["stop"],
@@ -171,7 +171,7 @@ def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: Offe
 class _Scores:
     """Which log probabilities are wanted of each prompt."""
 
-    def __init__(self, values: dict[str, Any], num_prompts: int, offer: Offer) -> None:
+    def __init__(self, values: dict[str, Any], num_prompts: int, offer: ServedModel) -> None:
         self._flags = _each("return_logprob", values["return_logprob"], num_prompts)
         self._starts = _each("logprob_start_len", values["logprob_start_len"], num_prompts)
         self._nums = _each("top_logprobs_num", values["top_logprobs_num"], num_prompts)
@@ -180,7 +180,7 @@ class _Scores:
         for column in self._asked:
             check_vocabulary("token_ids_logprob", column, offer)
 
-    def of(self, i: int, name: str, prompt: Prompt) -> Scoring | None:
+    def of(self, i: int, name: str, prompt: Prompt) -> LogprobParams | None:
         """Raises ContextTooLong when they are to begin after the prompt."""
         if not self._flags[i]:
             return None
@@ -189,7 +189,7 @@ class _Scores:
             raise ContextTooLong(
                 f"logprob_start_len is {start}, and {name} has {count(prompt)} tokens", param="logprob_start_len"
             )
-        return Scoring(num_top=self._nums[i], token_ids=self._asked[i], prompt_from=start)
+        return LogprobParams(num_top=self._nums[i], token_ids=self._asked[i], prompt_from=start)
 
     def wanted(self, i: int, name: str) -> Wanted:
         if not self._flags[i]:

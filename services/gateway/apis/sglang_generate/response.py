@@ -6,31 +6,31 @@ from typing import Any
 
 from xylem.services.gateway.apis.sglang_generate.logprobs import logprobs_of
 from xylem.services.gateway.apis.sglang_generate.request import Generation
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import ChunkUsage, Head, PlainEvents, Usage
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import ITEM_BYTES, count, unpack
 
 
-class GenerateForm(PlainEvents):
+class GenerateResponseWriter(PlainEvents):
     """An event has all that its choice has come to so far: SGLang's clients read it so, unless they ask otherwise."""
 
     def __init__(self, head: Head, generation: Generation, clock: Callable[[], float] = time.perf_counter) -> None:
         self._head = head
         self._generation = generation
-        self._results = [Result() for _ in generation.wanted]
+        self._results = [ChoiceOutput() for _ in generation.wanted]
         self._clock = clock
         self._begun_s = clock()
 
-    def chunks(self, piece: Piece, usage: ChunkUsage) -> list[dict[str, Any]]:
+    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[dict[str, Any]]:
         result = self._results[piece.index]
         result.add(piece)
         if not (piece.text or piece.token_ids or piece.finish or piece.prompt_scored):
             return []
         shown = result
         if self._generation.incremental:
-            shown = Result()
+            shown = ChoiceOutput()
             shown.add(piece)
         answer = self._answer(piece.index, shown, result)
         return [{**answer, "index": piece.index} if self._generation.batch else answer]
@@ -38,11 +38,11 @@ class GenerateForm(PlainEvents):
     def closing(self, usage: Usage) -> list[dict[str, Any]]:
         return []
 
-    def whole(self, results: list[Result], usage: Usage) -> Any:
+    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         answers = [self._answer(index, result, result) for index, result in enumerate(results)]
         return answers if self._generation.batch else answers[0]
 
-    def _answer(self, index: int, shown: Result, total: Result) -> dict[str, Any]:
+    def _answer(self, index: int, shown: ChoiceOutput, total: ChoiceOutput) -> dict[str, Any]:
         """shown: what is told of it now. total: all that there is so far."""
         wanted = self._generation.wanted[index]
         meta: dict[str, Any] = {
@@ -63,14 +63,14 @@ class GenerateForm(PlainEvents):
         return f"{self._head.id}-{index}" if self._generation.batch else self._head.id
 
 
-def finish_reason(result: Result) -> dict[str, Any] | None:
+def finish_reason(result: ChoiceOutput) -> dict[str, Any] | None:
     """Why a choice has ended: null while it runs."""
     match result.finish:
-        case Finish.NONE:
+        case FinishReason.NONE:
             return None
-        case Finish.LENGTH:
+        case FinishReason.LENGTH:
             return {"type": "length", "length": count(result.token_ids)}
-        case Finish.STOP:
+        case FinishReason.STOP:
             last = unpack(result.token_ids[-ITEM_BYTES:]).tolist()
             return {"type": "stop", "matched": result.matched if result.matched is not None else next(iter(last), None)}
     return {"type": "abort", "message": "aborted"}

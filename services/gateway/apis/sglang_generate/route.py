@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 
 from xylem.services.gateway.apis.sglang_generate.fields import GENERATE
 from xylem.services.gateway.apis.sglang_generate.request import generate_order
-from xylem.services.gateway.apis.sglang_generate.response import GenerateForm
+from xylem.services.gateway.apis.sglang_generate.response import GenerateResponseWriter
 from xylem.services.gateway.fields.body import read_object
 from xylem.services.gateway.generation.context import context_of
 from xylem.services.gateway.http.openapi import describe
@@ -27,4 +27,6 @@ router = APIRouter()
 async def generate(request: Request) -> Response:
     context = context_of(request)
     generation = generate_order(await read_object(request), context.offer)
-    return await respond(request, context, generation.order, "gen", lambda head: GenerateForm(head, generation))
+    return await respond(
+        request, context, generation.order, "gen", lambda head: GenerateResponseWriter(head, generation)
+    )

@@ -9,7 +9,7 @@ class DoubleFree(Exception):
     """A page was freed that was not allocated."""
 
 
-class Pages:
+class PageAllocator:
     """Which pages of [0, num_pages) are free. What an allocated page is used for is not known here."""
 
     def __init__(self, num_pages: int) -> None:

@@ -7,18 +7,18 @@ from xylem.shared.protocol.columns import ITEM_BYTES
 Column = bytes | bytearray
 
 
-class Node:
+class RadixNode:
     """A run of pages with their tokens. The root of a salt has neither."""
 
     __slots__ = ("children", "keys", "last_access", "locks", "pages", "parent", "queued", "salt", "start", "tokens")
 
-    def __init__(self, tokens: bytearray, pages: list[int], start: int, parent: "Node | None", salt: str) -> None:
+    def __init__(self, tokens: bytearray, pages: list[int], start: int, parent: "RadixNode | None", salt: str) -> None:
         self.tokens = tokens
         self.pages = pages
         self.start = start  # number of pages above this node
         self.parent = parent  # None: a root, or no longer in the tree
         self.salt = salt
-        self.children: dict[bytes, Node] = {}  # by the tokens of their first page
+        self.children: dict[bytes, RadixNode] = {}  # by the tokens of their first page
         self.keys: list[bytes] = []  # the same keys, sorted: neighbours have the longest common prefix
         self.locks = 0  # sequences whose path runs through here
         self.last_access = 0.0
@@ -46,18 +46,18 @@ class Node:
 
 
 @dataclass(slots=True, frozen=True)
-class Match:
+class PrefixMatch:
     """The longest cached prefix. Valid until the tree changes.
 
     `num_pages` whole pages end `num_node_pages` pages into `node`; the next page begins with `partial_tokens` tokens
     that stand at the beginning of page `partial_page` of `partial_node`.
     """
 
-    node: Node
+    node: RadixNode
     num_node_pages: int
     num_pages: int
     num_tokens: int  # the partial page's included
-    partial_node: Node | None = None
+    partial_node: RadixNode | None = None
     partial_page: int = -1
     partial_tokens: int = 0
 

@@ -12,7 +12,7 @@ copied. Sources of the idea: SGLang's RadixAttention (Zheng et al. 2024, arXiv 2
 import bisect
 import heapq
 
-from xylem.services.scheduler.core.kv_cache.radix_node import Column, Match, Node, common_prefix
+from xylem.services.scheduler.core.kv_cache.radix_node import Column, PrefixMatch, RadixNode, common_prefix
 from xylem.shared.protocol.columns import ITEM_BYTES
 
 
@@ -21,18 +21,18 @@ class RadixTree:
 
     def __init__(self, page_size: int) -> None:
         self.page_size = page_size
-        self.roots: dict[str, Node] = {}
+        self.roots: dict[str, RadixNode] = {}
         self.num_pages = 0
         self.num_evictable = 0  # pages in nodes without a lock
         self._width = page_size * ITEM_BYTES
-        self._heap: list[tuple[float, int, Node]] = []  # unlocked leaves by last access; entries may be stale
+        self._heap: list[tuple[float, int, RadixNode]] = []  # unlocked leaves by last access; entries may be stale
         self._ties = 0
 
-    def match(self, tokens: Column, num_tokens: int, salt: str) -> Match:
+    def match(self, tokens: Column, num_tokens: int, salt: str) -> PrefixMatch:
         """The longest cached prefix of the first `num_tokens` of `tokens`. Changes nothing."""
         width = self._width
         whole = num_tokens // self.page_size
-        node = self.roots.get(salt) or Node(bytearray(), [], 0, None, salt)
+        node = self.roots.get(salt) or RadixNode(bytearray(), [], 0, None, salt)
         at = taken = 0
         while at < whole:
             child = node.children.get(bytes(tokens[at * width : (at + 1) * width]))
@@ -47,9 +47,9 @@ class RadixTree:
         rest = bytes(tokens[at * width : min((at + 1) * width, num_tokens * ITEM_BYTES)])
         found, index, shared = self._partial(node, taken, rest)
         page = -1 if found is None else found.pages[index]
-        return Match(node, taken, at, at * self.page_size + shared, found, page, shared)
+        return PrefixMatch(node, taken, at, at * self.page_size + shared, found, page, shared)
 
-    def lock(self, match: Match, now: float) -> Node:
+    def lock(self, match: PrefixMatch, now: float) -> RadixNode:
         """Keeps the whole pages of `match` until `unlock` of the node that is returned: it ends where they end."""
         node = match.node
         if match.num_node_pages < len(node.pages):
@@ -57,9 +57,9 @@ class RadixTree:
         self.retain(node, now)
         return node
 
-    def retain(self, node: Node, now: float, below: Node | None = None) -> None:
+    def retain(self, node: RadixNode, now: float, below: RadixNode | None = None) -> None:
         """One more lock on the path from `node` up to, and without, `below`."""
-        at: Node | None = node
+        at: RadixNode | None = node
         while at is not None and at is not below:
             if at.locks == 0:
                 self.num_evictable -= len(at.pages)
@@ -69,9 +69,9 @@ class RadixTree:
                 self.roots[at.salt] = at
             at = at.parent
 
-    def unlock(self, node: Node, now: float) -> None:
+    def unlock(self, node: RadixNode, now: float) -> None:
         """Takes one lock off the path of `node`."""
-        at: Node | None = node
+        at: RadixNode | None = node
         while at is not None:
             above = at.parent
             at.locks -= 1
@@ -81,7 +81,7 @@ class RadixTree:
                 self._offer(at)
             at = above
 
-    def advance(self, node: Node, tokens: Column, pages: list[int], now: float) -> tuple[Node, list[int]]:
+    def advance(self, node: RadixNode, tokens: Column, pages: list[int], now: float) -> tuple[RadixNode, list[int]]:
         """Inserts `pages`, which follow the end of `node`, and moves the caller's lock on `node` to the new end.
 
         `tokens` is the prefix from the root. The tree owns the pages from now on, but for those it returns: there it
@@ -110,7 +110,7 @@ class RadixTree:
             node.tokens += run
             node.pages += fresh
             return node, duplicates
-        child = Node(bytearray(run), fresh, at, node, node.salt)
+        child = RadixNode(bytearray(run), fresh, at, node, node.salt)
         child.locks, child.last_access = 1, now
         self._attach(child)
         return child, duplicates
@@ -122,7 +122,9 @@ class RadixTree:
         or beyond that page is cached any more. Those deeper than `told_pages` are not told.
         """
         freed: list[int] = []
-        cuts: list[tuple[Node, int, bytes]] = []  # what is left of the path, its pages, tokens of the page after it
+        cuts: list[
+            tuple[RadixNode, int, bytes]
+        ] = []  # what is left of the path, its pages, tokens of the page after it
         while len(freed) < num_pages and self._heap:
             used, _, node = self._heap[0]
             if node.locks or node.children or node.parent is None:
@@ -151,23 +153,23 @@ class RadixTree:
             (node.salt, self.prefix(node) + key) for node, end, key in cuts if node.alive and node.end == end
         ]
 
-    def prefix(self, node: Node) -> bytes:
+    def prefix(self, node: RadixNode) -> bytes:
         """The tokens from the root to the end of `node`."""
         runs: list[bytearray] = []
-        at: Node | None = node
+        at: RadixNode | None = node
         while at is not None:
             runs.append(at.tokens)
             at = at.parent
         return b"".join(reversed(runs))
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[RadixNode]:
         """All nodes, the roots included."""
         found = list(self.roots.values())
         for node in found:  # grows while it is read
             found += node.children.values()
         return found
 
-    def _partial(self, node: Node, taken: int, rest: bytes) -> tuple[Node | None, int, int]:
+    def _partial(self, node: RadixNode, taken: int, rest: bytes) -> tuple[RadixNode | None, int, int]:
         """The page (node, index) after `taken` pages of `node` that shares most tokens with `rest`, and how many."""
         if not rest or self.page_size == 1:
             return None, 0, 0
@@ -175,7 +177,7 @@ class RadixTree:
             shared = common_prefix(node.tokens, taken * self._width, rest, 0, len(rest)) // ITEM_BYTES
             return (node, taken, shared) if shared else (None, 0, 0)
         # In sorted order the longest common prefix with `rest` is next to where `rest` would stand.
-        best: tuple[Node | None, int, int] = (None, 0, 0)
+        best: tuple[RadixNode | None, int, int] = (None, 0, 0)
         at = bisect.bisect_left(node.keys, rest)
         for key in node.keys[max(at - 1, 0) : at + 1]:
             shared = common_prefix(key, 0, rest, 0, len(rest)) // ITEM_BYTES
@@ -183,13 +185,13 @@ class RadixTree:
                 best = (node.children[key], 0, shared)
         return best
 
-    def _split(self, node: Node, num_pages: int) -> Node:
+    def _split(self, node: RadixNode, num_pages: int) -> RadixNode:
         """Cuts `node` after `num_pages` pages. `node` stays the lower part, so that locks on it stay where they are."""
         above = node.parent
         assert above is not None
         assert 0 < num_pages < len(node.pages)
         cut = num_pages * self._width
-        upper = Node(node.tokens[:cut], node.pages[:num_pages], node.start, above, node.salt)
+        upper = RadixNode(node.tokens[:cut], node.pages[:num_pages], node.start, above, node.salt)
         upper.locks, upper.last_access = node.locks, node.last_access
         above.children[bytes(upper.tokens[: self._width])] = upper
         node.tokens, node.pages = node.tokens[cut:], node.pages[num_pages:]
@@ -198,14 +200,14 @@ class RadixTree:
         self._attach(node)
         return upper
 
-    def _attach(self, node: Node) -> None:
+    def _attach(self, node: RadixNode) -> None:
         above = node.parent
         assert above is not None
         key = bytes(node.tokens[: self._width])
         above.children[key] = node
         bisect.insort(above.keys, key)
 
-    def _detach(self, node: Node) -> None:
+    def _detach(self, node: RadixNode) -> None:
         above = node.parent
         assert above is not None
         key = bytes(node.tokens[: self._width])
@@ -215,7 +217,7 @@ class RadixTree:
         node.queued = False
         self._offer(above)
 
-    def _offer(self, node: Node) -> None:
+    def _offer(self, node: RadixNode) -> None:
         """Puts a node that may be evicted into the heap; forgets an empty root."""
         if node.locks or node.children:
             return

@@ -6,15 +6,15 @@ import torch
 
 from tests.kernels.backends import logits_of
 from tests.kernels.triton.device.machine import DEVICE, REFERENCE, TRITON
-from xylem.kernels.interface import Adjustment
+from xylem.kernels.interface import LogitsAdjustment
 
 
-def some_adjustment(choose: np.random.Generator, vocab_size: int) -> Adjustment:
+def some_adjustment(choose: np.random.Generator, vocab_size: int) -> LogitsAdjustment:
     def some() -> np.ndarray:
         return choose.permutation(vocab_size)[: choose.integers(0, 9)].astype(np.int64)
 
     output, biased = some(), some()
-    return Adjustment(
+    return LogitsAdjustment(
         repetition=choose.uniform(0.1, 3),
         seen_ids=some(),
         frequency=choose.uniform(-2, 2),
@@ -48,14 +48,14 @@ def test_a_grammar_at_its_end_goes_before_forbidden_tokens() -> None:
     logits = logits_of(2, 40).to(DEVICE)
     mask = torch.tensor([[0, 2], [0, 6]], dtype=torch.int32, device=DEVICE)  # token 33; tokens 33 and 34
     given = logits.clone()
-    TRITON.adjust(given, [Adjustment(forbidden_ids=np.array([2, 33]))] * 2, mask)
+    TRITON.adjust(given, [LogitsAdjustment(forbidden_ids=np.array([2, 33]))] * 2, mask)
     assert given.isfinite().nonzero().tolist() == [[0, 33], [1, 34]]
     assert given[0, 33] == logits[0, 33]
 
 
 def test_more_tokens_than_a_program_takes_at_once() -> None:
     many = np.arange(0, 5000, 2)
-    adjustment = Adjustment(repetition=2.0, seen_ids=many, forbidden_ids=many[:70])
+    adjustment = LogitsAdjustment(repetition=2.0, seen_ids=many, forbidden_ids=many[:70])
     logits = logits_of(1, 5000).to(DEVICE)
     expected = logits.cpu().clone()
     REFERENCE.adjust(expected, [adjustment], None)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.kernels.triton.device.machine import DEVICE, ON_GPU, REFERENCE, TRITON, close, random
-from xylem.kernels.interface import AttentionKind, Layout, Rows
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch
 
 PAGE_SIZE = 4
 # (start, new tokens) of each row
@@ -26,12 +26,12 @@ SHAPES = [
 WIDER = [((32, 8), 128, 300, torch.bfloat16), ((8, 4), 256, None, torch.bfloat16), ((4, 2), 256, 9, torch.float32)]
 
 
-def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
+def layout_of(step: list[tuple[int, int]]) -> tuple[BatchMetadata, int]:
     """Rows with shuffled pages, and the number of slots they lie in."""
     needed = [-(-(start + new) // PAGE_SIZE) for start, new in step]
     pages = chance.Random(7).sample(range(sum(needed) + 3), sum(needed))
     rows = [(start, new, [pages.pop() for _ in range(count)]) for (start, new), count in zip(step, needed, strict=True)]
-    return Layout.build(rows, page_size=PAGE_SIZE, device=DEVICE), (sum(needed) + 3) * PAGE_SIZE
+    return BatchMetadata.build(rows, page_size=PAGE_SIZE, device=DEVICE), (sum(needed) + 3) * PAGE_SIZE
 
 
 @pytest.mark.parametrize(("heads", "head_dim", "window", "dtype"), [*SHAPES, *(WIDER if ON_GPU else [])])
@@ -61,16 +61,16 @@ def test_scores_are_capped(step: str, dtype: torch.dtype) -> None:
     close(given, expected, dtype)
 
 
-def decoding(lengths: list[int], *, max_pages: int) -> Layout:
+def decoding(lengths: list[int], *, max_pages: int) -> BatchMetadata:
     """Rows on the device: page i of row r is r + i x rows."""
     num_rows = len(lengths)
     pages = (
         torch.arange(num_rows * max_pages, dtype=torch.int32, device=DEVICE).view(max_pages, num_rows).T.contiguous()
     )
     columns = [torch.arange(num_rows), torch.ones(num_rows), torch.tensor(lengths)]
-    rows = Rows(*(column.to(DEVICE, torch.int32) for column in columns), pages.contiguous())
+    rows = DeviceBatch(*(column.to(DEVICE, torch.int32) for column in columns), pages.contiguous())
     nothing = torch.empty(0, dtype=torch.int64, device=DEVICE)
-    return Layout(nothing, nothing, PAGE_SIZE, decoding=rows)
+    return BatchMetadata(nothing, nothing, PAGE_SIZE, decoding=rows)
 
 
 @pytest.mark.parametrize("window", [None, 6])

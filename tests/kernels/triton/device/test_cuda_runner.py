@@ -11,10 +11,10 @@ from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from tests.services.executor.model_runs import engine_of, run, runner_of
 from tests.tiny_models import build
 from xylem.services.executor.model_runner.cuda.device import CudaDevice, Device, Replay
-from xylem.services.executor.model_runner.cuda.runner import CudaRunner
-from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 NUM_NEW = 5
 
@@ -35,8 +35,8 @@ def test_tokens_of_a_model_are_those_of_transformers_or_of_the_reference(tmp_pat
     told = {"do_sample": False, "max_new_tokens": NUM_NEW, "min_new_tokens": NUM_NEW, "eos_token_id": None}
     expected = peer.generate(ids, attention_mask=torch.ones_like(ids), **told)[0, len(prompts[0]) :].tolist()
     device: Device = CudaDevice("cuda") if DEVICE.type == "cuda" else RepeatingDevice()
-    runner = CudaRunner(
-        Model(ModelCard.load(folder), device=DEVICE, dtype=torch.float32, kernels="triton"),
+    runner = CudaModelRunner(
+        LoadedModel(ModelCard.load(folder), device=DEVICE, dtype=torch.float32, kernels="triton"),
         device,
         page_size=4,
         max_running=4,  # graphs for 1, 2 and 4: without a GPU each of them is a pass of interpreted kernels
@@ -45,10 +45,10 @@ def test_tokens_of_a_model_are_those_of_transformers_or_of_the_reference(tmp_pat
         num_pages=24,
     )
     ways = [
-        Sampling(temperature=0.0),
-        Sampling(temperature=0.9, top_p=0.8, seed=7),
-        Sampling(temperature=1.5, top_k=40, min_p=0.01, seed=(1 << 62) + 5),
-        Sampling(temperature=0.0, presence_penalty=9.0),
+        SamplingParams(temperature=0.0),
+        SamplingParams(temperature=0.9, top_p=0.8, seed=7),
+        SamplingParams(temperature=1.5, top_k=40, min_p=0.01, seed=(1 << 62) + 5),
+        SamplingParams(temperature=0.0, presence_penalty=9.0),
     ]
     requests = [
         {"prompt": prompts[i % 2], "max_new_tokens": NUM_NEW, "sampling": sampling} for i, sampling in enumerate(ways)

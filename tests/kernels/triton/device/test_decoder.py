@@ -7,12 +7,12 @@ from transformers import AutoModelForCausalLM
 
 from tests.kernels.triton.device.machine import DEVICE
 from tests.tiny_models import build
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
-GREEDY = Sampling(temperature=0.0)
+GREEDY = SamplingParams(temperature=0.0)
 NUM_NEW = 5
 PAGE_SIZE = 4
 
@@ -30,27 +30,27 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path, variant: st
         output = model.generate(ids, attention_mask=torch.ones_like(ids), **told)
         expected.append(output[0, len(prompt) :].tolist())
 
-    runner = Runner(
+    runner = CpuModelRunner(
         ModelCard.load(folder), device=str(DEVICE), dtype=torch.float32, page_size=PAGE_SIZE, num_pages=16, kv_bytes=0,
         kernels="triton",
     )  # fmt: skip
 
-    def tokens_of(rows: list[Row]) -> list[int]:
+    def tokens_of(rows: list[StepRow]) -> list[int]:
         flight = runner.launch(rows)
         flight.draw()
         return flight.tokens()
 
     first, second = (array("i", pages) for pages in ([3, 9, 1], [0, 7, 2, 5]))
     tokens = [list(prompts[0]), list(prompts[1])]
-    tokens[0] += tokens_of([Row(prompts[0], 0, first, True, GREEDY)])
-    mixed = [Row(tokens[0][-1:], 6, first, True, GREEDY), Row(prompts[1][:5], 0, second, False, GREEDY)]
+    tokens[0] += tokens_of([StepRow(prompts[0], 0, first, True, GREEDY)])
+    mixed = [StepRow(tokens[0][-1:], 6, first, True, GREEDY), StepRow(prompts[1][:5], 0, second, False, GREEDY)]
     tokens[0] += tokens_of(mixed)
-    mixed = [Row(tokens[0][-1:], 7, first, True, GREEDY), Row(prompts[1][5:], 5, second, True, GREEDY)]
+    mixed = [StepRow(tokens[0][-1:], 7, first, True, GREEDY), StepRow(prompts[1][5:], 5, second, True, GREEDY)]
     for token, of_row in zip(tokens_of(mixed), tokens, strict=True):
         of_row.append(token)
     while len(tokens[0]) < len(prompts[0]) + NUM_NEW:
         rows = [
-            Row(of_row[-1:], len(of_row) - 1, pages, True, GREEDY)
+            StepRow(of_row[-1:], len(of_row) - 1, pages, True, GREEDY)
             for of_row, pages in zip(tokens, (first, second), strict=True)
         ]
         for token, of_row in zip(tokens_of(rows), tokens, strict=True):

@@ -6,19 +6,19 @@ import pytest
 import torch
 
 from tests.kernels.triton.device.machine import DEVICE, EACH_TYPE, REFERENCE, TRITON, close, random
-from xylem.kernels.interface import AttentionKind, Layout, Rows
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch
 from xylem.kernels.triton.latent import choose
 
 PAGE_SIZE = 4
 STEPS = {"decode": [(3, 1), (300, 1), (0, 1)], "mixed": [(0, 9), (40, 1), (130, 4)]}  # (start, new tokens) of each row
 
 
-def layout_of(step: list[tuple[int, int]]) -> tuple[Layout, int]:
+def layout_of(step: list[tuple[int, int]]) -> tuple[BatchMetadata, int]:
     """Rows with shuffled pages, and the number of slots they lie in."""
     needed = [-(-(start + new) // PAGE_SIZE) for start, new in step]
     pages = chance.Random(7).sample(range(sum(needed) + 3), sum(needed))
     rows = [(start, new, [pages.pop() for _ in range(count)]) for (start, new), count in zip(step, needed, strict=True)]
-    return Layout.build(rows, page_size=PAGE_SIZE, device=DEVICE), (sum(needed) + 3) * PAGE_SIZE
+    return BatchMetadata.build(rows, page_size=PAGE_SIZE, device=DEVICE), (sum(needed) + 3) * PAGE_SIZE
 
 
 @pytest.mark.parametrize("dtype", EACH_TYPE)
@@ -47,8 +47,10 @@ def test_rows_on_the_device() -> None:
     for row, span in zip(pages, layout.spans, strict=True):
         row[: len(span.pages)] = torch.from_numpy(span.pages)
     columns = [[span.first for span in layout.spans], [1, 1, 1], [span.num_kv for span in layout.spans]]
-    rows = Rows(*(torch.tensor(column, dtype=torch.int32, device=DEVICE) for column in columns), pages.to(DEVICE))
-    there = Layout(layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
+    rows = DeviceBatch(
+        *(torch.tensor(column, dtype=torch.int32, device=DEVICE) for column in columns), pages.to(DEVICE)
+    )
+    there = BatchMetadata(layout.positions, layout.new_slots, PAGE_SIZE, decoding=rows)
     query, keys = random(3, 4, 24), random(num_slots, 1, 24, seed=1)
     given = TRITON.attention(query, keys, keys, there, AttentionKind(0.2))
     close(given, REFERENCE.attention(query, keys, keys, layout, AttentionKind(0.2)), torch.float32)

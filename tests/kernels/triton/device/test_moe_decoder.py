@@ -5,12 +5,12 @@ import torch
 
 from tests.kernels.triton.device.machine import DEVICE
 from tests.tiny_models import build
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
-GREEDY = Sampling(temperature=0.0)
+GREEDY = SamplingParams(temperature=0.0)
 
 
 def test_a_model_with_latents_and_experts_gives_the_references_logits(tmp_path: Path) -> None:
@@ -19,10 +19,12 @@ def test_a_model_with_latents_and_experts_gives_the_references_logits(tmp_path: 
     prompt, other = list(range(5, 14)), [17, 300, 4, 90]
     found = []
     for kernels in ("reference", "triton"):
-        runner = Runner(
+        runner = CpuModelRunner(
             card, device=str(DEVICE), dtype=torch.float32, page_size=4, num_pages=8, kv_bytes=0, kernels=kernels
         )
         first, second = array("i", [6, 1, 3]), array("i", [0, 7])
-        runner.logits([Row(prompt[:5], 0, first, True, GREEDY), Row(other, 0, second, True, GREEDY)])
-        found.append(runner.logits([Row(prompt[5:], 5, first, True, GREEDY), Row([8], 4, second, True, GREEDY)]))
+        runner.logits([StepRow(prompt[:5], 0, first, True, GREEDY), StepRow(other, 0, second, True, GREEDY)])
+        found.append(
+            runner.logits([StepRow(prompt[5:], 5, first, True, GREEDY), StepRow([8], 4, second, True, GREEDY)])
+        )
     torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-4)

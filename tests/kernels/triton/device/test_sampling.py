@@ -10,14 +10,14 @@ import triton.language as tl
 from tests.kernels.backends import logits_of
 from tests.kernels.test_cpu_sampling import some_logits
 from tests.kernels.triton.device.machine import DEVICE, ON_GPU, REFERENCE, TRITON
-from xylem.kernels.interface import DrawColumns
+from xylem.kernels.interface import SamplingBatch
 from xylem.kernels.reference.philox import uniform as reference_uniform
 from xylem.kernels.triton.sampling import uniform
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 
-def some_draw(choose: chance.Random, vocab_size: int) -> Sampling:
-    return Sampling(
+def some_draw(choose: chance.Random, vocab_size: int) -> SamplingParams:
+    return SamplingParams(
         temperature=choose.choice([0.0, 1e-8, 0.3, 0.7, 1.0, 1.5]),
         top_k=choose.choice([0, 0, 1, 2, 40, 1000, vocab_size, vocab_size + 1]),
         top_p=choose.choice([1.0, 1.0, 1e-9, 0.5, 0.9, 0.999]),
@@ -50,7 +50,7 @@ def test_a_draw_does_not_depend_on_the_batch_and_may_stay_on_the_device() -> Non
     draws, positions = [some_draw(choose, 1500) for _ in range(6)], list(range(100, 106))
     together = TRITON.sample(logits, draws, positions)
     assert [TRITON.sample(logits[i : i + 1], [draws[i]], [positions[i]])[0] for i in range(6)] == together
-    columns = DrawColumns.build(draws, DEVICE)
+    columns = SamplingBatch.build(draws, DEVICE)
     for each in (TRITON, REFERENCE):
         ids = each.sample_on_device(logits, columns, torch.tensor(positions, device=DEVICE))
         assert (ids.device.type, ids.dtype, ids.tolist()) == (DEVICE.type, torch.int64, together)
@@ -59,7 +59,7 @@ def test_a_draw_does_not_depend_on_the_batch_and_may_stay_on_the_device() -> Non
 @pytest.mark.parametrize("odd", [float("nan"), float("inf")])
 def test_a_row_that_the_model_failed_on_leaves_the_others_alone(odd: float) -> None:
     logits = logits_of(6, 300).to(DEVICE)
-    draws, positions = [Sampling(temperature=t, top_p=0.9) for t in (0.0, 1.0, 0.5)] * 2, list(range(6))
+    draws, positions = [SamplingParams(temperature=t, top_p=0.9) for t in (0.0, 1.0, 0.5)] * 2, list(range(6))
     good = TRITON.sample(logits, draws, positions)
     logits[3:, [17, 200]] = odd
     assert TRITON.sample(logits, draws, positions) == [*good[:3], 17, 17, 17]
@@ -70,7 +70,10 @@ def test_a_row_that_the_model_failed_on_leaves_the_others_alone(odd: float) -> N
 def test_equals_of_the_last_kept_token_are_kept_and_no_others() -> None:
     """With this seed five draws take each of them."""
     logits = torch.tensor([0.0, 2.0, 1.0, 1.0, 1.0, -1.0]).expand(5, -1).contiguous().to(DEVICE)
-    for draw in (Sampling(temperature=1.0, top_k=2, seed=11), Sampling(temperature=1.0, top_p=0.5, seed=11)):
+    for draw in (
+        SamplingParams(temperature=1.0, top_k=2, seed=11),
+        SamplingParams(temperature=1.0, top_p=0.5, seed=11),
+    ):
         assert set(TRITON.sample(logits, [draw] * 5, list(range(5)))) == {1, 2, 3, 4}
 
 

@@ -8,9 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.fake_runner import FakeRunner, predict
 from tests.services.executor.plans import EXECUTOR_EPOCH, NaiveScheduler, admit, plan
-from xylem.services.executor.engine.engine import NO_LIFE, Engine, IntegrityError, PlanGap
+from xylem.services.executor.engine.engine import NO_LIFE, Engine, PlanGap, SequenceIntegrityError
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.shared.protocol import Finish, PageCopy, Plan, Sampling
+from xylem.shared.protocol import FinishReason, PageCopy, Plan, SamplingParams
 
 EOS = 3
 
@@ -55,7 +55,7 @@ def test_a_sequence_runs_to_its_limit(make_engine: MakeEngine) -> None:
     assert tokens_of(outputs, 1) == predict([5, 6, 7], 4)[0]
     assert [output.lengths for output in outputs] == [[3], [4], [5], [6]]
     assert [output.offsets for output in outputs] == [[10], [11], [12], [13]]
-    assert [output.finishes for output in outputs] == [[Finish.NONE]] * 3 + [[Finish.LENGTH]]
+    assert [output.finishes for output in outputs] == [[FinishReason.NONE]] * 3 + [[FinishReason.LENGTH]]
     assert [output.step for output in outputs] == [0, 1, 2, 3]
     assert [output.num_running for output in outputs] == [1, 1, 1, 0]
     assert not engine.has_work()
@@ -77,7 +77,7 @@ def test_end_of_sequence_is_the_last_token(make_engine: MakeEngine) -> None:
     outputs = run(engine)
     assert tokens_of(outputs, 1)[-1] == eos
     assert len(outputs) == 2
-    assert outputs[-1].finishes == [Finish.STOP]
+    assert outputs[-1].finishes == [FinishReason.STOP]
 
 
 def test_ignore_eos_reads_over_it_but_stop_ids_still_end(make_engine: MakeEngine) -> None:
@@ -86,7 +86,7 @@ def test_ignore_eos_reads_over_it_but_stop_ids_still_end(make_engine: MakeEngine
     engine.apply(plan(0, admit(1, [1, 2], [0, 1], max_new_tokens=5, ignore_eos=True, stop_token_ids=[expected[3]])))
     outputs = run(engine)
     assert tokens_of(outputs, 1) == expected[:4]
-    assert outputs[-1].finishes == [Finish.STOP]
+    assert outputs[-1].finishes == [FinishReason.STOP]
 
 
 def test_prompts_are_read_in_chunks_beside_decoding(make_engine: MakeEngine) -> None:
@@ -188,7 +188,7 @@ def test_an_idle_step_acknowledges_the_plan(make_engine: MakeEngine) -> None:
 
 def test_sampling_travels_to_the_runner(make_engine: MakeEngine) -> None:
     engine = make_engine()
-    sampling = Sampling(temperature=0.5, seed=11)
+    sampling = SamplingParams(temperature=0.5, seed=11)
     engine.apply(plan(0, admit(1, [1], [0, 1], max_new_tokens=3, sampling=sampling)))
     assert tokens_of(run(engine), 1) == predict([1], 3, sampling=sampling)[0]
     assert predict([1], 3, sampling=sampling) != predict([1], 3)
@@ -221,7 +221,7 @@ def test_a_sequence_ends_where_the_context_does(make_engine: MakeEngine) -> None
     engine.apply(plan(0, admit(1, [5, 6, 7], [2, 9], max_new_tokens=100)))
     outputs = run(engine)
     assert tokens_of(outputs, 1) == predict([5, 6, 7], 3)[0]
-    assert outputs[-1].finishes == [Finish.LENGTH]
+    assert outputs[-1].finishes == [FinishReason.LENGTH]
     with pytest.raises(PlanGap, match="6 tokens leave no room in a context of 6"):
         engine.apply(plan(1, admit(2, [1] * 6, [2, 9])))
 
@@ -268,14 +268,14 @@ def test_an_impossible_plan_counts_as_a_gap(make_engine: MakeEngine, bad: Plan, 
 def test_integrity_sees_a_page_with_two_writers(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0]), admit(2, [2], [0])))
-    with pytest.raises(IntegrityError, match="sequence 1 writes page 0, which others hold"):
+    with pytest.raises(SequenceIntegrityError, match="sequence 1 writes page 0, which others hold"):
         engine.check_integrity()
 
 
 def test_integrity_sees_a_page_twice_in_a_table(make_engine: MakeEngine) -> None:
     engine = make_engine()
     engine.apply(plan(0, admit(1, [1], [0, 0])))
-    with pytest.raises(IntegrityError, match="a page twice"):
+    with pytest.raises(SequenceIntegrityError, match="a page twice"):
         engine.check_integrity()
 
 
@@ -306,7 +306,7 @@ class Histories(RuleBasedStateMachine):
     @rule(prompt=prompts(12), max_new_tokens=st.integers(1, 9), seed=st.integers(0, 3))
     def submit(self, prompt: list[int], max_new_tokens: int, seed: int) -> None:
         if len(self.scheduler.running) < self.engine.max_running:
-            self.scheduler.submit(prompt, max_new_tokens, Sampling(seed=seed))
+            self.scheduler.submit(prompt, max_new_tokens, SamplingParams(seed=seed))
 
     @precondition(lambda self: self.scheduler.donors())
     @rule(prompt=prompts(4), index=st.integers(0, 9))
@@ -314,7 +314,7 @@ class Histories(RuleBasedStateMachine):
         """A prompt that begins with all that another sequence has computed."""
         if len(self.scheduler.running) < self.engine.max_running:
             donors = self.scheduler.donors()
-            self.scheduler.submit(prompt, 5, Sampling(), donors[index % len(donors)])
+            self.scheduler.submit(prompt, 5, SamplingParams(), donors[index % len(donors)])
 
     @rule(index=st.integers(0, 9), count=st.integers(1, 2))
     def grant(self, index: int, count: int) -> None:

@@ -14,10 +14,10 @@ from xgrammar.contrib.hf import LogitsProcessor
 
 from tests.services.executor.model_runs import RUNNERS, engine_of, run, runner_of
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.step.runner_interface import StepRunner
+from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import Compiled, Grammars, Matcher
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Finish, Grammar, Sampling, Scoring
+from xylem.shared.protocol import FinishReason, Grammar, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import pack
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -59,7 +59,7 @@ def peer() -> LlamaForCausalLM:
 
 
 @pytest.fixture(scope="module", params=RUNNERS)
-def runner(request: pytest.FixtureRequest) -> StepRunner:
+def runner(request: pytest.FixtureRequest) -> ModelRunner:
     return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=512, context_length=128)
 
 
@@ -108,25 +108,25 @@ FREE: dict[str, Any] = {"prompt": [1, 77, 300], "max_new_tokens": 20}
 
 
 @pytest.mark.parametrize("token_budget", [4, 512])
-def test_greedy_tokens(runner: StepRunner, grammars: Grammars, expected: list[list[int]], token_budget: int) -> None:
+def test_greedy_tokens(runner: ModelRunner, grammars: Grammars, expected: list[list[int]], token_budget: int) -> None:
     engine = engine_of(runner, token_budget=token_budget, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, *REQUESTS, FREE)
     assert [each.token_ids for each in ran[:-1]] == expected
-    assert all(each.finish is Finish.STOP for each in ran[:-1] if each.token_ids[-1] == EOS)
+    assert all(each.finish is FinishReason.STOP for each in ran[:-1] if each.token_ids[-1] == EOS)
     assert ran[-1].token_ids == run(engine_of(runner, eos=[EOS]), FREE)[0].token_ids
     assert sum(each.num_steps for each in ran[:-1]) < 0.6 * sum(len(each.token_ids) for each in ran[:-1]), "no jumps"
 
 
-def test_scored_tokens_are_drawn_one_by_one(runner: StepRunner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
+def test_scored_tokens_are_drawn_one_by_one(runner: ModelRunner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
-    for request, ran in zip(REQUESTS, run(engine, *({**r, "scoring": Scoring()} for r in REQUESTS)), strict=True):
+    for request, ran in zip(REQUESTS, run(engine, *({**r, "scoring": LogprobParams()} for r in REQUESTS)), strict=True):
         tokens = stepped(peer, request["prompt"], grammars.compile(request["grammar"]).result())
         assert ran.token_ids == tokens
         assert ran.num_steps == len(tokens) == len(ran.scores)
 
 
 @pytest.mark.parametrize("at", [1, 2, 5, 9])
-def test_another_attempt_goes_on(runner: StepRunner, grammars: Grammars, expected: list[list[int]], at: int) -> None:
+def test_another_attempt_goes_on(runner: ModelRunner, grammars: Grammars, expected: list[list[int]], at: int) -> None:
     begun = [(r, tokens) for r, tokens in zip(REQUESTS, expected, strict=True) if len(tokens) > at]
     assert begun
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
@@ -134,27 +134,27 @@ def test_another_attempt_goes_on(runner: StepRunner, grammars: Grammars, expecte
     assert [each.token_ids for each in run(engine, *requests)] == [tokens[at:] for _, tokens in begun]
 
 
-def test_the_last_token_allowed_is_within_a_jump(runner: StepRunner, grammars: Grammars) -> None:
+def test_the_last_token_allowed_is_within_a_jump(runner: ModelRunner, grammars: Grammars) -> None:
     grammar = Grammar("regex", "only one way to say it")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     whole = run(engine, {**FREE, "grammar": grammar, "max_new_tokens": 60})[0]
-    assert (whole.num_steps, whole.finish) == (2, Finish.STOP)  # all but the last word; that, and the end
+    assert (whole.num_steps, whole.finish) == (2, FinishReason.STOP)  # all but the last word; that, and the end
     for limit in range(1, len(whole.token_ids)):
         engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
         cut = run(engine, {**FREE, "grammar": grammar, "max_new_tokens": limit})[0]
-        assert (cut.token_ids, cut.finish) == (whole.token_ids[:limit], Finish.LENGTH)
+        assert (cut.token_ids, cut.finish) == (whole.token_ids[:limit], FinishReason.LENGTH)
     stop_id = whole.token_ids[2]
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     stopped = run(engine, {**FREE, "grammar": grammar, "stop_token_ids": pack([stop_id])})[0]
     assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(stop_id) + 1]
 
 
-def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(runner: StepRunner, grammars: Grammars) -> None:
+def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(runner: ModelRunner, grammars: Grammars) -> None:
     grammar = Grammar("regex", "[0-9]{4}")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     requests = [
         {**FREE, "grammar": grammar, "min_tokens": 30, "max_new_tokens": 60},
-        {**FREE, "grammar": grammar, "ignore_eos": True, "sampling": Sampling(temperature=2.0, seed=4)},
+        {**FREE, "grammar": grammar, "ignore_eos": True, "sampling": SamplingParams(temperature=2.0, seed=4)},
     ]
     assert [each.token_ids[-1] for each in run(engine, *requests)] == [EOS, EOS]
 
@@ -170,7 +170,7 @@ class Compiler:
         return self.futures[-1]
 
 
-def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: StepRunner, grammars: Grammars) -> None:
+def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: ModelRunner, grammars: Grammars) -> None:
     compiler = Compiler()
     engine = engine_of(runner, eos=[EOS], compile_grammar=compiler.compile)
     waits: list[int] = []
@@ -185,31 +185,31 @@ def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: St
     assert ran[0].token_ids == run(engine, REQUESTS[2])[0].token_ids
 
 
-def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: StepRunner, grammars: Grammars) -> None:
+def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: ModelRunner, grammars: Grammars) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     bad = Grammar("regex", "(", param="regex")
     ran = run(engine, {**FREE, "grammar": bad}, FREE)
-    assert ran[0].finish is Finish.ERROR
+    assert ran[0].finish is FinishReason.ERROR
     assert ran[0].refusal
     assert ran[1].token_ids == run(engine_of(runner, eos=[EOS]), FREE)[0].token_ids
 
 
-def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: StepRunner, grammars: Grammars) -> None:
+def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: ModelRunner, grammars: Grammars) -> None:
     grammar = replace(GRAMMARS[1], param="regex")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, {**FREE, "grammar": grammar, "output_ids": [700, 701]})[0]
-    assert ran.finish is Finish.ERROR
+    assert ran.finish is FinishReason.ERROR
     assert "can't be gone on from" in ran.refusal
 
 
-def test_an_engine_without_grammars_says_so(runner: StepRunner) -> None:
+def test_an_engine_without_grammars_says_so(runner: ModelRunner) -> None:
     ran = run(engine_of(runner, eos=[EOS]), {**FREE, "grammar": GRAMMARS[0]})[0]
-    assert (ran.finish, "compiles no grammars" in ran.refusal) == (Finish.ERROR, True)
+    assert (ran.finish, "compiles no grammars" in ran.refusal) == (FinishReason.ERROR, True)
 
 
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
-    runner: StepRunner, grammars: Grammars, at: int, monkeypatch: pytest.MonkeyPatch
+    runner: ModelRunner, grammars: Grammars, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """xgrammar contradicts itself: it allows a token and does not take it."""
     accept, taken = Matcher.accept, []
@@ -221,7 +221,7 @@ def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
     monkeypatch.setattr(Matcher, "accept", failing)
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     broken, free = run(engine, REQUESTS[1], {**FREE, "ignore_eos": True})
-    assert broken.finish is Finish.ERROR
+    assert broken.finish is FinishReason.ERROR
     assert broken.token_ids == taken[:at]
     assert bool(broken.refusal) is (at == 0), "who has heard nothing of it is told why"
     assert len(free.token_ids) == FREE["max_new_tokens"]

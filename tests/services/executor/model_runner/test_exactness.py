@@ -12,14 +12,14 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import VARIANTS, build
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.step.row import Row
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Sampling
+from xylem.shared.protocol import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-GREEDY = Sampling(temperature=0.0)
+GREEDY = SamplingParams(temperature=0.0)
 NUM_NEW = 10
 LENGTHS = (1, 5, 16, 33, 40)
 
@@ -51,10 +51,12 @@ def expected(folder: Path, prompts: list[list[int]]) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def make_runner(folder: Path) -> Callable[..., Runner]:
-    def make(page_size: int = 16, kernels: str = "auto", dtype: torch.dtype = torch.float32, **more: Any) -> Runner:
+def make_runner(folder: Path) -> Callable[..., CpuModelRunner]:
+    def make(
+        page_size: int = 16, kernels: str = "auto", dtype: torch.dtype = torch.float32, **more: Any
+    ) -> CpuModelRunner:
         card = ModelCard.load(folder)
-        return Runner(
+        return CpuModelRunner(
             card, device="cpu", dtype=dtype, page_size=page_size, num_pages=1024 // page_size, kv_bytes=0,
             kernels=kernels, **more,
         )  # fmt: skip
@@ -75,12 +77,12 @@ class Sequence:
     def output(self) -> list[int]:
         return self.tokens[self.num_prompt :]
 
-    def row(self, chunk: int) -> Row:
+    def row(self, chunk: int) -> StepRow:
         ids = self.tokens[self.length : self.length + chunk]
-        return Row(ids, self.length, self.pages, self.length + len(ids) == len(self.tokens), GREEDY)
+        return StepRow(ids, self.length, self.pages, self.length + len(ids) == len(self.tokens), GREEDY)
 
 
-def drive(runner: Runner, sequences: list[Sequence], *, chunk: int = 512) -> list[list[int]]:
+def drive(runner: CpuModelRunner, sequences: list[Sequence], *, chunk: int = 512) -> list[list[int]]:
     """Steps until every sequence has NUM_NEW tokens."""
     while running := [s for s in sequences if len(s.output) < NUM_NEW]:
         rows = [s.row(chunk) for s in running]
@@ -94,7 +96,7 @@ def drive(runner: Runner, sequences: list[Sequence], *, chunk: int = 512) -> lis
     return [s.output for s in sequences]
 
 
-def tables(runner: Runner, count: int) -> list["array[int]"]:
+def tables(runner: CpuModelRunner, count: int) -> list["array[int]"]:
     """Page tables of 64 tokens each, their pages shuffled over the pool."""
     each = -(-64 // runner.page_size)
     pages = list(range(runner.num_pages))
@@ -102,7 +104,7 @@ def tables(runner: Runner, count: int) -> list["array[int]"]:
     return [array("i", pages[i * each : (i + 1) * each]) for i in range(count)]
 
 
-def test_alone(make_runner: Callable[..., Runner], prompts: list[list[int]], expected: list[list[int]]) -> None:
+def test_alone(make_runner: Callable[..., CpuModelRunner], prompts: list[list[int]], expected: list[list[int]]) -> None:
     runner = make_runner()
     table = tables(runner, 1)[0]
     assert [drive(runner, [Sequence(prompt, table)])[0] for prompt in prompts] == expected
@@ -110,7 +112,11 @@ def test_alone(make_runner: Callable[..., Runner], prompts: list[list[int]], exp
 
 @pytest.mark.parametrize(("page_size", "chunk"), [(1, 512), (4, 7), (16, 1)])
 def test_in_a_batch_with_chunked_prefill(
-    make_runner: Callable[..., Runner], prompts: list[list[int]], expected: list[list[int]], page_size: int, chunk: int
+    make_runner: Callable[..., CpuModelRunner],
+    prompts: list[list[int]],
+    expected: list[list[int]],
+    page_size: int,
+    chunk: int,
 ) -> None:
     runner = make_runner(page_size)
     sequences = [Sequence(p, t) for p, t in zip(prompts, tables(runner, len(prompts)), strict=True)]
@@ -118,7 +124,7 @@ def test_in_a_batch_with_chunked_prefill(
 
 
 def test_reference_kernels_agree(
-    make_runner: Callable[..., Runner], prompts: list[list[int]], expected: list[list[int]]
+    make_runner: Callable[..., CpuModelRunner], prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     runner = make_runner(4, "reference")
     sequences = [Sequence(p, t) for p, t in zip(prompts, tables(runner, len(prompts)), strict=True)]
@@ -126,7 +132,7 @@ def test_reference_kernels_agree(
 
 
 def test_packed_weights_agree(
-    make_runner: Callable[..., Runner],
+    make_runner: Callable[..., CpuModelRunner],
     prompts: list[list[int]],
     expected: list[list[int]],
     monkeypatch: pytest.MonkeyPatch,
@@ -140,7 +146,7 @@ def test_packed_weights_agree(
 
 
 def test_after_cache_hits_of_whole_and_partial_pages(
-    make_runner: Callable[..., Runner], prompts: list[list[int]], expected: list[list[int]]
+    make_runner: Callable[..., CpuModelRunner], prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     runner = make_runner(4)
     prompt = prompts[-1]
@@ -156,14 +162,14 @@ def test_after_cache_hits_of_whole_and_partial_pages(
     assert drive(runner, [Sequence(prompt, nearly_all, num_cached=39)])[0] == expected[-1]
 
 
-def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..., Runner]) -> None:
+def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..., CpuModelRunner]) -> None:
     prompt = list(range(3, 43))
     # Others than "eager" know no cap of scores.
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     with torch.no_grad():
         theirs = model(torch.tensor([prompt])).logits[0, -1]
     runner = make_runner()
-    ours = runner.logits([Row(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0]
+    ours = runner.logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -172,13 +178,13 @@ def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..
     [(torch.bfloat16, "auto", "none"), (torch.float32, "reference", "int8"), (torch.bfloat16, "auto", "int8")],
 )
 def test_coarser_forms_are_near(
-    make_runner: Callable[..., Runner], dtype: torch.dtype, kernels: str, quantization: str
+    make_runner: Callable[..., CpuModelRunner], dtype: torch.dtype, kernels: str, quantization: str
 ) -> None:
     prompt = list(range(3, 43))
     logits = []
     for form in ({}, {"dtype": dtype, "kernels": kernels, "quantization": quantization}):
         runner = make_runner(**form)
-        logits.append(runner.logits([Row(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
+        logits.append(runner.logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
     similarity = torch.nn.functional.cosine_similarity(logits[0], logits[1], dim=0)
     assert 0.95 < similarity < 0.999999  # a router may choose another expert
 
@@ -190,6 +196,8 @@ def test_long_rope_is_exact_up_to_the_original_context(tmp_path: Path, length: i
     with torch.no_grad():
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
         theirs = model(torch.tensor([prompt])).logits[0, -1]
-    runner = Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, num_pages=16, kv_bytes=0)
-    ours = runner.logits([Row(prompt, 0, array("i", range(16)), True, GREEDY)])[0]
+    runner = CpuModelRunner(
+        ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, num_pages=16, kv_bytes=0
+    )
+    ours = runner.logits([StepRow(prompt, 0, array("i", range(16)), True, GREEDY)])[0]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from tests.services.executor.model_runs import GREEDY, RUNNERS, engine_of, run, runner_of
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.step.runner_interface import StepRunner
-from xylem.shared.protocol import Finish, Sampling, Scores, Scoring
+from xylem.services.executor.step.runner_interface import ModelRunner
+from xylem.shared.protocol import FinishReason, LogprobParams, Logprobs, SamplingParams
 from xylem.shared.protocol.columns import pack, pack_floats, unpack, unpack_floats
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -25,7 +25,7 @@ def peer() -> LlamaForCausalLM:
 
 
 @pytest.fixture(scope="module", params=RUNNERS)
-def runner(request: pytest.FixtureRequest) -> StepRunner:
+def runner(request: pytest.FixtureRequest) -> ModelRunner:
     return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=256, context_length=128)
 
 
@@ -42,7 +42,7 @@ def generate(peer: LlamaForCausalLM, prompt: list[int], **more: Any) -> list[int
     return output[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
 
-def test_repetition_penalty(peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]]) -> None:
+def test_repetition_penalty(peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]]) -> None:
     penalties = (1.3, 1.0, 0.7)
     requests = [
         {"prompt": prompt, "sampling": replace(GREEDY, repetition_penalty=penalty)}
@@ -76,13 +76,13 @@ def penalised(
 @pytest.mark.parametrize(("frequency", "presence", "bias"), [(1.5, 0, {}), (0, -2, {}), (0.5, 1, {400: 9.0, 17: -3.0})])
 def test_frequency_and_presence_penalties_and_biases(
     peer: LlamaForCausalLM,
-    runner: StepRunner,
+    runner: ModelRunner,
     prompts: list[list[int]],
     frequency: float,
     presence: float,
     bias: dict[int, float],
 ) -> None:
-    sampling = Sampling(
+    sampling = SamplingParams(
         temperature=0.0,
         frequency_penalty=frequency,
         presence_penalty=presence,
@@ -99,7 +99,7 @@ def test_frequency_and_presence_penalties_and_biases(
     assert [each.token_ids for each in run(engine_of(runner), *resumed)] == [tokens[4:] for tokens in expected]
 
 
-def test_min_tokens(peer: LlamaForCausalLM, runner: StepRunner) -> None:
+def test_min_tokens(peer: LlamaForCausalLM, runner: ModelRunner) -> None:
     """A prompt whose answer would end after a few tokens."""
     prompt = next(
         ids for ids in ([token] for token in range(300, 2000)) if 0 < len(generate(peer, ids, eos_token_id=EOS)) < 6
@@ -110,7 +110,7 @@ def test_min_tokens(peer: LlamaForCausalLM, runner: StepRunner) -> None:
     engine = engine_of(runner, eos=[EOS])
     assert run(engine, {"prompt": prompt, "min_tokens": 8})[0].token_ids == longer
     ran = run(engine_of(runner, eos=[EOS]), {"prompt": prompt})[0]
-    assert (ran.token_ids, ran.finish) == (short, Finish.STOP)
+    assert (ran.token_ids, ran.finish) == (short, FinishReason.STOP)
     resumed = {"prompt": prompt, "min_tokens": 8, "output_ids": longer[:3], "max_new_tokens": 9}
     assert run(engine_of(runner, eos=[EOS]), resumed)[0].token_ids == longer[3:]
 
@@ -120,7 +120,7 @@ def log_softmax(peer: LlamaForCausalLM, token_ids: list[int]) -> torch.Tensor:
     return peer(torch.tensor([token_ids])).logits[0].detach().float().log_softmax(-1)
 
 
-def assert_scores(scores: Scores, token_ids: list[int], after: torch.Tensor, num_top: int, asked: list[int]) -> None:
+def assert_scores(scores: Logprobs, token_ids: list[int], after: torch.Tensor, num_top: int, asked: list[int]) -> None:
     """after[i] [V] is what token_ids[i] was drawn from."""
     assert list(unpack_floats(scores.logprobs)) == pytest.approx(
         [float(row[token]) for row, token in zip(after, token_ids, strict=True)], abs=1e-4
@@ -132,10 +132,10 @@ def assert_scores(scores: Scores, token_ids: list[int], after: torch.Tensor, num
 
 
 def test_scores_are_those_before_penalties_and_temperature(
-    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]]
+    peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]]
 ) -> None:
-    scoring = Scoring(num_top=3, token_ids=pack([5, 900]))
-    samplings = (GREEDY, Sampling(temperature=0.7, seed=3, frequency_penalty=1.0))
+    scoring = LogprobParams(num_top=3, token_ids=pack([5, 900]))
+    samplings = (GREEDY, SamplingParams(temperature=0.7, seed=3, frequency_penalty=1.0))
     requests = [
         {"prompt": prompt, "sampling": sampling, "scoring": scoring} for prompt in prompts for sampling in samplings
     ]
@@ -151,10 +151,10 @@ def test_scores_are_those_before_penalties_and_temperature(
 @pytest.mark.parametrize("token_budget", [8, 16, 512])
 @pytest.mark.parametrize("prompt_from", [0, 1, 9, 29])
 def test_prompt_scores_however_it_is_read(
-    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]], token_budget: int, prompt_from: int
+    peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]], token_budget: int, prompt_from: int
 ) -> None:
     prompt = prompts[2]
-    scoring = Scoring(num_top=2, token_ids=pack([7]), prompt_from=prompt_from)
+    scoring = LogprobParams(num_top=2, token_ids=pack([7]), prompt_from=prompt_from)
     engine = engine_of(runner, token_budget=token_budget)
     ran = run(engine, {"prompt": prompt, "scoring": scoring}, {"prompt": prompts[1]})[0]
     scores = ran.prompt_scores
@@ -164,7 +164,7 @@ def test_prompt_scores_however_it_is_read(
     first = max(prompt_from, 1)
     if prompt_from == 0:
         assert all(value != value for value in unpack_floats(scores.logprobs)[:1])
-        scores = Scores(scores.logprobs[4:], scores.top_ids[8:], scores.top_logprobs[8:], scores.asked_logprobs[4:])
+        scores = Logprobs(scores.logprobs[4:], scores.top_ids[8:], scores.top_logprobs[8:], scores.asked_logprobs[4:])
     assert_scores(scores, prompt[first:], after[first - 1 : -1], 2, [7])
     assert ran.token_ids == generate(peer, prompt)
 
@@ -172,12 +172,12 @@ def test_prompt_scores_however_it_is_read(
 @pytest.mark.parametrize("token_budget", [8, 512])
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_states(
-    peer: LlamaForCausalLM, runner: StepRunner, prompts: list[list[int]], pooling: str, token_budget: int
+    peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]], pooling: str, token_budget: int
 ) -> None:
     requests = [{"prompt": prompt, "pooling": pooling} for prompt in prompts]
     for prompt, ran in zip(prompts, run(engine_of(runner, token_budget=token_budget), *requests), strict=True):
         states = peer.model(torch.tensor([prompt])).last_hidden_state[0].detach()
         expected = states[-1] if pooling == "last" else states.sum(0)
-        assert ran.finish is Finish.STOP
+        assert ran.finish is FinishReason.STOP
         assert ran.token_ids == []
         assert ran.state == pytest.approx(expected.tolist(), abs=1e-3)

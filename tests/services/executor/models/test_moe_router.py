@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xylem.services.executor.model_config.decoder_config import ExpertsConfig
+from xylem.services.executor.model_config.decoder_config import MoeConfig
 from xylem.services.executor.models.moe_router import route
 
-PLAIN = ExpertsConfig(layers=(True,), num_experts=6, num_chosen=2, intermediate_size=8)
+PLAIN = MoeConfig(layers=(True,), num_experts=6, num_chosen=2, intermediate_size=8)
 GROUPED = replace(PLAIN, num_groups=3, num_chosen_groups=1)
 SCORES = torch.tensor([[0.30, 0.05, 0.20, 0.18, 0.07, 0.20]])  # in groups of two: best 0.30, sum of two 0.38
 
 
-def picked(config: ExpertsConfig, bias: torch.Tensor | None = None) -> dict[int, float]:
+def picked(config: MoeConfig, bias: torch.Tensor | None = None) -> dict[int, float]:
     experts, weights = route(SCORES.log(), config, bias)
     return dict(zip(experts[0].tolist(), weights[0].tolist(), strict=True))
 
@@ -47,7 +47,7 @@ def test_a_bias_counts_for_the_choice_but_not_for_the_weights() -> None:
 
 
 @pytest.mark.parametrize("config", [PLAIN, replace(GROUPED, num_group_best=2)])
-def test_ties_give_different_experts_which_do_not_depend_on_the_batch(config: ExpertsConfig) -> None:
+def test_ties_give_different_experts_which_do_not_depend_on_the_batch(config: MoeConfig) -> None:
     logits = torch.zeros(40, 6)
     logits[::2] = torch.randn(20, 6)
     experts, weights = route(logits, config, None)

@@ -14,7 +14,7 @@ from tests.tiny_models import build
 from xylem.kernels import interface as ops
 from xylem.services.executor.kv_cache.pool import KvPool, page_bytes
 from xylem.services.executor.model_config.architectures import FAMILIES, decoder_config
-from xylem.services.executor.model_runner.cpu import Runner
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.weights import loader as weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 
@@ -175,7 +175,7 @@ def test_what_a_configuration_asks_for_in_vain_is_named(folder: Path, change: di
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(ModelError, match=fault):
-        Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20)
+        CpuModelRunner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20)
 
 
 def test_both_spellings_of_rope_mean_the_same(folder: Path) -> None:
@@ -192,11 +192,11 @@ def test_both_spellings_of_rope_mean_the_same(folder: Path) -> None:
 def test_the_pool_takes_what_kv_bytes_holds(folder: Path) -> None:
     card = ModelCard.load(folder)
     each = 2 * 3 * 16 * 2 * 16 * 4  # keys and values, layers, page, kv heads, head size, float32
-    runner = Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=10 * each + 5)
+    runner = CpuModelRunner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=10 * each + 5)
     assert runner.num_pages == 10
     runner.warm_up()
     with pytest.raises(ModelError, match=f"one takes {each} bytes"):
-        Runner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=each - 1)
+        CpuModelRunner(card, device="cpu", dtype=torch.float32, page_size=16, kv_bytes=each - 1)
 
 
 def test_of_latent_attention_the_pool_keeps_one_latent_for_all_heads(tmp_path: Path) -> None:
@@ -209,18 +209,22 @@ def test_of_latent_attention_the_pool_keeps_one_latent_for_all_heads(tmp_path: P
 
 
 def test_the_smallest_pool_warms_up(folder: Path) -> None:
-    runner = Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=1, num_pages=1, kv_bytes=0)
+    runner = CpuModelRunner(
+        ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=1, num_pages=1, kv_bytes=0
+    )
     runner.warm_up()
 
 
 def test_an_unknown_backend_of_kernels_is_a_model_error(folder: Path) -> None:
     with pytest.raises(ModelError, match="no kernel backend"):
-        Runner(ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="x")
+        CpuModelRunner(
+            ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="x"
+        )
 
 
 def test_a_quantization_that_the_backend_lacks_is_a_model_error(folder: Path) -> None:
     with pytest.raises(ModelError, match="cpu has no quantization 'int8'"):
-        Runner(
+        CpuModelRunner(
             ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, kv_bytes=1 << 20, kernels="cpu",
             quantization="int8",
         )  # fmt: skip

@@ -6,24 +6,24 @@ from typing import Any
 import pytest
 
 from xylem.services.gateway.generation.generation_request import (
+    GenerationRequest,
     ModelNotFound,
-    Offer,
-    Order,
+    ServedModel,
     chat_order,
     completion_order,
 )
-from xylem.shared.protocol import Scoring
+from xylem.shared.protocol import LogprobParams
 from xylem.shared.protocol.columns import unpack, unpack_floats
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
-OFFER = Offer(model="tiny", context_length=64, vocab_size=512, max_choices=8)
+OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
 
 
-def chat(**more: Any) -> Order:
+def chat(**more: Any) -> GenerationRequest:
     return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, OFFER)
 
 
-def completion(**more: Any) -> Order:
+def completion(**more: Any) -> GenerationRequest:
     return completion_order({"prompt": "x", **more}, OFFER)
 
 
@@ -49,7 +49,7 @@ def test_both_names_of_the_token_limit() -> None:
 
 
 def test_seeds() -> None:
-    def seeds(order: Order) -> list[int]:
+    def seeds(order: GenerationRequest) -> list[int]:
         return [choice.sampling.seed for choice in order.choices]
 
     assert seeds(chat(seed=7, n=3)) == [7, 8, 9]
@@ -97,16 +97,16 @@ def test_zero_tokens_are_for_prompts_that_are_wanted_back() -> None:
     scored = completion(max_tokens=0, echo=True, logprobs=1)
     assert scored.choices[0].hides_output
     assert scored.limits.max_tokens == 1
-    assert scored.scoring == Scoring(num_top=1, prompt_from=0)
+    assert scored.scoring == LogprobParams(num_top=1, prompt_from=0)
     with pytest.raises(InvalidRequest, match="max_tokens"):
         completion(max_tokens=0)
 
 
 def test_log_probabilities() -> None:
     assert chat().scoring is None
-    assert chat(logprobs=True, top_logprobs=3).scoring == Scoring(num_top=3)
-    assert chat(logprobs=True).scoring == Scoring()
-    assert completion(logprobs=0).scoring == Scoring()
+    assert chat(logprobs=True, top_logprobs=3).scoring == LogprobParams(num_top=3)
+    assert chat(logprobs=True).scoring == LogprobParams()
+    assert completion(logprobs=0).scoring == LogprobParams()
     with pytest.raises(InvalidRequest, match="top_logprobs needs logprobs"):
         chat(top_logprobs=3)
 

@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xylem.services.gateway.generation.logprobs import ScoredToken, ScoreQueue
+from xylem.services.gateway.generation.logprobs import LogprobQueue, LogprobToken
 
 
-def tokens(widths: list[int]) -> list[ScoredToken]:
+def tokens(widths: list[int]) -> list[LogprobToken]:
     made, at = [], 0
     for token_id, width in enumerate(widths):
-        made.append(ScoredToken(token_id, b"", -1.0, at, at + width))
+        made.append(LogprobToken(token_id, b"", -1.0, at, at + width))
         at += width
     return made
 
@@ -22,10 +22,10 @@ def test_what_a_stream_has_told_is_left_out_when_it_is_told_anew(widths: list[in
     cut = data.draw(st.integers(0, num_chars))
     first = next((i for i, token in enumerate(made) if token.end >= cut and token.end > 0), len(made) - 1)
     early = data.draw(st.integers(first + 1, max(first + 1, len(made))))
-    told = ScoreQueue()
+    told = LogprobQueue()
     told.add(made[:early])
     before = told.take(cut)
-    anew = ScoreQueue()
+    anew = LogprobQueue()
     anew.add(made)
     assert anew.take(cut) == before
     rest = anew.take(num_chars) + anew.take_rest(num_chars)
@@ -33,7 +33,7 @@ def test_what_a_stream_has_told_is_left_out_when_it_is_told_anew(widths: list[in
 
 
 def test_tokens_that_are_cut_off_are_not_told() -> None:
-    queue = ScoreQueue()
+    queue = LogprobQueue()
     queue.add(tokens([2, 3, 1, 0]))
     assert [token.token_id for token in queue.take(3)] == [0]
     assert [token.token_id for token in queue.take_rest(3)] == [1, 3]

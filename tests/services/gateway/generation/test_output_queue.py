@@ -4,37 +4,37 @@ import asyncio
 
 import pytest
 
-from xylem.services.gateway.generation.output_queue import MAX_UNREAD_TOKENS, Mailbox
-from xylem.services.gateway.generation.text_rows import Row
-from xylem.shared.protocol import Finish
+from xylem.services.gateway.generation.output_queue import MAX_UNREAD_TOKENS, OutputQueue
+from xylem.services.gateway.generation.text_rows import TextRow
+from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import pack
 
 
-def row(text: str, num_tokens: int, finish: Finish) -> Row:
-    return Row(0, 0, bytes(4 * num_tokens), text, finish)
+def row(text: str, num_tokens: int, finish: FinishReason) -> TextRow:
+    return TextRow(0, 0, bytes(4 * num_tokens), text, finish)
 
 
 async def test_pieces_of_a_choice_are_joined() -> None:
-    mailbox = Mailbox()
-    mailbox.put(0, row("a", 1, Finish.NONE))
-    mailbox.put(1, row("x", 2, Finish.NONE))
-    mailbox.put(0, row("b", 1, Finish.STOP))
+    mailbox = OutputQueue()
+    mailbox.put(0, row("a", 1, FinishReason.NONE))
+    mailbox.put(1, row("x", 2, FinishReason.NONE))
+    mailbox.put(0, row("b", 1, FinishReason.STOP))
     first, second = await mailbox.take()
-    assert (first.index, first.text, first.num_tokens, first.finish) == (0, "ab", 2, Finish.STOP)
-    assert (second.index, second.text, second.num_tokens, second.finish) == (1, "x", 2, Finish.NONE)
+    assert (first.index, first.text, first.num_tokens, first.finish) == (0, "ab", 2, FinishReason.STOP)
+    assert (second.index, second.text, second.num_tokens, second.finish) == (1, "x", 2, FinishReason.NONE)
 
 
 async def test_a_waiting_reader_is_woken() -> None:
-    mailbox = Mailbox()
+    mailbox = OutputQueue()
     reader = asyncio.create_task(mailbox.take())
     await asyncio.sleep(0)
-    mailbox.put(0, row("a", 1, Finish.NONE))
+    mailbox.put(0, row("a", 1, FinishReason.NONE))
     assert [piece.text for piece in await reader] == ["a"]
 
 
 async def test_the_first_error_comes_after_the_text() -> None:
-    mailbox = Mailbox()
-    mailbox.put(0, row("a", 1, Finish.NONE))
+    mailbox = OutputQueue()
+    mailbox.put(0, row("a", 1, FinishReason.NONE))
     mailbox.fail(ValueError("first"))
     mailbox.fail(ValueError("second"))
     assert len(await mailbox.take()) == 1
@@ -44,17 +44,17 @@ async def test_the_first_error_comes_after_the_text() -> None:
 
 
 async def test_too_much_unread() -> None:
-    mailbox = Mailbox()
-    assert mailbox.put(0, row("", MAX_UNREAD_TOKENS, Finish.NONE))
-    assert mailbox.put(1, row("", 1, Finish.NONE))
-    assert not mailbox.put(0, row("", 1, Finish.NONE))
+    mailbox = OutputQueue()
+    assert mailbox.put(0, row("", MAX_UNREAD_TOKENS, FinishReason.NONE))
+    assert mailbox.put(1, row("", 1, FinishReason.NONE))
+    assert not mailbox.put(0, row("", 1, FinishReason.NONE))
 
 
 async def test_joined_tokens_come_apart_again() -> None:
-    mailbox = Mailbox()
-    mailbox.put(0, row("ab", 1, Finish.NONE))
-    mailbox.put(0, Row(0, 1, pack([7, 8, 9]), "cde", Finish.NONE, parts=pack([1, 0, 2])))
-    mailbox.put(0, row("f", 1, Finish.STOP))
+    mailbox = OutputQueue()
+    mailbox.put(0, row("ab", 1, FinishReason.NONE))
+    mailbox.put(0, TextRow(0, 1, pack([7, 8, 9]), "cde", FinishReason.NONE, parts=pack([1, 0, 2])))
+    mailbox.put(0, row("f", 1, FinishReason.STOP))
     [piece] = await mailbox.take()
     apart = [(each.text, each.num_tokens, each.finish) for each in piece.by_token()]
-    assert apart == [*((text, 1, Finish.NONE) for text in ("ab", "c", "", "de")), ("f", 1, Finish.STOP)]
+    assert apart == [*((text, 1, FinishReason.NONE) for text in ("ab", "c", "", "de")), ("f", 1, FinishReason.STOP)]

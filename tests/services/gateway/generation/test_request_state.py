@@ -12,7 +12,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.request_state import CLOCK_ATTEMPTS, OVER
 from xylem.services.gateway.service import GatewayService
-from xylem.shared.protocol import Finish, Resume, Resumed, Started, State, subjects
+from xylem.shared.protocol import FinishReason, RequestStatus, Resume, Resumed, Started, subjects
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.service import running
@@ -113,7 +113,7 @@ async def test_a_draining_peer_may_finish(http: httpx.AsyncClient, pipeline: Any
     async def play(g: Any) -> None:
         await pipeline.accept(g)
         await pipeline.beat("scheduler", state="draining")
-        await pipeline.words(g, 0, 5, Finish.STOP)
+        await pipeline.words(g, 0, 5, FinishReason.STOP)
 
     pipeline.play = play
     answer = (await http.post(PATH, json=BODY)).json()
@@ -170,7 +170,7 @@ async def test_nats_is_restarted(
 
 async def test_a_failed_generation_is_500(http: httpx.AsyncClient, pipeline: Any) -> None:
     async def play(g: Any) -> None:
-        await pipeline.text(g, 0, [], "", Finish.ERROR)
+        await pipeline.text(g, 0, [], "", FinishReason.ERROR)
 
     pipeline.play = play
     response = await http.post(PATH, json=BODY)
@@ -228,7 +228,7 @@ async def test_a_lost_end_is_noticed_by_asking(http: httpx.AsyncClient, pipeline
     answer = (await http.post(PATH, json=BODY)).json()
     assert answer["choices"][0]["text"] == "w0 w1 w2 w3 w4 "
     assert outputs(pipeline) == [[], [100, 101, 102, 103]]
-    assert {state for _, state in pipeline.asked} == {State.UNKNOWN}
+    assert {state for _, state in pipeline.asked} == {RequestStatus.UNKNOWN}
 
 
 async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,11 +237,11 @@ async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any, m
 
     async def play(g: Any) -> None:
         await pipeline.accept(g)
-        pipeline.states[g.request_id] = State.WAITING
+        pipeline.states[g.request_id] = RequestStatus.WAITING
         while len(pipeline.asked) < 3:
             await pipeline.was_asked.wait()
             pipeline.was_asked.clear()
-        await pipeline.words(g, 0, 5, Finish.LENGTH)
+        await pipeline.words(g, 0, 5, FinishReason.LENGTH)
 
     pipeline.play = play
     async with (

@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from tests.otlp_collector import Collector, collecting
-from xylem.services.gateway.generation.generation_request import Offer, chat_order
-from xylem.services.gateway.generation.session import Exchange
-from xylem.services.gateway.generation.stream_cursor import Bookmark, Place
-from xylem.services.gateway.generation.text_rows import Row
+from xylem.services.gateway.generation.generation_request import ServedModel, chat_order
+from xylem.services.gateway.generation.session import GenerationSession
+from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
+from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.output_parsers import choose
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime import telemetry
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -57,13 +57,13 @@ async def test_nothing_when_tracing_is_off(http: httpx.AsyncClient, pipeline: An
 async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
     """All is generated anew for a stream that broke off after the call: it is not told again, but it was made."""
     call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
-    offer = Offer("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
+    offer = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
     tools = [{"type": "function", "function": {"name": "time"}}]
     order = chat_order({"messages": [{"role": "user", "content": "x"}], "tools": tools}, offer)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
-        place = Place(begun=True, num_chars=told)
-        exchange = Exchange(cast("Any", None), order, Bookmark("chatcmpl-0", 1, 1, [place]), "")
-        exchange._mailbox.put(0, Row(0, 0, b"", call, Finish.STOP))
+        place = ChoiceCursor(begun=True, num_chars=told)
+        exchange = GenerationSession(cast("Any", None), order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
+        exchange._mailbox.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
         [piece] = await exchange.take()
         assert [*piece.deltas, *piece.last_deltas] == deltas
         assert piece.called

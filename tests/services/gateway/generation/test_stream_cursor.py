@@ -4,22 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xylem.services.gateway.generation.stream_cursor import Bookmark, Place
+from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
 from xylem.shared.runtime.errors import InvalidRequest
 
 ANSWER = "chatcmpl-" + "0123456789abcdef" * 2
 
-places = st.builds(Place, st.just(True), st.integers(0, 10**9 - 1), st.booleans()) | st.just(Place())
+places = st.builds(ChoiceCursor, st.just(True), st.integers(0, 10**9 - 1), st.booleans()) | st.just(ChoiceCursor())
 
 
 @given(st.integers(0, 10**10), st.integers(0, 2**63 - 1), st.lists(places, min_size=1, max_size=5), st.integers(0, 99))
-def test_it_reads_what_it_wrote(created: int, seed: int, told: list[Place], generation: int) -> None:
-    bookmark = Bookmark(ANSWER, created, seed, told, generation)
-    assert Bookmark.parse(str(bookmark), len(told), "chatcmpl") == bookmark
+def test_it_reads_what_it_wrote(created: int, seed: int, told: list[ChoiceCursor], generation: int) -> None:
+    bookmark = StreamCursor(ANSWER, created, seed, told, generation)
+    assert StreamCursor.parse(str(bookmark), len(told), "chatcmpl") == bookmark
 
 
 def test_what_it_looks_like() -> None:
-    bookmark = Bookmark(ANSWER, 1763690000, 0x1B2C, [Place(True, 12), Place(), Place(True, 40, True)])
+    bookmark = StreamCursor(
+        ANSWER, 1763690000, 0x1B2C, [ChoiceCursor(True, 12), ChoiceCursor(), ChoiceCursor(True, 40, True)]
+    )
     assert str(bookmark) == f"{ANSWER}@1763690000~1b2c!12,-,40."
     bookmark.begin_anew()
     assert bookmark.request_id == f"{ANSWER}.r1"
@@ -27,10 +29,10 @@ def test_what_it_looks_like() -> None:
 
 
 def test_the_pipeline_knows_it_by_its_tenant_too() -> None:
-    bookmark = Bookmark(ANSWER, 1, 1, [Place(True, 12)], tenant="alice")
-    stolen = Bookmark.parse(str(bookmark), 1, "chatcmpl", "bob")
+    bookmark = StreamCursor(ANSWER, 1, 1, [ChoiceCursor(True, 12)], tenant="alice")
+    stolen = StreamCursor.parse(str(bookmark), 1, "chatcmpl", "bob")
     assert (bookmark.request_id, stolen.request_id) == (f"{ANSWER}.alice", f"{ANSWER}.bob")
-    assert Bookmark.parse(str(bookmark), 1, "chatcmpl", "alice") == bookmark
+    assert StreamCursor.parse(str(bookmark), 1, "chatcmpl", "alice") == bookmark
     assert "alice" not in str(bookmark)
 
 
@@ -40,10 +42,10 @@ def test_the_pipeline_knows_it_by_its_tenant_too() -> None:
 )
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as error:
-        Bookmark.parse(text, 1, "chatcmpl")
+        StreamCursor.parse(text, 1, "chatcmpl")
     assert error.value.param == "Last-Event-ID"
 
 
 def test_it_belongs_to_one_endpoint() -> None:
     with pytest.raises(InvalidRequest):
-        Bookmark.parse(f"{ANSWER}@1~1!1", 1, "cmpl")
+        StreamCursor.parse(f"{ANSWER}@1~1!1", 1, "cmpl")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.generation.generation_request import Offer, Order, chat_order
+from xylem.services.gateway.generation.generation_request import GenerationRequest, ServedModel, chat_order
 from xylem.services.gateway.generation.tools import read_tools
 from xylem.services.gateway.output_parsers import choose
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning, Said
 from xylem.shared.runtime.errors import InvalidRequest
 
-OFFER = Offer(model="tiny", context_length=64, vocab_size=512, max_choices=8)
+OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
 HERMES = replace(OFFER, family=choose(template="<tool_call>"))
 QWEN3 = replace(OFFER, family=choose(template="<tool_call> <think></think>"))
 
@@ -26,11 +26,11 @@ TOOLS = [tool("weather", city={"type": "string"}), tool("time")]
 CALLS = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>' * 2
 
 
-def order(offer: Offer = HERMES, **more: Any) -> Order:
+def order(offer: ServedModel = HERMES, **more: Any) -> GenerationRequest:
     return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, offer)
 
 
-def said(order: Order, text: str) -> Said:
+def said(order: GenerationRequest, text: str) -> Said:
     parser, found = order.make_parser(), Said()
     for delta in (*parser.push(text), *parser.flush()):
         found.add(delta)

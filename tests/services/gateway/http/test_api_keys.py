@@ -12,7 +12,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.http.api_keys import Keys, KeysError
 from xylem.services.gateway.service import GatewayService
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import Forbidden, Unauthorized
 from xylem.shared.runtime.service import StartupError, running
 
@@ -227,7 +227,7 @@ async def test_nobody_takes_over_the_stream_of_another(http: httpx.AsyncClient, 
         await pipeline.words(g, 0, 2)
         begun.set()
         await release.wait()
-        await pipeline.words(g, 2, 5, Finish.LENGTH)
+        await pipeline.words(g, 2, 5, FinishReason.LENGTH)
 
     pipeline.play = play
     body = {**BODY, "stream": True, "stream_options": {"event_ids": True}}

@@ -8,7 +8,7 @@ import pytest
 from tests.patience import PATIENCE_S
 from tests.services.gateway.http.raw_http import connected, error_of, exchange, parsed, post
 from xylem.services.gateway.service import GatewayService
-from xylem.shared.protocol import Finish, Generate
+from xylem.shared.protocol import FinishReason, Generate
 
 TIMEOUT_S = 1.0
 STREAM = b'{"prompt": "a", "stream": true, "max_tokens": 100}'
@@ -108,7 +108,7 @@ async def test_a_client_that_takes_its_stream_slowly_gets_all_of_it(serving: Any
     async def much(g: Generate) -> None:
         await pipeline.accept(g)
         await pipeline.text(g, 0, [100], "x" * (7 << 20))  # takes longer than client_timeout_s
-        await pipeline.text(g, 1, [101], "", Finish.LENGTH)
+        await pipeline.text(g, 1, [101], "", FinishReason.LENGTH)
 
     pipeline.play = much
     async with serving(client_timeout_s=2) as gateway, connected(gateway, limit=1 << 18) as (reader, writer):

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Finish, Limits, Plan, StepReport, Tokenized
+from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
 
 EPOCH = 7
@@ -17,10 +17,10 @@ class Running:
     """A core with one executor of 4-token pages that runs one sequence, and has told of its first step."""
 
     def __init__(self) -> None:
-        self.core = Core("s", plan_epoch=3, grant_ahead_tokens=4)
+        self.core = SchedulerCore("s", plan_epoch=3, grant_ahead_tokens=4)
         capacity = Capacity(num_pages=16, page_size=4, max_running=4, token_budget=64)
         self.core.step([e.ExecutorJoined("x", EPOCH, capacity)], 0.0)
-        request = Tokenized("r", 0, "gw", "d", pack(PROMPT), limits=Limits(max_tokens=9))
+        request = Tokenized("r", 0, "gw", "d", pack(PROMPT), limits=StopConditions(max_tokens=9))
         self.admitted = self.plan(self.core.step([e.Submit(request)], 1.0)).admits[0].sequence_id
         self.report(length=5, counts=[1], token_ids=[9])
 
@@ -49,7 +49,7 @@ class Running:
 @pytest.mark.parametrize(
     "report",
     [
-        {"step": 1, "rows": 2, "length": 6, "counts": [1, 1], "token_ids": [8, 8], "finish": Finish.STOP},
+        {"step": 1, "rows": 2, "length": 6, "counts": [1, 1], "token_ids": [8, 8], "finish": FinishReason.STOP},
         {"step": 1, "length": 6, "counts": [2], "token_ids": [8]},
         {"step": 1, "length": 6, "counts": [-1], "token_ids": [8]},
         {"step": 1, "length": 60, "counts": [60], "token_ids": [8] * 60},

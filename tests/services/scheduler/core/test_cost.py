@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import SchedulerCore
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Limits, Tokenized
+from xylem.shared.protocol import Capacity, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 4
@@ -36,7 +36,7 @@ class Filled:
 
     def __init__(self, num_cached: int, num_running: int) -> None:
         self.random = random.Random(num_cached + num_running)
-        self.core = Core("s", plan_epoch=1, max_plan_bytes=1 << 30)
+        self.core = SchedulerCore("s", plan_epoch=1, max_plan_bytes=1 << 30)
         capacity = Capacity(40 * (num_cached + num_running + 10), PAGE_SIZE, num_cached + num_running + 10, 1 << 20)
         self.num_output = 1
         self.executor = SimulatedExecutor("x", capacity, StepCost(), lambda _: pack([7] * self.num_output))
@@ -54,7 +54,7 @@ class Filled:
     def submit(self, name: str) -> e.Submit:
         """Three pages that nobody has."""
         prompt = pack(self.random.choices(range(1 << 30), k=3 * PAGE_SIZE))
-        return e.Submit(Tokenized(name, 0, "g", "d", prompt, limits=Limits(max_tokens=60)))
+        return e.Submit(Tokenized(name, 0, "g", "d", prompt, limits=StopConditions(max_tokens=60)))
 
     def feed(self, event: e.Event) -> None:
         actions = self.core.step([event], 0.0)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.services.scheduler.simulation import Client, World
-from xylem.services.scheduler.core import Core
+from xylem.services.scheduler.core import SchedulerCore
 from xylem.services.scheduler.core import events as e
 
 STEMS = [[1 + (stem * 7 + i * i) % 40 for i in range(40)] for stem in range(3)]
@@ -55,7 +55,7 @@ NUM_PAGES = {1: (48, 64, 90), 2: (24, 40), 4: (12, 16, 24), 16: (3, 4, 8)}
 def worlds(draw: st.DrawFn) -> World:
     page_size = draw(st.sampled_from(sorted(NUM_PAGES)))
     world = World(
-        Core(
+        SchedulerCore(
             "s",
             plan_epoch=7,
             policy=draw(st.sampled_from(["prefix", "fifo"])),
@@ -126,7 +126,7 @@ def long_history(seed: int) -> World:
     chance = random.Random(seed)
     page_size = chance.choice(sorted(NUM_PAGES))
     world = World(
-        Core(
+        SchedulerCore(
             "s",
             plan_epoch=7,
             policy=chance.choice(["prefix", "fifo"]),

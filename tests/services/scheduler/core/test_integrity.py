@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.services.scheduler.simulation import Client, World
-from xylem.services.scheduler.core import Core, IntegrityError, check_integrity
-from xylem.services.scheduler.core.executor_state import Books
+from xylem.services.scheduler.core import IntegrityError, SchedulerCore, check_integrity
+from xylem.services.scheduler.core.executor_state import ExecutorState
 
 
 def world() -> World:
-    made = World(Core("s", plan_epoch=7, grant_ahead_tokens=4))
+    made = World(SchedulerCore("s", plan_epoch=7, grant_ahead_tokens=4))
     made.add_executor(num_pages=16, page_size=2, max_running=1)
     for name in "ab":
         made.submit(Client(name, [5, 6, 7, 8, 9, ord(name)], "", 8))
@@ -18,34 +18,34 @@ def world() -> World:
     return made
 
 
-def leak(books: Books) -> None:
+def leak(books: ExecutorState) -> None:
     books.pages.allocate(1)
 
 
-def share_a_page(books: Books) -> None:
+def share_a_page(books: ExecutorState) -> None:
     (sequence,) = books.running.values()
     sequence.duplicates.append(books.pages.free_pages()[0])
 
 
-def forget_a_lock(books: Books) -> None:
+def forget_a_lock(books: ExecutorState) -> None:
     (sequence,) = books.running.values()
     sequence.node.locks -= 1
 
 
-def miscount(books: Books) -> None:
+def miscount(books: ExecutorState) -> None:
     books.tree.num_evictable += 1
 
 
-def miscount_unread(books: Books) -> None:
+def miscount_unread(books: ExecutorState) -> None:
     books.num_unread += 1
 
 
-def change_tokens(books: Books) -> None:
+def change_tokens(books: ExecutorState) -> None:
     (sequence,) = books.running.values()
     sequence.node.tokens[0] ^= 1
 
 
-def forget_a_sequence(books: Books) -> None:
+def forget_a_sequence(books: ExecutorState) -> None:
     books.running.clear()
 
 
@@ -53,7 +53,7 @@ FAULTS = [leak, share_a_page, forget_a_lock, miscount, miscount_unread, change_t
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_planted_fault_is_found(fault: Callable[[Books], None]) -> None:
+def test_a_planted_fault_is_found(fault: Callable[[ExecutorState], None]) -> None:
     core = world().core
     counts = check_integrity(core)["e"]
     assert counts["free"] + counts["cached"] + counts["held"] == counts["total"] == 16

@@ -3,14 +3,14 @@
 import pytest
 
 from tests.services.scheduler.simulation import Client, SimulatedExecutor, World
-from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Limits, Tokenized
+from xylem.shared.protocol import Capacity, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
 
 
 def request(name: str, tokens: list[int]) -> Tokenized:
-    return Tokenized(name, 0, "g", "d", pack(tokens), limits=Limits(max_tokens=4))
+    return Tokenized(name, 0, "g", "d", pack(tokens), limits=StopConditions(max_tokens=4))
 
 
 def heard(executor: SimulatedExecutor, **changes: int) -> e.Heard:
@@ -55,7 +55,7 @@ def test_who_stands_down_refuses_everything() -> None:
 
 
 def test_requests_of_a_gateway_that_left_live_on_for_a_while() -> None:
-    core = Core("s", plan_epoch=7, gateway_grace_s=10.0)
+    core = SchedulerCore("s", plan_epoch=7, gateway_grace_s=10.0)
     core.step([e.ExecutorJoined("e", 9, Capacity(16, 4, 1, 64))], 0.0)
     core.step([e.Submit(request(name, [1, 2, 3])) for name in ("runs", "waits", "adopted")], 0.0)
     core.step([e.GatewayLeft("g")], 1.0)

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xylem.services.scheduler.core.executor_state import Books
-from xylem.services.scheduler.core.memory_forecast import Forecast
+from xylem.services.scheduler.core.executor_state import ExecutorState
+from xylem.services.scheduler.core.memory_forecast import MemoryForecast
 from xylem.shared.protocol import Capacity
 
 
@@ -24,7 +24,7 @@ ROWS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 12)), min_size=1, ma
 def test_the_peak_is_that_of_the_replay_whatever_was_noted_before(
     rows: list[tuple[int, int]], gone: list[tuple[int, int]]
 ) -> None:
-    forecast = Forecast(ahead_tokens=1)
+    forecast = MemoryForecast(ahead_tokens=1)
     for number, row in enumerate(gone):
         forecast.note(number, *row)
     for number, row in enumerate(rows[1:]):
@@ -36,7 +36,7 @@ def test_the_peak_is_that_of_the_replay_whatever_was_noted_before(
 
 
 def test_looking_ahead_takes_as_long_as_there_are_different_growths() -> None:
-    forecast = Forecast(ahead_tokens=1)
+    forecast = MemoryForecast(ahead_tokens=1)
     for number in range(1000):
         forecast.note(number, 1, number % 3)
     assert forecast.peak(1, 1) == peak([(1, number % 3) for number in range(1000)] + [(1, 1)])
@@ -47,11 +47,11 @@ def test_looking_ahead_takes_as_long_as_there_are_different_growths() -> None:
 
 
 def test_alone_everything_fits() -> None:
-    assert Books("s", "e", 1, Capacity(4, 1, 8, 64), 1, 1).fits(4, 100)
+    assert ExecutorState("s", "e", 1, Capacity(4, 1, 8, 64), 1, 1).fits(4, 100)
 
 
 def test_the_share_of_max_tokens_is_learned() -> None:
-    forecast = Forecast(ahead_tokens=4)
+    forecast = MemoryForecast(ahead_tokens=4)
     assert forecast.expected_tokens(100, 0) == 50
     assert forecast.expected_tokens(100, 60) == 4  # longer than expected: one more grant
     assert forecast.expected_tokens(100, 98) == 2

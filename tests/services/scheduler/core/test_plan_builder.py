@@ -1,18 +1,18 @@
 """Plans and cache news in the making."""
 
-from xylem.services.scheduler.core.plan_builder import CacheNews, PlanDraft
+from xylem.services.scheduler.core.plan_builder import CacheEventLog, PlanBuilder
 from xylem.shared.protocol import Plan
 from xylem.shared.protocol.columns import unpack
 
 
-def taken(draft: PlanDraft) -> Plan:
+def taken(draft: PlanBuilder) -> Plan:
     plan = draft.take()
     assert plan is not None
     return plan
 
 
 def test_plans_are_numbered_without_a_gap_and_empty_ones_are_not_sent() -> None:
-    draft = PlanDraft("s", 7, 3)
+    draft = PlanBuilder("s", 7, 3)
     first = taken(draft)
     assert (first.epoch, first.executor_epoch, first.number) == (7, 3, 0)
     assert draft.take() is None
@@ -21,7 +21,7 @@ def test_plans_are_numbered_without_a_gap_and_empty_ones_are_not_sent() -> None:
 
 
 def test_what_is_dropped_gets_nothing() -> None:
-    draft = PlanDraft("s", 7, 3)
+    draft = PlanBuilder("s", 7, 3)
     draft.grant(1, [10])
     draft.grant(2, [11])
     draft.grant(2, [12])
@@ -34,7 +34,7 @@ def test_what_is_dropped_gets_nothing() -> None:
 
 
 def test_cache_news_keep_the_order_of_what_happened() -> None:
-    news = CacheNews("s", "e", 7, 4)
+    news = CacheEventLog("s", "e", 7, 4)
     news.insert("", b"a")
     news.evict("", b"b")
     news.insert("", b"b")

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.services.scheduler.simulation import Client, World, expected_output
-from xylem.services.scheduler.core import Core, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Limits, Plan, Refused, StepReport, Tokenized
+from xylem.shared.protocol import Capacity, Plan, Refused, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
 
 STEM = [3, 1, 4, 1, 5, 9, 2, 6] * 8
@@ -15,11 +15,11 @@ LONG = 10_000.0
 def request(
     name: str, tokens: list[int], *, max_tokens: int = 4, attempt: int = 0, outputs: tuple[int, ...] = ()
 ) -> Tokenized:
-    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), limits=Limits(max_tokens=max_tokens))
+    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), limits=StopConditions(max_tokens=max_tokens))
 
 
-def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **settings: float) -> Core:
-    core = Core("s", plan_epoch=7, **settings)  # type: ignore[arg-type]
+def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **settings: float) -> SchedulerCore:
+    core = SchedulerCore("s", plan_epoch=7, **settings)  # type: ignore[arg-type]
     core.step([e.ExecutorJoined("e", 1, Capacity(num_pages, page_size, max_running, 64))], 0.0)
     return core
 
@@ -57,7 +57,7 @@ def report(
 
 
 def test_an_executor_is_greeted_with_plan_0_and_a_request_with_an_admit() -> None:
-    core = Core("s", plan_epoch=7)
+    core = SchedulerCore("s", plan_epoch=7)
     (greeting,) = plans(core.step([e.ExecutorJoined("e", 9, Capacity(16, 4, 8, 64))], 0.0))
     assert (greeting.number, greeting.epoch, greeting.executor_epoch, greeting.admits) == (0, 7, 9, ())
     actions = core.step([e.Submit(request("r", list(range(20))), trace="t")], 0.0)
@@ -145,7 +145,7 @@ def test_requests_with_the_same_prefix_compute_it_once(page_size: int) -> None:
 
 
 def test_with_the_cache_off_every_prompt_is_read_whole_and_nobody_waits_for_a_prefix() -> None:
-    world = World(Core("s", plan_epoch=7, prefix_cache=False))
+    world = World(SchedulerCore("s", plan_epoch=7, prefix_cache=False))
     executor = world.add_executor(num_pages=100, token_budget=64)
     for i in range(3):
         world.submit(Client(f"r{i}", [*STEM[:15], 10 + i], "", 6))
@@ -205,8 +205,8 @@ def test_an_aged_request_that_needs_memory_is_not_overtaken() -> None:
 def test_priority_decides_among_the_young() -> None:
     core = core_with(max_running=1)
     core.step([e.Submit(request("first", [1, 2]))], 0.0)
-    low = Tokenized("low", 0, "g", "d", pack([5, 6]), limits=Limits(max_tokens=1), priority=1)
-    high = Tokenized("high", 0, "g", "d", pack([7, 8]), limits=Limits(max_tokens=1), priority=-1)
+    low = Tokenized("low", 0, "g", "d", pack([5, 6]), limits=StopConditions(max_tokens=1), priority=1)
+    high = Tokenized("high", 0, "g", "d", pack([7, 8]), limits=StopConditions(max_tokens=1), priority=-1)
     core.step([e.Submit(low), e.Submit(high)], 0.1)
     assert started(core.step([report(0, [(1, 2, [5], 2)])], 0.2)) == ["high"]
 
@@ -260,7 +260,7 @@ def test_a_deadline_ends_the_waiting() -> None:
 
 
 def test_without_an_executor_nothing_waits() -> None:
-    core = Core("s", plan_epoch=7)
+    core = SchedulerCore("s", plan_epoch=7)
     assert refusals(core.step([e.Submit(request("r", [1]))], 0.0))[0].code == "unavailable"
     core = core_with(max_running=1)
     core.step([e.Submit(request("running", [1])), e.Submit(request("waiting", [2, 3]))], 0.0)
@@ -383,7 +383,7 @@ def test_a_draining_scheduler_takes_nothing_new() -> None:
 
 
 def test_the_executor_is_chosen_by_cache_against_load() -> None:
-    core = Core("s", plan_epoch=7)
+    core = SchedulerCore("s", plan_epoch=7)
     capacity = Capacity(200, 4, 8, 64)
     core.step([e.ExecutorJoined("e", 1, capacity), e.ExecutorJoined("f", 1, capacity)], 0.0)
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 from xylem.services.scheduler.core.queue_policy import POLICIES
 from xylem.services.scheduler.core.request import Request
-from xylem.services.scheduler.core.waiting_queue import LOOKED_AT, Queue
+from xylem.services.scheduler.core.waiting_queue import LOOKED_AT, WaitingQueue
 from xylem.shared.protocol import Tokenized
 from xylem.shared.protocol.columns import pack
 
@@ -15,7 +15,7 @@ def request(arrival: int, *, queued_s: float = 0.0, priority: int = 0, tenant: s
 
 
 def test_aged_requests_come_by_arrival_and_young_ones_by_priority() -> None:
-    queue = Queue(ageing_s=2.0)
+    queue = WaitingQueue(ageing_s=2.0)
     requests = [request(i, queued_s=float(i), priority=-i) for i in range(5)]
     for item in reversed(requests):
         queue.add(item)
@@ -25,7 +25,7 @@ def test_aged_requests_come_by_arrival_and_young_ones_by_priority() -> None:
 
 
 def test_several_tenants_take_turns_before_anybody_has_aged() -> None:
-    queue = Queue(ageing_s=30.0)
+    queue = WaitingQueue(ageing_s=30.0)
     requests = [request(i, queued_s=float(i), tenant="a") for i in range(2)]
     for item in requests:
         queue.add(item)
@@ -36,7 +36,7 @@ def test_several_tenants_take_turns_before_anybody_has_aged() -> None:
 
 
 def test_a_request_that_comes_back_has_its_old_place() -> None:
-    queue = Queue(ageing_s=2.0)
+    queue = WaitingQueue(ageing_s=2.0)
     requests = [request(i) for i in range(3)]
     for item in requests:
         queue.add(item)
@@ -47,7 +47,7 @@ def test_a_request_that_comes_back_has_its_old_place() -> None:
 
 
 def test_a_step_looks_at_a_bounded_number() -> None:
-    queue = Queue(ageing_s=2.0)
+    queue = WaitingQueue(ageing_s=2.0)
     for i in range(3 * LOOKED_AT):
         queue.add(request(i))
     assert len(queue.young(0.0)) == len(queue.aged(9.0, Counter)) == LOOKED_AT
@@ -61,7 +61,7 @@ def test_policies() -> None:
 
 
 def test_of_several_tenants_the_one_that_runs_least_goes_first() -> None:
-    queue = Queue(ageing_s=2.0)
+    queue = WaitingQueue(ageing_s=2.0)
     flood = [request(i, tenant="flood") for i in range(1000)]
     others = [request(1000 + i, tenant="other") for i in range(2)]
     for item in [*flood, *others]:

@@ -15,14 +15,19 @@ import msgspec
 from starlette.types import Receive
 
 from xylem.services.gateway.apis.openai_responses.items import Item
-from xylem.services.gateway.apis.openai_responses.request import Asked, understand
-from xylem.services.gateway.apis.openai_responses.run import Run
-from xylem.services.gateway.apis.openai_responses.store.location import Elsewhere, Ended, Here, Place
-from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept, KeptResponses
+from xylem.services.gateway.apis.openai_responses.request import ResponseRequest, understand
+from xylem.services.gateway.apis.openai_responses.run import ResponseRun
+from xylem.services.gateway.apis.openai_responses.store.location import (
+    LocalResponse,
+    RemoteResponse,
+    ResponseLocation,
+    StoredResponse,
+)
+from xylem.services.gateway.apis.openai_responses.store.memory_store import MemoryStore, StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.peer_calls import answer
 from xylem.services.gateway.apis.openai_responses.store.record import REPEATABLE, Record
-from xylem.services.gateway.apis.openai_responses.store.record_store import Ledger
-from xylem.services.gateway.apis.openai_responses.store.record_writer import Storing
+from xylem.services.gateway.apis.openai_responses.store.record_store import RecordStore
+from xylem.services.gateway.apis.openai_responses.store.record_writer import RecordWriter
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.http.api_keys import Key
 from xylem.shared.protocol import ResponseCall, ResponseReply, subjects
@@ -47,11 +52,11 @@ class Archive:
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
-        self.ledger = Ledger(context.bus, settings)
+        self.ledger = RecordStore(context.bus, settings)
         self._context = context
         self._id = settings.instance
-        self._memory = KeptResponses(settings.max_kept_responses, settings.max_kept_response_bytes)
-        self._storing = Storing(self.ledger, self._memory, self._id)
+        self._memory = MemoryStore(settings.max_kept_responses, settings.max_kept_response_bytes)
+        self._storing = RecordWriter(self.ledger, self._memory, self._id)
 
     async def open(self) -> None:
         """Answers the questions of other gateways from now on. Without a bucket there are none."""
@@ -62,7 +67,7 @@ class Archive:
         except Unavailable as error:
             log.warning("answers of /v1/responses live no longer than this gateway: %s", error.message)
 
-    def begin(self, asked: Asked, receive: Receive, traceparent: str) -> Kept:
+    def begin(self, asked: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
         """Makes a response, which ends early when that client leaves. Raises XylemError."""
         kept = self._made(asked, traceparent)
         kept.run.start(receive)
@@ -73,13 +78,13 @@ class Archive:
                 self._context.spawn(self._storing.run(kept), name=f"store {kept.record.id}")
         return kept
 
-    async def until_stored(self, kept: Kept) -> None:
+    async def until_stored(self, kept: StoredInMemory) -> None:
         """Returns when it will outlive this gateway, or when the bucket takes too long."""
         with suppress(TimeoutError):
             async with asyncio.timeout(STORED_S if self.ledger.is_open else 0):
                 await kept.stored.wait()
 
-    def discard(self, kept: Kept) -> None:
+    def discard(self, kept: StoredInMemory) -> None:
         """Ends and forgets what nobody has been told of."""
         kept.is_removed = True
         self._memory.forget(kept)
@@ -110,11 +115,11 @@ class Archive:
 
     # places.Finder
 
-    async def find(self, identity: str, tenant: str, param: str | None = None) -> Place:
+    async def find(self, identity: str, tenant: str, param: str | None = None) -> ResponseLocation:
         """Raises NotFound: nobody's, somebody else's, or forgotten; Unavailable. param: the field that named it."""
         kept = self._memory.find(identity)
         if kept is not None and kept.record.tenant == tenant and not (kept.revision and kept.run.has_ended):
-            return Here(self, kept)
+            return LocalResponse(self, kept)
         entry = None
         try:
             if self.ledger.is_open and FORM.fullmatch(identity):
@@ -122,14 +127,14 @@ class Archive:
         except Unavailable:
             if kept is None or kept.record.tenant != tenant:
                 raise
-            return Here(self, kept)
+            return LocalResponse(self, kept)
         if entry is not None and entry[0].tenant == tenant:
             return await self._place(*entry)
         if kept is not None and kept.record.tenant == tenant:  # it was removed through another gateway
             self._memory.forget(kept)
         raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
 
-    async def take_over(self, record: Record) -> Place:
+    async def take_over(self, record: Record) -> ResponseLocation:
         entry = await self.ledger.get(record.id)
         if entry is None:
             raise ResponseNotFound(f"there is no response {record.id!r} any more")
@@ -152,7 +157,7 @@ class Archive:
         if kept is not None:
             self.discard(kept)
 
-    def replay(self, record: Record, key: Key | None) -> Kept:
+    def replay(self, record: Record, key: Key | None) -> StoredInMemory:
         kept = self._memory.find(record.id)
         if kept is None:
             self._context.admit(1, key)
@@ -174,18 +179,18 @@ class Archive:
 
     # Whose it is.
 
-    async def _place(self, record: Record, revision: int, lost: str = "") -> Place:
+    async def _place(self, record: Record, revision: int, lost: str = "") -> ResponseLocation:
         """lost: an owner that does not have it any more."""
         kept = self._memory.find(record.id)
         if kept is not None and not kept.run.is_dropped:
-            return Here(self, kept)
+            return LocalResponse(self, kept)
         if record.final is not None:
-            return Ended(self, record)
+            return StoredResponse(self, record)
         if record.owner in (self._id, lost):
             return await self._adopt(record, revision)
-        return Elsewhere(self, record)
+        return RemoteResponse(self, record)
 
-    async def _adopt(self, record: Record, revision: int) -> Place:
+    async def _adopt(self, record: Record, revision: int) -> ResponseLocation:
         if not self._context.accepting:
             raise Unavailable("the gateway is stopping", retry_after_s=1.0)
         mine = msgspec.structs.replace(record, owner=self._id)
@@ -200,16 +205,18 @@ class Archive:
         self._memory.add(kept)
         kept.run.go_on()
         self._context.spawn(self._storing.run(kept), name=f"store {record.id}")
-        return Here(self, kept)
+        return LocalResponse(self, kept)
 
     async def _on_call(self, call: ResponseCall) -> ResponseReply:
         return await answer(self, self._memory.find(call.response_id), call)
 
-    def _made(self, asked: Asked, traceparent: str = "") -> Kept:
-        kept = Kept(asked.accepted, Run(self._context, asked, lambda: self._on_change(kept), traceparent))
+    def _made(self, asked: ResponseRequest, traceparent: str = "") -> StoredInMemory:
+        kept = StoredInMemory(
+            asked.accepted, ResponseRun(self._context, asked, lambda: self._on_change(kept), traceparent)
+        )
         return kept
 
-    def _on_change(self, kept: Kept) -> None:
+    def _on_change(self, kept: StoredInMemory) -> None:
         run, record = kept.run, kept.record
         if record.final is not None:  # it was told again
             if run.error is not None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from xylem.services.gateway.apis.openai_responses.events import ResponseEvent
-from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept
+from xylem.services.gateway.apis.openai_responses.store.memory_store import StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.record import Record
 from xylem.services.gateway.http.api_keys import Key
 from xylem.services.gateway.http.event_stream import named_event
@@ -20,7 +20,7 @@ from xylem.shared.runtime.errors import XylemError
 log = logging.getLogger(__name__)
 
 
-class Place(Protocol):
+class ResponseLocation(Protocol):
     """One response. All raise XylemError."""
 
     record: Record
@@ -38,13 +38,13 @@ class Place(Protocol):
         """Those after that sequence number, as long as more come. key: of who asks."""
 
 
-class Finder(Protocol):
+class ResponseLocator(Protocol):
     """What places need of the archive."""
 
-    async def find(self, identity: str, tenant: str) -> Place:
+    async def find(self, identity: str, tenant: str) -> ResponseLocation:
         """Raises NotFound, Unavailable."""
 
-    async def take_over(self, record: Record) -> Place:
+    async def take_over(self, record: Record) -> ResponseLocation:
         """Of a response that its owner does not have any more."""
 
     async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
@@ -53,12 +53,12 @@ class Finder(Protocol):
     async def remove(self, record: Record) -> None:
         """From memory and bucket."""
 
-    def replay(self, record: Record, key: Key | None) -> Kept:
+    def replay(self, record: Record, key: Key | None) -> StoredInMemory:
         """Tells all events of a response that has ended once more. Raises QueueFull, Unavailable."""
 
 
-class Here:
-    def __init__(self, archive: Finder, kept: Kept) -> None:
+class LocalResponse:
+    def __init__(self, archive: ResponseLocator, kept: StoredInMemory) -> None:
         self.record = kept.record
         self._archive = archive
         self._kept = kept
@@ -87,8 +87,8 @@ class Here:
                 yield data
 
 
-class Elsewhere:
-    def __init__(self, archive: Finder, record: Record) -> None:
+class RemoteResponse:
+    def __init__(self, archive: ResponseLocator, record: Record) -> None:
         self.record = record
         self._archive = archive
 
@@ -124,12 +124,12 @@ class Elsewhere:
     async def _ask(self, what: str, after: int = -1) -> ResponseReply:
         return await self._archive.ask(self.record.owner, self.record.id, what, after)
 
-    async def _next(self) -> Place:
+    async def _next(self) -> ResponseLocation:
         return await self._archive.take_over(self.record)
 
 
-class Ended:
-    def __init__(self, archive: Finder, record: Record) -> None:
+class StoredResponse:
+    def __init__(self, archive: ResponseLocator, record: Record) -> None:
         self.record = record
         self._archive = archive
 
@@ -145,7 +145,7 @@ class Ended:
     async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
         """Of one that was cancelled or failed no more than its last: the model would not end there again."""
         if self.record.repeatable:
-            return await Here(self._archive, self._archive.replay(self.record, key)).events(after, key)
+            return await LocalResponse(self._archive, self._archive.replay(self.record, key)).events(after, key)
         return self._last(after)
 
     async def _last(self, after: int) -> AsyncIterator[bytes]:
@@ -158,7 +158,7 @@ class Ended:
 async def _read_on(finding: Any, after: int, key: Key | None) -> AsyncIterator[bytes]:
     """The rest of a stream that has begun. When nobody has it the client comes back: an error is no event of it."""
     try:
-        place: Place = await finding
+        place: ResponseLocation = await finding
         async for data in await place.events(after, key):
             yield data
     except XylemError as error:

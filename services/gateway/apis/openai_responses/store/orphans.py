@@ -17,7 +17,7 @@ LOOK_S = 30.0  # now and then, too, in case that a message was lost
 MAX_PAUSE_S = 60.0
 
 
-class Orphans:
+class OrphanedResponses:
     """Looks for them at the start, and whenever a gateway dies."""
 
     def __init__(self, context: Context, archive: Archive) -> None:

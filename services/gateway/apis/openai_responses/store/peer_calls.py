@@ -4,21 +4,21 @@ import asyncio
 
 import msgspec
 
-from xylem.services.gateway.apis.openai_responses.store.location import Finder, Here
-from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept
+from xylem.services.gateway.apis.openai_responses.store.location import LocalResponse, ResponseLocator
+from xylem.services.gateway.apis.openai_responses.store.memory_store import StoredInMemory
 from xylem.shared.protocol import ResponseCall, ResponseReply
 
 READ_S = 1.0  # how long the answer to `read` waits for an event
 READ_BYTES = 1 << 18  # of events in one answer
 
 
-async def answer(archive: Finder, kept: Kept | None, call: ResponseCall) -> ResponseReply:
+async def answer(archive: ResponseLocator, kept: StoredInMemory | None, call: ResponseCall) -> ResponseReply:
     """kept: what we have of the response that is asked about."""
     if kept is None or kept.run.is_dropped:
         return ResponseReply()
     if call.what == "read":
         return await _read(kept, call.after)
-    place = Here(archive, kept)
+    place = LocalResponse(archive, kept)
     if call.what == "remove":
         await place.remove()
         return ResponseReply(known=True)
@@ -26,7 +26,7 @@ async def answer(archive: Finder, kept: Kept | None, call: ResponseCall) -> Resp
     return ResponseReply(known=True, data=msgspec.json.encode(body))
 
 
-async def _read(kept: Kept, after: int) -> ResponseReply:
+async def _read(kept: StoredInMemory, after: int) -> ResponseReply:
     try:
         async with asyncio.timeout(READ_S):
             told = await kept.run.log.read(after, READ_BYTES)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 UNFINISHED = "unfinished"
 
 
-class Ledger:
+class RecordStore:
     """A record is under the response's id. Everything raises Unavailable when the bucket does not answer.
 
     Beside the record of a response that goes on by itself there is a mark until it has ended, so that those whose

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 
-from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept, KeptResponses
-from xylem.services.gateway.apis.openai_responses.store.record_store import Ledger
+from xylem.services.gateway.apis.openai_responses.store.memory_store import MemoryStore, StoredInMemory
+from xylem.services.gateway.apis.openai_responses.store.record_store import RecordStore
 from xylem.shared.runtime.bucket import Stale
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
 
@@ -13,15 +13,15 @@ log = logging.getLogger(__name__)
 RETRY_S = 5.0
 
 
-class Storing:
+class RecordWriter:
     """owner: this gateway, as records name it."""
 
-    def __init__(self, ledger: Ledger, memory: KeptResponses, owner: str) -> None:
+    def __init__(self, ledger: RecordStore, memory: MemoryStore, owner: str) -> None:
         self._ledger = ledger
         self._memory = memory
         self._owner = owner
 
-    async def run(self, kept: Kept) -> None:
+    async def run(self, kept: StoredInMemory) -> None:
         """Has the bucket say what is true of it, as often as that changes, until it has ended or is not ours any more.
 
         A bucket that does not answer is asked again as long as the response is in memory.
@@ -44,7 +44,7 @@ class Storing:
         if kept.run.is_dropped:
             self._memory.forget(kept)
 
-    async def _write(self, kept: Kept) -> bool:
+    async def _write(self, kept: StoredInMemory) -> bool:
         """False when there is nothing more to write."""
         if kept.is_removed:
             if kept.revision:

@@ -14,11 +14,11 @@ from tests.services.executor.model_runs import GREEDY, engine_of, run
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 from tests.tiny_models import build
 from xylem.services.executor.engine.engine import Engine
-from xylem.services.executor.model_runner.cpu import Runner
-from xylem.services.executor.model_runner.cuda.runner import CudaRunner
-from xylem.services.executor.model_runner.loaded_model import Model
+from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
+from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.shared.model_info.model_card import ModelCard, ModelError
-from xylem.shared.protocol import Finish, PageCopy, Sampling
+from xylem.shared.protocol import FinishReason, PageCopy, SamplingParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -35,8 +35,8 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
 
 
 @pytest.fixture(scope="module")
-def model(card: ModelCard) -> Model:
-    return Model(card, device=torch.device("cpu"), dtype=torch.float32, kernels="reference")
+def model(card: ModelCard) -> LoadedModel:
+    return LoadedModel(card, device=torch.device("cpu"), dtype=torch.float32, kernels="reference")
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +45,13 @@ def device() -> RecordingDevice:
 
 
 @pytest.fixture(scope="module")
-def runner(model: Model, device: RecordingDevice) -> CudaRunner:
+def runner(model: LoadedModel, device: RecordingDevice) -> CudaModelRunner:
     return make_runner(model, device)
 
 
-def make_runner(model: Model, device: RecordingDevice, **options: Any) -> CudaRunner:
+def make_runner(model: LoadedModel, device: RecordingDevice, **options: Any) -> CudaModelRunner:
     given = {"page_size": PAGE_SIZE, "max_running": 16, "token_budget": 40, "context_length": 64, **options}
-    return CudaRunner(model, device, **({"num_pages": NUM_PAGES} | given))
+    return CudaModelRunner(model, device, **({"num_pages": NUM_PAGES} | given))
 
 
 @pytest.fixture(scope="module")
@@ -80,23 +80,27 @@ def requests_of(prompts: list[list[int]], **more: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("token_budget", [3, 17, 512])
 def test_in_batches_with_chunked_prefill(
-    runner: CudaRunner, device: RecordingDevice, prompts: list[list[int]], expected: list[list[int]], token_budget: int
+    runner: CudaModelRunner,
+    device: RecordingDevice,
+    prompts: list[list[int]],
+    expected: list[list[int]],
+    token_budget: int,
 ) -> None:
     before = device.num_replays
     ran = run(engine_of(runner, token_budget=token_budget), *requests_of(prompts))
     assert [each.token_ids for each in ran] == expected
-    assert all(each.finish is Finish.LENGTH for each in ran)
+    assert all(each.finish is FinishReason.LENGTH for each in ran)
     assert device.num_replays > before, "nothing was decoded by a graph"
 
 
-def test_in_batches_of_every_size(runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]]) -> None:
+def test_in_batches_of_every_size(runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]]) -> None:
     for count in range(1, len(prompts) + 1):
         ran = run(engine_of(runner), *requests_of(prompts[:count]))
         assert [each.token_ids for each in ran] == expected[:count]
 
 
 def test_more_rows_than_the_largest_bucket_go_kernel_by_kernel(
-    model: Model, prompts: list[list[int]], expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
+    model: LoadedModel, prompts: list[list[int]], expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("xylem.services.executor.model_runner.cuda.decoding.bucket_sizes", lambda max_rows: [1, 2])
     device = RecordingDevice()
@@ -106,7 +110,7 @@ def test_more_rows_than_the_largest_bucket_go_kernel_by_kernel(
 
 
 def test_nothing_of_a_padding_row_shows(
-    runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]]
+    runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     """Three sequences in a bucket for four, five in one for eight."""
     pool = runner._pool
@@ -122,15 +126,15 @@ def test_nothing_of_a_padding_row_shows(
 
 @pytest.mark.parametrize("penalty", [0.0, 1.0], ids=["all in graphs", "beside one that is bent"])
 def test_seeded_draws_are_those_of_a_cpu(
-    runner: CudaRunner, card: ModelCard, prompts: list[list[int]], penalty: float
+    runner: CudaModelRunner, card: ModelCard, prompts: list[list[int]], penalty: float
 ) -> None:
-    peer = Runner(card, device="cpu", dtype=torch.float32, page_size=PAGE_SIZE, num_pages=NUM_PAGES, kv_bytes=0)
+    peer = CpuModelRunner(card, device="cpu", dtype=torch.float32, page_size=PAGE_SIZE, num_pages=NUM_PAGES, kv_bytes=0)
     samplings = [
-        Sampling(seed=1),
-        Sampling(seed=2, temperature=0.6, top_p=0.8),
-        Sampling(seed=3, temperature=1.4, top_k=9),
-        Sampling(seed=4, min_p=0.1),
-        Sampling(seed=5, top_k=40, top_p=0.9, frequency_penalty=penalty),
+        SamplingParams(seed=1),
+        SamplingParams(seed=2, temperature=0.6, top_p=0.8),
+        SamplingParams(seed=3, temperature=1.4, top_k=9),
+        SamplingParams(seed=4, min_p=0.1),
+        SamplingParams(seed=5, top_k=40, top_p=0.9, frequency_penalty=penalty),
         GREEDY,
     ]
     requests = [{**each, "sampling": s} for each, s in zip(requests_of(prompts), samplings, strict=False)]
@@ -139,7 +143,7 @@ def test_seeded_draws_are_those_of_a_cpu(
 
 
 def test_after_cache_hits_of_whole_and_partial_pages(
-    runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]]
+    runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     prompt = prompts[-1]
     engine = engine_of(runner)
@@ -155,7 +159,7 @@ def test_after_cache_hits_of_whole_and_partial_pages(
 
 
 def test_an_end_that_comes_unforeseen_takes_no_token_more(
-    runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]]
+    runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     """The last step of each was launched before its end was known, in batches that shrink."""
     ends = [tokens[place % NUM_NEW] for place, tokens in enumerate(expected[1::2])]
@@ -167,7 +171,7 @@ def test_an_end_that_comes_unforeseen_takes_no_token_more(
 
 @pytest.mark.parametrize("seed", range(4))
 def test_drops_retractions_and_resets_while_steps_are_under_way(
-    runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]], seed: int
+    runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]], seed: int
 ) -> None:
     """A scheduler that takes sequences back at any time, and admits them again with the tokens that it has heard of."""
     draw = random.Random(seed)
@@ -224,7 +228,7 @@ def drained(engine: Engine) -> dict[int, list[int]]:
     return found
 
 
-def test_the_pool_takes_the_memory_that_is_left(model: Model) -> None:
+def test_the_pool_takes_the_memory_that_is_left(model: LoadedModel) -> None:
     device = RecordingDevice()
     page_bytes = 2 * model.config.num_layers * PAGE_SIZE * model.config.kv_size * 4
     device.total, device.taken = 1000 * page_bytes, 880 * page_bytes
@@ -235,7 +239,7 @@ def test_the_pool_takes_the_memory_that_is_left(model: Model) -> None:
         make_runner(model, device, num_pages=0, memory_fraction=0.8)
 
 
-def test_too_many_pages_are_a_clear_error(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_pages_are_a_clear_error(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*_: int) -> None:
         raise torch.OutOfMemoryError("tried to allocate 900 GiB")
 
@@ -246,7 +250,7 @@ def test_too_many_pages_are_a_clear_error(model: Model, monkeypatch: pytest.Monk
         make_runner(model, RecordingDevice(), num_pages=9)
 
 
-def test_a_step_may_be_longer_than_a_context(model: Model, card: ModelCard) -> None:
+def test_a_step_may_be_longer_than_a_context(model: LoadedModel, card: ModelCard) -> None:
     """On a GPU, who looks up a position that is none ends the process."""
     device = RecordingDevice()
     device.total = 1 << 30
@@ -255,21 +259,21 @@ def test_a_step_may_be_longer_than_a_context(model: Model, card: ModelCard) -> N
     assert runner.num_pages > 0
 
 
-def test_warming_up_writes_to_nobodys_page_only(model: Model) -> None:
+def test_warming_up_writes_to_nobodys_page_only(model: LoadedModel) -> None:
     runner = make_runner(model, RecordingDevice())
     for pool in (*runner._pool.keys, *runner._pool.values):
         assert pool[: NUM_PAGES * PAGE_SIZE].count_nonzero() == 0
         assert pool[NUM_PAGES * PAGE_SIZE :].count_nonzero() > 0
 
 
-def test_graphs_are_captured_largest_first_and_told(model: Model) -> None:
+def test_graphs_are_captured_largest_first_and_told(model: LoadedModel) -> None:
     told: list[tuple[int, int]] = []
     make_runner(model, RecordingDevice(), max_running=3, progress=lambda *done: told.append(done))
     assert told == [(done, 6) for done in range(7)]
 
 
 def test_scores_and_bends_leave_others_alone(
-    runner: CudaRunner, prompts: list[list[int]], expected: list[list[int]]
+    runner: CudaModelRunner, prompts: list[list[int]], expected: list[list[int]]
 ) -> None:
     """One bent row has all of its step drawn by the host's leave."""
     bent = {**requests_of(prompts)[0], "sampling": replace(GREEDY, presence_penalty=2.0)}

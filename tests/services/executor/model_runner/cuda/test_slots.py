@@ -4,8 +4,8 @@ import torch
 
 from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from xylem.services.executor.model_runner.cuda.slots import NOBODY, Slots
-from xylem.services.executor.step.row import AWAITED, Row
-from xylem.shared.protocol import Sampling
+from xylem.services.executor.step.row import AWAITED, StepRow
+from xylem.shared.protocol import SamplingParams
 
 DUMMY = 99
 
@@ -20,8 +20,8 @@ class CountingDevice(RecordingDevice):
         return super().upload(column)
 
 
-def row(slot: int, pages: "array[int]", sampling: Sampling | None = None) -> Row:
-    return Row([1], 0, pages, True, sampling or Sampling(), slot=slot)
+def row(slot: int, pages: "array[int]", sampling: SamplingParams | None = None) -> StepRow:
+    return StepRow([1], 0, pages, True, sampling or SamplingParams(), slot=slot)
 
 
 def test_only_what_has_changed_goes_to_the_device() -> None:
@@ -41,9 +41,9 @@ def test_only_what_has_changed_goes_to_the_device() -> None:
 
 def test_a_slot_is_taken_over_whole() -> None:
     slots = Slots(RecordingDevice(), num_slots=1, table_len=4, dummy_page=DUMMY)
-    slots.update([row(1, array("i", [1, 2, 3]), Sampling(temperature=0.0, seed=1))])
+    slots.update([row(1, array("i", [1, 2, 3]), SamplingParams(temperature=0.0, seed=1))])
     slots.update(
-        [row(1, array("i", [4, 5]), Sampling(temperature=0.5, top_p=0.25, top_k=7, min_p=0.125, seed=-(2**62)))]
+        [row(1, array("i", [4, 5]), SamplingParams(temperature=0.5, top_p=0.25, top_k=7, min_p=0.125, seed=-(2**62)))]
     )
     assert slots.tables[1, :2].tolist() == [4, 5]
     draws = slots.draws(torch.tensor([1, NOBODY]))

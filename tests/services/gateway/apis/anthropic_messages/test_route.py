@@ -12,14 +12,14 @@ from anthropic.types import MessageParam, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.apis.anthropic_messages.response import MessageForm
-from xylem.services.gateway.generation.choice_output import Result
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.apis.anthropic_messages.response import MessageResponseWriter
+from xylem.services.gateway.generation.choice_output import ChoiceOutput
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
 from xylem.services.gateway.http.event_stream import named_event
 from xylem.services.gateway.http.response_writer import Head, Usage
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Delta, Reasoning
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 
 PATH = "/v1/messages"
 HI: list[MessageParam] = [{"role": "user", "content": "Hi"}]
@@ -189,18 +189,20 @@ async def test_errors_from_anywhere_have_the_same_shape(serving: Any, tmp_path: 
         assert set(elsewhere.json()["error"]) == {"message", "type", "param", "code"}
 
 
-def form(*stops: str) -> MessageForm:
-    return MessageForm(Head("msg-0123456789abcdef0123456789abcdef", 1, "tiny"), stops)
+def form(*stops: str) -> MessageResponseWriter:
+    return MessageResponseWriter(Head("msg-0123456789abcdef0123456789abcdef", 1, "tiny"), stops)
 
 
-def whole(deltas: list[Delta], finish: Finish = Finish.STOP, matched: str | None = None, *stops: str) -> Any:
-    result = Result()
-    result.add(Piece(0, deltas=deltas, finish=finish, matched=matched))
+def whole(
+    deltas: list[Delta], finish: FinishReason = FinishReason.STOP, matched: str | None = None, *stops: str
+) -> Any:
+    result = ChoiceOutput()
+    result.add(OutputDelta(0, deltas=deltas, finish=finish, matched=matched))
     answer = form(*stops).whole([result], USAGE)
     return anthropic.types.Message.model_validate_json(_encoded(answer))
 
 
-def streamed(pieces: list[Piece]) -> list[Any]:
+def streamed(pieces: list[OutputDelta]) -> list[Any]:
     """The events as Anthropic's types, after their names have been compared."""
     own = form()
     events = [event for piece in pieces for event in own.chunks(piece, USAGE)] + own.closing(USAGE)
@@ -231,8 +233,8 @@ def test_thoughts_text_and_calls() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
 def test_a_stream_adds_up_to_the_whole(size: int) -> None:
-    pieces = [Piece(0, deltas=DELTAS[i : i + size]) for i in range(0, len(DELTAS), size)]
-    events = streamed([*pieces, Piece(0, finish=Finish.STOP)])
+    pieces = [OutputDelta(0, deltas=DELTAS[i : i + size]) for i in range(0, len(DELTAS), size)]
+    events = streamed([*pieces, OutputDelta(0, finish=FinishReason.STOP)])
     blocks: list[dict[str, Any]] = []
     open_index = None
     for event in events[1:-2]:
@@ -266,17 +268,17 @@ def test_a_stream_adds_up_to_the_whole(size: int) -> None:
 
 def test_why_it_stopped() -> None:
     said: list[Delta] = [Content("x")]
-    assert whole(said, Finish.STOP, "END", "END").stop_reason == "stop_sequence"
-    assert whole(said, Finish.STOP, "END", "END").stop_sequence == "END"
-    assert whole(said, Finish.STOP, "END").stop_reason == "end_turn"  # not one of the client's
-    assert whole(said, Finish.LENGTH).stop_reason == "max_tokens"
-    cut = whole([CallBegun(0, "f"), CallArguments(0, '{"a')], Finish.LENGTH)
+    assert whole(said, FinishReason.STOP, "END", "END").stop_reason == "stop_sequence"
+    assert whole(said, FinishReason.STOP, "END", "END").stop_sequence == "END"
+    assert whole(said, FinishReason.STOP, "END").stop_reason == "end_turn"  # not one of the client's
+    assert whole(said, FinishReason.LENGTH).stop_reason == "max_tokens"
+    cut = whole([CallBegun(0, "f"), CallArguments(0, '{"a')], FinishReason.LENGTH)
     assert (cut.stop_reason, cut.content[0].input) == ("max_tokens", {})
 
 
 def test_an_answer_of_nothing_is_an_empty_text() -> None:
     assert [block.text for block in whole([]).content] == [""]
-    kinds = [event.type for event in streamed([Piece(0, finish=Finish.STOP)])]
+    kinds = [event.type for event in streamed([OutputDelta(0, finish=FinishReason.STOP)])]
     assert kinds == ["message_start", "content_block_start", "content_block_stop", "message_delta", "message_stop"]
 
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.shared.protocol import Embedded, Finish, Generate, ScoredTokens, Scores, TextDeltas
+from xylem.shared.protocol import Embedded, FinishReason, Generate, Logprobs, TextDeltas, TokenLogprobs
 from xylem.shared.protocol.columns import count, pack, pack_floats, unpack, unpack_floats
 
 EMBEDDINGS, SCORE, RERANK = "/v1/embeddings", "/v1/score", "/v1/rerank"
@@ -26,7 +26,7 @@ def embedding(pipeline: Any) -> Any:
         await pipeline.accept(g)
         length = len(g.prompt) if g.prompt is not None else count(g.token_ids or b"")
         # The row that ends the sequence may overtake the vector: nothing is over before that is here.
-        await pipeline.text(g, 0, [1], "", Finish.STOP)
+        await pipeline.text(g, 0, [1], "", FinishReason.STOP)
         await pipeline.say(Embedded(g.request_id, g.attempt, pack_floats(vector(length)), length, 1))
 
     pipeline.play = play
@@ -97,7 +97,7 @@ async def test_labels(http: httpx.AsyncClient, pipeline: Any) -> None:
         await pipeline.accept(g)
         assert g.scoring is not None
         labels = unpack(g.scoring.token_ids)
-        scores = Scores(pack_floats([-0.1]), asked_logprobs=pack_floats(math.log(i / 100) for i in labels))
+        scores = Logprobs(pack_floats([-0.1]), asked_logprobs=pack_floats(math.log(i / 100) for i in labels))
         await pipeline.say(
             TextDeltas(
                 detokenizer="detokenizer-0",
@@ -107,10 +107,10 @@ async def test_labels(http: httpx.AsyncClient, pipeline: Any) -> None:
                 counts=pack([1]),
                 token_ids=pack([5]),
                 texts=("w",),
-                finishes=pack([Finish.LENGTH]),
+                finishes=pack([FinishReason.LENGTH]),
                 num_prompt_tokens=pack([4]),
                 num_cached_tokens=pack([0]),
-                scored=((0, ScoredTokens(scores, pack([5]), (b"w",), pack([1]), asked_tokens=(b"x",) * len(labels))),),
+                scored=((0, TokenLogprobs(scores, pack([5]), (b"w",), pack([1]), asked_tokens=(b"x",) * len(labels))),),
             )
         )
 

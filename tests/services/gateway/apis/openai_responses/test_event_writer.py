@@ -11,32 +11,32 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
-from xylem.services.gateway.apis.openai_responses.event_writer import Telling
+from xylem.services.gateway.apis.openai_responses.event_writer import EventWriter
 from xylem.services.gateway.apis.openai_responses.request import new_record, understand
 from xylem.services.gateway.apis.openai_responses.thinking_tokens import ThinkingTokens
-from xylem.services.gateway.generation.generation_request import Offer
-from xylem.services.gateway.generation.logprobs import Alternative, ScoredToken
-from xylem.services.gateway.generation.output_queue import Piece
+from xylem.services.gateway.generation.generation_request import ServedModel
+from xylem.services.gateway.generation.logprobs import Alternative, LogprobToken
+from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 TOTALS = Totals(prompt=7, completion=6, cached=4)
 PIECES = [
-    Piece(0, num_tokens=2, deltas=[Reasoning("let me "), Reasoning("see")]),
-    Piece(0, num_tokens=1, deltas=[Content("Sunny")]),
-    Piece(0, num_tokens=1, deltas=[CallBegun(0, "look"), CallArguments(0, '{"at":')]),
-    Piece(0, num_tokens=1, deltas=[CallArguments(0, '"x"}'), CallBegun(1, "wait")]),
-    Piece(0, num_tokens=1, last_deltas=[CallArguments(1, "{}")], finish=Finish.STOP),
+    OutputDelta(0, num_tokens=2, deltas=[Reasoning("let me "), Reasoning("see")]),
+    OutputDelta(0, num_tokens=1, deltas=[Content("Sunny")]),
+    OutputDelta(0, num_tokens=1, deltas=[CallBegun(0, "look"), CallArguments(0, '{"at":')]),
+    OutputDelta(0, num_tokens=1, deltas=[CallArguments(0, '"x"}'), CallBegun(1, "wait")]),
+    OutputDelta(0, num_tokens=1, last_deltas=[CallArguments(1, "{}")], finish=FinishReason.STOP),
 ]
 
 
-async def told(pieces: list[Piece]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def told(pieces: list[OutputDelta]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The response and its events, as a client reads them."""
-    asked = understand(new_record({"input": "Hi"}, [], "gw"), Offer("tiny", 256, 512, 8))
+    asked = understand(new_record({"input": "Hi"}, [], "gw"), ServedModel("tiny", 256, 512, 8))
     log = EventLog(records=True)
-    telling = Telling(log, asked.response)
+    telling = EventWriter(log, asked.response)
     telling.create()
     telling.begin()
     for piece in pieces:
@@ -92,21 +92,24 @@ async def test_they_are_what_the_client_knows() -> None:
 
 
 async def test_what_is_cut_is_incomplete() -> None:
-    cut = Piece(0, num_tokens=1, deltas=[CallArguments(1, "{")], finish=Finish.LENGTH)
+    cut = OutputDelta(0, num_tokens=1, deltas=[CallArguments(1, "{")], finish=FinishReason.LENGTH)
     response, events = await told([*PIECES[:-1], cut])
     assert [item["status"] for item in response["output"]] == ["completed"] * 3 + ["incomplete"]
     assert (response["status"], events[-1]["type"]) == ("incomplete", "response.incomplete")
 
 
 async def test_an_answer_of_nothing_is_an_empty_message() -> None:
-    response, _ = await told([Piece(0, finish=Finish.STOP)])
+    response, _ = await told([OutputDelta(0, finish=FinishReason.STOP)])
     assert [part["text"] for item in response["output"] for part in item["content"]] == [""]
 
 
 async def test_log_probabilities_go_with_their_text() -> None:
-    token = ScoredToken(5, b"Hi", -0.5, 0, 2, top=(Alternative(6, b"Ho", -1.5),))
-    end = ScoredToken(2, b"", -0.1, 2, 2)
-    pieces = [Piece(0, deltas=[Content("Hi")], scored=[token]), Piece(0, scored=[end], finish=Finish.STOP)]
+    token = LogprobToken(5, b"Hi", -0.5, 0, 2, top=(Alternative(6, b"Ho", -1.5),))
+    end = LogprobToken(2, b"", -0.1, 2, 2)
+    pieces = [
+        OutputDelta(0, deltas=[Content("Hi")], scored=[token]),
+        OutputDelta(0, scored=[end], finish=FinishReason.STOP),
+    ]
     response, events = await told(pieces)
     (part,) = response["output"][0]["content"]
     assert [(each["token"], each["logprob"]) for each in part["logprobs"]] == [("Hi", -0.5), ("", -0.1)]
@@ -118,11 +121,11 @@ async def test_log_probabilities_go_with_their_text() -> None:
 def test_thinking_tokens() -> None:
     counted = ThinkingTokens()
     for piece in (
-        Piece(0, num_tokens=1),  # a marker before anything is said
-        Piece(0, num_tokens=3, deltas=[Reasoning("abc")]),
-        Piece(0, num_tokens=1),  # held back
-        Piece(0, num_tokens=4, deltas=[Reasoning("ab"), Content("ab")]),
-        Piece(0, num_tokens=5, deltas=[Content("abcd")]),
+        OutputDelta(0, num_tokens=1),  # a marker before anything is said
+        OutputDelta(0, num_tokens=3, deltas=[Reasoning("abc")]),
+        OutputDelta(0, num_tokens=1),  # held back
+        OutputDelta(0, num_tokens=4, deltas=[Reasoning("ab"), Content("ab")]),
+        OutputDelta(0, num_tokens=5, deltas=[Content("abcd")]),
     ):
         counted.add(piece)
     assert counted.count == 3 + 1 + 2
@@ -131,8 +134,8 @@ def test_thinking_tokens() -> None:
 async def test_readers_of_a_log_have_all_of_it() -> None:
     """Each reader begins at another time and place; none misses what comes while it waits."""
     log = EventLog(records=True)
-    asked = understand(new_record({"input": "Hi"}, [], "gw"), Offer("tiny", 256, 512, 8))
-    telling = Telling(log, asked.response)
+    asked = understand(new_record({"input": "Hi"}, [], "gw"), ServedModel("tiny", 256, 512, 8))
+    telling = EventWriter(log, asked.response)
     telling.create()
     telling.begin()
 
@@ -143,7 +146,7 @@ async def test_readers_of_a_log_have_all_of_it() -> None:
     for number in range(20):
         readers.append(asyncio.create_task(read(number - 1)))
         await asyncio.wait(readers[-1:], timeout=0)  # it runs until it waits
-        telling.add(Piece(0, num_tokens=1, deltas=[Content(f"{number} ")]))
+        telling.add(OutputDelta(0, num_tokens=1, deltas=[Content(f"{number} ")]))
     telling.end(TOTALS)
     log.close()
     whole = (await read(-1)).split(b"\n\n")

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.shared.protocol import Finish
+from xylem.shared.protocol import FinishReason
 
 PATH = "/v1/responses"
 
@@ -30,7 +30,7 @@ def gate(pipeline: Any) -> asyncio.Event:
         await pipeline.accept(g)
         await pipeline.words(g, 0, 2)
         await opened.wait()
-        await pipeline.words(g, 2, 5, Finish.STOP)
+        await pipeline.words(g, 2, 5, FinishReason.STOP)
 
     pipeline.play = play
     return opened

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.generation.generation_request import Order
-from xylem.services.gateway.generation.running_sessions import Running
-from xylem.shared.protocol import Generate, Limits
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.running_sessions import RunningSessions
+from xylem.shared.protocol import Generate, StopConditions
 
 PATH = "/abort_request"
 ALICE, BOB = "sk-alice-0123456789", "sk-bob-0123456789"
@@ -143,7 +143,7 @@ class Two:
     """An exchange of two choices, "a" and "b"."""
 
     def __init__(self) -> None:
-        self.order = Order("tiny", Limits(), [], tenant="alice")
+        self.order = GenerationRequest("tiny", StopConditions(), [], tenant="alice")
         self.names = {"both": [0, 1], "a": [0], "b": [1]}
         self.ended: list[int] = []
 
@@ -154,7 +154,7 @@ class Two:
 
 
 def test_names_may_be_shared_and_are_forgotten() -> None:
-    running = Running()
+    running = RunningSessions()
     one, other = Two(), Two()
     running.add(one)
     running.add(other)

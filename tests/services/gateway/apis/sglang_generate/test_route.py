@@ -8,17 +8,17 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.shared.protocol import Finish, Generate, ScoredTokens, Scores, TextDeltas
+from xylem.shared.protocol import FinishReason, Generate, Logprobs, TextDeltas, TokenLogprobs
 from xylem.shared.protocol.columns import pack, pack_floats, unpack
 
 PATH = "/generate"
 
 
-def scored(ids: list[int], logprobs: list[float], *, start: int = 0, num_asked: int = 0) -> ScoredTokens:
+def scored(ids: list[int], logprobs: list[float], *, start: int = 0, num_asked: int = 0) -> TokenLogprobs:
     """Tokens of three characters each, with two likeliest ones each."""
     n = len(ids)
-    return ScoredTokens(
-        scores=Scores(
+    return TokenLogprobs(
+        scores=Logprobs(
             logprobs=pack_floats(logprobs),
             top_ids=pack([7, 8] * n),
             top_logprobs=pack_floats([-0.5, -1.5] * n),
@@ -51,7 +51,7 @@ def playing(pipeline: Any) -> Any:
                 counts=pack([num]),
                 token_ids=pack([100, 101][:num]),
                 texts=("w0 w1 "[: 3 * num],),
-                finishes=pack([Finish.LENGTH]),
+                finishes=pack([FinishReason.LENGTH]),
                 num_prompt_tokens=pack([3]),
                 num_cached_tokens=pack([0]),
                 scored=((0, scored([100, 101][:num], [-0.25, -0.75][:num], num_asked=num_asked)),),
@@ -114,7 +114,7 @@ async def test_events_have_all_so_far_or_what_is_new(http: httpx.AsyncClient, pi
         await pipeline.accept(g)
         await pipeline.words(g, 0, 2)
         await told.wait()
-        await pipeline.words(g, 2, 4, Finish.STOP)
+        await pipeline.words(g, 2, 4, FinishReason.STOP)
 
     pipeline.play = slowly
     for incremental in (False, True):

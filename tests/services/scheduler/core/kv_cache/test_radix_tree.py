@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xylem.services.scheduler.core.kv_cache.page_allocator import Pages
-from xylem.services.scheduler.core.kv_cache.radix_node import Node, common_prefix
+from xylem.services.scheduler.core.kv_cache.page_allocator import PageAllocator
+from xylem.services.scheduler.core.kv_cache.radix_node import RadixNode, common_prefix
 from xylem.services.scheduler.core.kv_cache.radix_tree import RadixTree
 from xylem.shared.protocol.columns import pack, unpack
 
@@ -25,9 +25,9 @@ class Cache:
 
     page_size: int
     tree: RadixTree = field(init=False)
-    pages: Pages = field(default_factory=lambda: Pages(60))
+    pages: PageAllocator = field(default_factory=lambda: PageAllocator(60))
     model: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
-    locked: list[tuple[Node, str, tuple[int, ...]]] = field(default_factory=list)
+    locked: list[tuple[RadixNode, str, tuple[int, ...]]] = field(default_factory=list)
     now: float = 0.0
 
     def __post_init__(self) -> None:

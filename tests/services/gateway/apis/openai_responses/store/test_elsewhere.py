@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import NatsServer
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.service import GatewayService
-from xylem.shared.protocol import Finish, subjects
+from xylem.shared.protocol import FinishReason, subjects
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.service import running
 
@@ -43,7 +43,7 @@ def gate(pipeline: Any) -> asyncio.Event:
         await pipeline.accept(g)
         await pipeline.words(g, 0, 2)
         await opened.wait()
-        await pipeline.words(g, 2, 5, Finish.STOP)
+        await pipeline.words(g, 2, 5, FinishReason.STOP)
 
     pipeline.play = play
     return opened

@@ -3,7 +3,7 @@
 from typing import Any
 
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
-from xylem.services.gateway.apis.openai_responses.store.memory_store import Kept, KeptResponses
+from xylem.services.gateway.apis.openai_responses.store.memory_store import MemoryStore, StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.record import Record, encode
 
 
@@ -15,19 +15,19 @@ class FakeRun:
         self.has_ended = False
 
 
-def kept(identity: str, text: str = "") -> Kept:
+def kept(identity: str, text: str = "") -> StoredInMemory:
     run: Any = FakeRun()
-    return Kept(Record(id=identity, created_at=0, owner="gw", body={"input": text}, items=[]), run)
+    return StoredInMemory(Record(id=identity, created_at=0, owner="gw", body={"input": text}, items=[]), run)
 
 
-def end(memory: KeptResponses, response: Kept) -> None:
+def end(memory: MemoryStore, response: StoredInMemory) -> None:
     run: Any = response.run
     run.has_ended = True
     memory.settle(response)
 
 
 def test_the_longest_unused_that_has_ended_goes_first() -> None:
-    memory = KeptResponses(2, 1 << 20)
+    memory = MemoryStore(2, 1 << 20)
     first, second, third = kept("1"), kept("2"), kept("3")
     for each in (first, second):
         memory.add(each)
@@ -38,7 +38,7 @@ def test_the_longest_unused_that_has_ended_goes_first() -> None:
 
 
 def test_what_runs_stays_whatever_it_takes() -> None:
-    memory = KeptResponses(0, 0)
+    memory = MemoryStore(0, 0)
     running = kept("1")
     memory.add(running)
     assert list(memory.running()) == [running]
@@ -48,7 +48,7 @@ def test_what_runs_stays_whatever_it_takes() -> None:
 
 def test_sizes_count_once_they_have_ended() -> None:
     small, large = kept("1"), kept("2", "x" * 1000)
-    memory = KeptResponses(9, len(encode(small.record)))
+    memory = MemoryStore(9, len(encode(small.record)))
     for each in (small, large):
         memory.add(each)
         end(memory, each)
