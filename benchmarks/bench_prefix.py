@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.optimum import most_served
 from benchmarks.replay import Outcome, Replay
 from benchmarks.traces import TRACES, Trace
-from xylem.services.scheduler.core import SchedulerCore
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.shared.protocol import Capacity
 
 PAGE_SIZE = 16
@@ -57,7 +57,9 @@ def capacity(num_tokens: int) -> Capacity:
 
 def replayed(trace: Trace, num_tokens: int, *, prefix_cache: bool = True) -> Outcome:
     """One executor behind one scheduler."""
-    return Replay(trace, {"s": SchedulerCore("s", plan_epoch=1, prefix_cache=prefix_cache)}, capacity(num_tokens)).run()
+    return Replay(
+        trace, {"s": SchedulerCore("s", SchedulerPolicy(prefix_cache=prefix_cache), plan_epoch=1)}, capacity(num_tokens)
+    ).run()
 
 
 def measure(name: str, seed: int, num_tokens: int) -> Result:

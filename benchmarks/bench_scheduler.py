@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from xylem.services.scheduler.core import SchedulerCore
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Capacity, SamplingParams, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
@@ -57,7 +57,7 @@ class Bench:
 
     def __init__(self, cached_tokens: int, running: int) -> None:
         self.random = random.Random(1)
-        self.core = SchedulerCore("s", plan_epoch=1, max_waiting=1 << 20, max_plan_bytes=1 << 40)
+        self.core = SchedulerCore("s", SchedulerPolicy(max_waiting=1 << 20, max_plan_bytes=1 << 40), plan_epoch=1)
         self.core_s = 0.0
         self._cached_tokens = cached_tokens
         self._running = running
@@ -72,8 +72,8 @@ class Bench:
 
     def fill(self) -> None:
         """Fills the memory with prefixes that nobody uses, and then begins as many sequences as are to run."""
-        pages = self.core.executors["x"].pages
-        while pages.num_free > self._running * (OWN_TOKENS + MAX_TOKENS) // PAGE_SIZE:
+        allocator = self.core.executors["x"].page_allocator
+        while allocator.num_free > self._running * (OWN_TOKENS + MAX_TOKENS) // PAGE_SIZE:
             for _ in range(PREFIXES):
                 self._submit(1)
             while self.executor.running or self.executor.plans:
@@ -95,11 +95,10 @@ class Bench:
             before_s = self.core_s
             num_admitted += self._replace()
             admission_s += self.core_s - before_s
-        books = self.core.executors["x"]
         admission_us = 1e6 * admission_s / num_admitted
         token_us = 1e6 * (self.core_s - admission_s) / num_tokens
         return Result(
-            cached_tokens=books.tree.num_pages * PAGE_SIZE,
+            cached_tokens=self.core.executors["x"].radix_tree.num_pages * PAGE_SIZE,
             running=self._running,
             admission_us=admission_us,
             token_us=token_us,
@@ -127,7 +126,7 @@ class Bench:
 
     def _replace(self) -> int:
         """Submits as many requests as have ended, and says how many."""
-        missing = self._running - len(self.core.intake.requests)
+        missing = self._running - len(self.core.request_table.requests)
         for _ in range(missing):
             self._submit(self.random.choice(OUTPUT_TOKENS))
         return missing

@@ -135,7 +135,7 @@ class Replay:
         self._at(HEARTBEAT_S, self._beat)
 
     def _presence(self, name: str, core: SchedulerCore) -> Presence:
-        running = sum(len(books.running) for books in core.executors.values())
+        running = sum(len(executor_state.running) for executor_state in core.executors.values())
         return Presence(kind="scheduler", id=name, epoch=1, model="m", running=running, waiting=len(core.queue))
 
     def _send(self, index: int) -> None:

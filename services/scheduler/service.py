@@ -1,4 +1,4 @@
-"""The shell around the core: it collects events, runs the core, and carries out the actions. It decides nothing."""
+"""The asynchronous shell around the core: collects events, runs the core and carries out its actions."""
 
 import asyncio
 import logging
@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from xylem.services.scheduler.core import SchedulerCore, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.services.scheduler.leader_election import has_heir, leads
+from xylem.services.scheduler.leader_election import has_standby, is_leader
 from xylem.shared.protocol import (
     Abort,
     Adopt,
@@ -32,20 +32,33 @@ from xylem.shared.runtime.settings import SchedulerSettings
 
 log = logging.getLogger(__name__)
 
-# Part of the bus's payload that is left to what `admit_bytes` does not count: grants, drops, the envelope.
+# Part of the bus's payload that is left to grants, drops and the envelope, which `admit_bytes` does not count.
 PLAN_MARGIN_BYTES = 64 << 10
-SETTLE_S = 0.3  # older schedulers of the group have long answered "who is there" by then
+SETTLE_S = 0.3  # older schedulers of the group have answered "who is there" by then
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What a heartbeat says of the books."""
+class SchedulerLoad:
+    """Load of the scheduler and its executors, for heartbeats."""
 
     executors: int = 0
     running: int = 0
     waiting: int = 0
     free_pages: int = 0
     total_pages: int = 0
+
+
+def scheduler_policy(settings: SchedulerSettings, max_payload: int) -> SchedulerPolicy:
+    """Builds the policy from settings. max_payload: bytes that the bus carries in a message."""
+    return SchedulerPolicy(
+        queue_policy=settings.queue_policy,
+        max_waiting=settings.max_waiting,
+        ageing_s=settings.ageing_s,
+        grant_ahead_tokens=settings.grant_ahead_tokens,
+        max_plan_bytes=max(max_payload - PLAN_MARGIN_BYTES, max_payload // 2),
+        gateway_grace_s=settings.gateway_grace_s,
+        prefix_cache=settings.prefix_cache == "on",
+    )
 
 
 class SchedulerService(Service[SchedulerSettings]):
@@ -56,60 +69,53 @@ class SchedulerService(Service[SchedulerSettings]):
 
     def __init__(self, settings: SchedulerSettings) -> None:
         super().__init__(settings)
-        self.load = Load()
-        # Emptied by every step, and filled by no more than arrives between two of them.
+        self.load = SchedulerLoad()
+        # Emptied by every step, so that it holds no more than arrives between two of them.
         self._inbox: list[e.Event] = []
         self._settled = False
         self._leading = False
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._stepped: list[asyncio.Future[None]] = []
-        self._gateways: dict[str, int] = {}  # the last epoch of each
+        self._gateways: dict[str, int] = {}  # last known epoch of each
         self._spans: dict[tuple[str, int], telemetry.Span] = {}
 
     async def start(self) -> None:
-        settings = self.settings
         self.core = SchedulerCore(
             self.id,
+            scheduler_policy(self.settings, self.bus.max_payload),
             plan_epoch=random.randrange(1, 1 << 30),
-            policy=settings.queue_policy,
-            max_waiting=settings.max_waiting,
-            ageing_s=settings.ageing_s,
-            grant_ahead_tokens=settings.grant_ahead_tokens,
-            max_plan_bytes=max(self.bus.max_payload - PLAN_MARGIN_BYTES, self.bus.max_payload // 2),
-            gateway_grace_s=settings.gateway_grace_s,
-            prefix_cache=settings.prefix_cache == "on",
         )
         self.spawn(self._run(), name="core")
         await self.bus.listen(subjects.steps(self.model, "*"), StepReport, self._on_report)
         await self.bus.listen(subjects.abort(self.model, self.id), Abort, self._on_abort)
         await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
         await self.bus.answer(subjects.submit(self.model, self.id), Tokenized, self._on_submit)
-        await self.bus.answer(subjects.inquire(self.model, self.id), StatusQuery, self._on_inquire)
+        await self.bus.answer(subjects.inquire(self.model, self.id), StatusQuery, self._on_status_query)
         await self.bus.listen(subjects.adopt(self.model, self.id), Adopt, self._on_adopt)
         await self.bus.barrier()  # reports are heard before a plan asks for one
         await asyncio.sleep(SETTLE_S)
         self._settled = True
         self.directory.on_change(self._on_change)
         self.directory.on_beat(self._on_beat)
-        self._choose_leader()
+        self._elect_leader()
 
     def renew_epoch(self) -> None:
-        """Whoever else is of the group takes over; what ran is lost in any case."""
+        """Gives the executors up to another scheduler of the group, if there is one; everything that ran is lost."""
         super().renew_epoch()
-        self._push(e.ExecutorLost())
-        self._choose_leader()
+        self._add_event(e.ExecutorLost())
+        self._elect_leader()
 
     async def drain(self) -> None:
-        """An heir takes over at once: the gateways submit again what ran. Without one, what runs is finished."""
-        self._push(e.Drain())
-        if has_heir(self.directory, self.id, self.settings.group):
+        """With a standby, hands over now; gateways resubmit. Otherwise finishes running sequences."""
+        self._add_event(e.Drain())
+        if has_standby(self.directory, self.id, self.settings.group):
             self._leading = False
-            self._push(e.StandDown(f"scheduler {self.id} hands over to another one"))
+            self._add_event(e.StandDown(f"scheduler {self.id} hands over to another one"))
         await self._idle.wait()
 
     def presence(self) -> Presence:
-        """Ready means that there is an executor to run something; standby, that another scheduler has them."""
+        """Reports ready only with an executor to run something, and standby when another scheduler has them."""
         load = self.load
         state = self.state
         if state == "ready" and not load.executors:
@@ -125,23 +131,23 @@ class SchedulerService(Service[SchedulerSettings]):
         )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """`check` proves that the books add up and gives their counts; `flush` drops what is cached and not in use."""
+        """Answers `check` (verifies the integrity of the state and counts) and `flush` (evicts unused prefixes)."""
         if command == "flush":
-            await self._step_with(e.Flush())
+            await self._step_through(e.Flush())
         elif command != "check":
             return await super().control(command, arguments)
         return {"waiting": self.load.waiting, "executors": check_integrity(self.core)}
 
-    # What happens, as events. These callbacks only hand over.
+    # Callbacks of the bus and the directory: they only turn messages into events.
 
-    def _push(self, event: e.Event) -> None:
+    def _add_event(self, event: e.Event) -> None:
         self._inbox.append(event)
         self._idle.clear()
         self._arrived.set()
 
-    async def _step_with(self, event: e.Event) -> None:
-        """Returns after the step that has taken `event`."""
-        self._push(event)
+    async def _step_through(self, event: e.Event) -> None:
+        """Adds `event` and returns after the step that has applied it."""
+        self._add_event(event)
         done = asyncio.get_running_loop().create_future()
         self._stepped.append(done)
         await done
@@ -155,61 +161,65 @@ class SchedulerService(Service[SchedulerSettings]):
                 self._spans[key] = span
         if request.deadline_s:
             wait_s = request.deadline_s - time.time()
-            self._push(e.Submit(request, asyncio.get_running_loop().time() + wait_s, trace=span.trace))
+            self._add_event(e.Submit(request, asyncio.get_running_loop().time() + wait_s, trace=span.trace))
         else:
-            self._push(e.Submit(request, trace=span.trace))
+            self._add_event(e.Submit(request, trace=span.trace))
 
     async def _on_abort(self, abort: Abort) -> None:
-        self._push(e.AbortRequest(abort.request_id, abort.attempt))
+        self._add_event(e.AbortRequest(abort.request_id, abort.attempt))
 
     async def _on_report(self, report: StepReport) -> None:
-        self._push(e.Report(report))
+        self._add_event(e.Report(report))
 
     async def _on_adopt(self, adopt: Adopt) -> None:
-        self._push(e.AdoptRequest(adopt.request_id, adopt.attempt, adopt.gateway))
+        self._add_event(e.AdoptRequest(adopt.request_id, adopt.attempt, adopt.gateway))
 
-    async def _on_inquire(self, inquire: StatusQuery) -> StatusReply:
-        found = [self.core.state_of(*each) for each in zip(inquire.request_ids, unpack(inquire.attempts), strict=True)]
+    async def _on_status_query(self, query: StatusQuery) -> StatusReply:
+        found = [self.core.state_of(*each) for each in zip(query.request_ids, unpack(query.attempts), strict=True)]
         return StatusReply(states=pack(state for state, _ in found), lengths=pack(length for _, length in found))
 
     def _on_change(self, presence: Presence, alive: bool) -> None:
         match presence.kind:
             case "executor":
                 if self._leading:
-                    self._note_executor(presence, alive=alive)
+                    self._update_executor(presence, alive=alive)
             case "gateway":
-                # Also when it has begun another life: that one knows nothing of what the last one wanted.
+                # Also with a new epoch: the gateway has forgotten the requests of the last one.
                 if not alive or self._gateways.get(presence.id, presence.epoch) != presence.epoch:
-                    self._push(e.GatewayLeft(presence.id))
+                    self._add_event(e.GatewayLeft(presence.id))
                 self._gateways[presence.id] = presence.epoch
             case "scheduler":
-                self._choose_leader()
+                self._elect_leader()
 
     def _on_beat(self, presence: Presence) -> None:
         if presence.kind == "executor" and self._leading:
-            self._push(e.Heard(presence.id, presence.epoch, presence.plan_epoch, presence.plan, presence.step))
+            self._add_event(
+                e.ExecutorHeartbeat(presence.id, presence.epoch, presence.plan_epoch, presence.plan, presence.step)
+            )
 
-    def _note_executor(self, presence: Presence, *, alive: bool) -> None:
+    def _update_executor(self, presence: Presence, *, alive: bool) -> None:
         capacity = presence.capacity
         if not alive or presence.state not in ("ready", "draining"):
-            self._push(e.ExecutorLeft(presence.id))
+            self._add_event(e.ExecutorLeft(presence.id))
         elif capacity is not None and capacity.group == self.settings.group:
-            self._push(e.ExecutorJoined(presence.id, presence.epoch, capacity, accepting=presence.state == "ready"))
+            self._add_event(
+                e.ExecutorJoined(presence.id, presence.epoch, capacity, accepting=presence.state == "ready")
+            )
 
-    def _choose_leader(self) -> None:
+    def _elect_leader(self) -> None:
         if not self._settled or self.state == "draining":
             return
-        leading = leads(self.directory, self.id, self.epoch, self.settings.group)
+        leading = is_leader(self.directory, self.id, self.epoch, self.settings.group)
         if leading == self._leading:
             return
         self._leading = leading
         if leading:
             log.info("has the executors of group %s", self.settings.group)
             for presence in self.directory.known("executor"):
-                self._note_executor(presence, alive=True)
+                self._update_executor(presence, alive=True)
         else:
             log.info("stands by for group %s", self.settings.group)
-            self._push(e.StandDown(f"scheduler {self.id} gave way to an older one"))
+            self._add_event(e.StandDown(f"scheduler {self.id} gave way to an older one"))
         self.spawn(self.announce(), name="announce")
 
     # The one task that runs the core.
@@ -225,7 +235,7 @@ class SchedulerService(Service[SchedulerSettings]):
             events, self._inbox = self._inbox, []
             stepped, self._stepped = self._stepped, []
             actions = self.core.step(events, loop.time())
-            self._measure()
+            self._update_load()
             for action in actions:
                 await self._carry_out(action)
             if self.core.idle and not self._inbox:
@@ -253,25 +263,25 @@ class SchedulerService(Service[SchedulerSettings]):
             case e.Refuse(gateway, refused):
                 self._end_span(refused.request_id, refused.attempt, refused.message)
                 await self._publish(subjects.gateway(gateway), refused)
-            case e.Forgotten():
+            case e.RequestForgotten():
                 self._end_span(action.request_id, action.attempt, "aborted")
-            case e.Orphaned():
+            case e.AbortOrphan():
                 self._end_span(action.request_id, action.attempt, "its gateway is gone")
                 abort = Abort(request_id=action.request_id, attempt=action.attempt, reason="gateway")
                 await self._publish(subjects.abort(self.model, self.id), abort)  # for detokenizers
-            case e.TellCache(news):
-                await self._publish(subjects.cache(self.model, self.id), news)
+            case e.PublishCacheEvents(cache_events):
+                await self._publish(subjects.cache(self.model, self.id), cache_events)
 
     async def _publish(self, subject: str, message: Message, executor: str = "") -> None:
         try:
             await self.bus.publish(subject, message)
         except Unavailable as error:
-            # The bus is down: all that is in flight is lost, and the new epoch will say so when it is back.
+            # The bus is down: everything in flight is lost, and the new epoch will say so when it is back.
             log.warning("%s to %s is lost: %s", type(message).__name__, subject, error.message)
         except PayloadTooLarge as error:
             log.error("%s to %s can't be sent: %s", type(message).__name__, subject, error.message)
             if executor:
-                self._push(e.ExecutorLost(executor))
+                self._add_event(e.ExecutorLost(executor))
 
     def _end_span(self, request_id: str, attempt: int, message: str) -> None:
         span = self._spans.pop((request_id, attempt), None)
@@ -279,17 +289,17 @@ class SchedulerService(Service[SchedulerSettings]):
             span.error(message)
             span.end()
 
-    def _measure(self) -> None:
-        """Notes the load for heartbeats. An executor that comes or goes changes the state, which is told at once."""
-        books = list(self.core.executors.values())
+    def _update_load(self) -> None:
+        """Updates the load for heartbeats. A change of executors may change the state and is announced at once."""
+        executor_states = list(self.core.executors.values())
         before, self.load = (
             self.load,
-            Load(
-                executors=sum(b.accepting for b in books),
-                running=sum(len(b.running) for b in books),
+            SchedulerLoad(
+                executors=sum(each.accepting for each in executor_states),
+                running=sum(len(each.running) for each in executor_states),
                 waiting=len(self.core.queue),
-                free_pages=sum(b.num_available for b in books),
-                total_pages=sum(b.pages.num_pages for b in books),
+                free_pages=sum(each.num_available for each in executor_states),
+                total_pages=sum(each.page_allocator.num_pages for each in executor_states),
             ),
         )
         if before.executors != self.load.executors:

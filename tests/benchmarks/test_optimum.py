@@ -7,7 +7,7 @@ import pytest
 from benchmarks.optimum import most_served
 from benchmarks.replay import Happened, Moment, Outcome, Replay
 from benchmarks.traces import Call, Trace, multi_turn, shared_prefix, tree_of_thought
-from xylem.services.scheduler.core import SchedulerCore
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.shared.protocol import Capacity
 from xylem.shared.protocol.columns import pack
 
@@ -25,7 +25,7 @@ def one_after_the_other(*prompts: list[int]) -> tuple[Trace, list[Moment]]:
 
 
 def replayed(trace: Trace, num_tokens: int, *, prefix_cache: bool = True) -> Outcome:
-    core = SchedulerCore("s", plan_epoch=1, prefix_cache=prefix_cache)
+    core = SchedulerCore("s", SchedulerPolicy(prefix_cache=prefix_cache), plan_epoch=1)
     return Replay(trace, {"s": core}, Capacity(num_tokens // 16, 16, 64, 512)).run()
 
 

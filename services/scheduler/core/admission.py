@@ -1,48 +1,46 @@
-"""Who comes in, and where: one round of admission within a step."""
+"""Admission: which waiting requests start in this step, and on which executor."""
 
 from collections import Counter
 
 from xylem.services.scheduler.core.executor_state import ExecutorState
 from xylem.services.scheduler.core.kv_cache.radix_node import PrefixMatch, common_prefix
+from xylem.services.scheduler.core.policy import SchedulerPolicy
 from xylem.services.scheduler.core.request import Request, Sequence
 from xylem.shared.protocol import Admit, PageCopy, SequenceStart
 from xylem.shared.protocol.columns import ITEM_BYTES, pack
 
-# Token budgets (steps) of unread prompt that an executor may have: enough to be busy until the next plan arrives,
-# little enough that the order of the queue still means something.
-UNREAD_STEPS = 4
-# A running sequence slows an executor down about as much as so many tokens of prompt waiting there.
-RUNNING_COST = 16
+# Prompt tokens before the output that a detokenizer gets: enough for it to join characters across the border.
 CONTEXT_TOKENS = 8
-# After so many requests for which an executor has no memory, a round asks it no more: each try costs time.
-MAX_FAILED = 8
-# An admit takes so many bytes beside its columns and strings.
+# Size of an admit beside its columns and strings.
 ADMIT_BYTES = 1024
 
+Placement = tuple[int, str, ExecutorState, tuple[Sequence, int] | None]
+"""Cost in tokens, executor id, its state, and the sequence that prefills the request's prefix there with its pages."""
 
-def has_room(books: ExecutorState, max_plan_bytes: int) -> bool:
+
+def can_admit(executor_state: ExecutorState, policy: SchedulerPolicy) -> bool:
     """Whether an executor can take any request now."""
-    capacity = books.capacity
+    capacity = executor_state.capacity
     return (
-        books.accepting
-        and len(books.running) < capacity.max_running
-        and books.num_unread < UNREAD_STEPS * capacity.token_budget
-        and books.draft.num_bytes < max_plan_bytes
+        executor_state.accepting
+        and len(executor_state.running) < capacity.max_running
+        and executor_state.num_pending_prefill_tokens < policy.max_pending_prefill_steps * capacity.token_budget
+        and executor_state.plan_builder.num_bytes < policy.max_plan_bytes
     )
 
 
-def max_new_tokens(request: Request, books: ExecutorState) -> int:
-    """Tokens that the request may still draw: by its own limit, and by what the whole pool can hold.
+def max_new_tokens(request: Request, executor_state: ExecutorState) -> int:
+    """Returns how many tokens the request may still decode, by its own limit and by what the whole pool can hold.
 
-    The last token drawn needs no KV. Below 1 the prompt itself does not fit.
+    The last token decoded needs no KV. Below 1 the prompt itself does not fit.
     """
-    room = books.pages.num_pages * books.page_size - request.num_tokens + 1
+    room = executor_state.page_allocator.num_pages * executor_state.page_size - request.num_tokens + 1
     max_tokens = request.message.limits.max_tokens
     return room if max_tokens < 0 else min(room, max_tokens - request.num_outputs)
 
 
 def admit_bytes(request: Request, page_size: int) -> int:
-    """About how much the request takes in a plan; rather too much than too little."""
+    """Estimates the size of the request in a plan in bytes; rather too high than too low."""
     message = request.message
     tokens = request.num_tokens * (1 + 1 / page_size) + request.num_outputs
     limits, sampling = message.limits, message.sampling
@@ -55,147 +53,159 @@ def admit_bytes(request: Request, page_size: int) -> int:
     return ADMIT_BYTES + strings + int(tokens) * ITEM_BYTES
 
 
-class Round:
-    """One round: what is measured in it stays good for it, since admitting adds nothing to a tree."""
+class AdmissionRound:
+    """One round of admission in a step. Prefix matches are measured once: admitting adds nothing to a radix tree."""
 
-    def __init__(self, executors: list[ExecutorState], max_plan_bytes: int, now: float) -> None:
-        self._executors = executors
-        self._max_plan_bytes = max_plan_bytes
+    def __init__(self, executor_states: list[ExecutorState], policy: SchedulerPolicy, now: float) -> None:
+        self._executor_states = executor_states
+        self._policy = policy
         self._now = now
-        self.rooms = [books for books in executors if has_room(books, max_plan_bytes)]
-        self._failed: Counter[str] = Counter()
+        self.candidates = [each for each in executor_states if can_admit(each, policy)]
+        self._num_failed: Counter[str] = Counter()
         self._matches: dict[tuple[str, str], PrefixMatch] = {}
 
     def num_cached(self, request: Request) -> int:
-        """The longest cached prefix of the request on any executor that has room."""
-        return max((self._match(request, books).num_tokens for books in self.rooms), default=0)
+        """Returns the tokens of the request's longest cached prefix on any candidate."""
+        return max((self._match(request, each).num_tokens for each in self.candidates), default=0)
 
-    def admit(self, request: Request, sequence_id: int) -> Sequence | None:
-        """Admits the request where it costs least. None when it has to wait: for memory, or for a prefix being read."""
-        for _, _, books, reader in self._places(request):
-            if reader is not None:
-                request.waits_for = reader
+    def try_admit(self, request: Request, sequence_id: int) -> Sequence | None:
+        """Admits the request where it costs least. Returns None when it waits for memory or for a prefix in flight."""
+        for _, _, executor_state, source in self._placements(request):
+            if source is not None:
+                request.prefix_source = source
                 return None
-            size = admit_bytes(request, books.page_size)
-            if books.draft.num_bytes and books.draft.num_bytes + size > self._max_plan_bytes:
+            size = admit_bytes(request, executor_state.page_size)
+            planned = executor_state.plan_builder.num_bytes
+            if planned and planned + size > self._policy.max_plan_bytes:
                 continue
-            sequence = self._begin(request, books, sequence_id, size)
+            sequence = self._start_sequence(request, executor_state, sequence_id, size)
             if sequence is not None:
-                if not has_room(books, self._max_plan_bytes):
-                    self.rooms.remove(books)
+                if not can_admit(executor_state, self._policy):
+                    self.candidates.remove(executor_state)
                 return sequence
-            self._failed[books.executor] += 1
-            if self._failed[books.executor] == MAX_FAILED:
-                self.rooms.remove(books)
+            self._num_failed[executor_state.executor_id] += 1
+            if self._num_failed[executor_state.executor_id] == self._policy.max_failed_admissions:
+                self.candidates.remove(executor_state)
         return None
 
-    def close(self, request: Request) -> None:
-        """An aged request could not come in: nobody younger goes before it where it could run."""
-        self.rooms = [books for books in self.rooms if max_new_tokens(request, books) < 1]
+    def reserve_for(self, request: Request) -> None:
+        """Removes the candidates that could run this aged request: no younger one is admitted before it there."""
+        self.candidates = [each for each in self.candidates if max_new_tokens(request, each) < 1]
 
-    def _places(self, request: Request) -> list[tuple[int, str, ExecutorState, tuple[Sequence, int] | None]]:
-        """The executors that could run the request, cheapest first, each with whoever reads its prefix there now."""
+    def _placements(self, request: Request) -> list[Placement]:
+        """The candidates that could run the request, cheapest first."""
         max_tokens = request.message.limits.max_tokens - request.num_outputs
-        whole = [books for books in self._executors if books.accepting and max_new_tokens(request, books) >= max_tokens]
-        found = []
-        for books in self.rooms:
-            # One that could not let it run to its limit takes it only if all are as small.
-            if max_new_tokens(request, books) < 1 or (whole and books not in whole):
+        whole = [
+            each for each in self._executor_states if each.accepting and max_new_tokens(request, each) >= max_tokens
+        ]
+        found: list[Placement] = []
+        for executor_state in self.candidates:
+            # An executor that can't let it run to its limit takes it only if all are as small.
+            if max_new_tokens(request, executor_state) < 1 or (whole and executor_state not in whole):
                 continue
-            match = self._match(request, books)
-            reader = _reader(request, books, match)
-            known = match.num_tokens if reader is None else reader[1] * books.page_size
-            cost = request.num_tokens - known + books.num_unread + RUNNING_COST * len(books.running)
-            found.append((cost, books.executor, books, reader))
-        return sorted(found, key=lambda place: place[:2])
+            match = self._match(request, executor_state)
+            source = _prefilling_sequence(request, executor_state, match)
+            num_known = match.num_tokens if source is None else source[1] * executor_state.page_size
+            load = executor_state.num_pending_prefill_tokens
+            load += self._policy.running_cost_tokens * len(executor_state.running)
+            found.append((request.num_tokens - num_known + load, executor_state.executor_id, executor_state, source))
+        return sorted(found, key=lambda placement: placement[:2])
 
-    def _match(self, request: Request, books: ExecutorState) -> PrefixMatch:
-        key = (request.id, books.executor)
+    def _match(self, request: Request, executor_state: ExecutorState) -> PrefixMatch:
+        key = (request.id, executor_state.executor_id)
         match = self._matches.get(key)
         if match is None:
-            match = self._matches[key] = _match(request, books)
+            match = self._matches[key] = _match_prefix(request, executor_state)
         return match
 
-    def _begin(self, request: Request, books: ExecutorState, sequence_id: int, size: int) -> Sequence | None:
-        taken = _take_pages(request, books, sequence_id, self._now)
-        if taken is None:
+    def _start_sequence(
+        self, request: Request, executor_state: ExecutorState, sequence_id: int, size: int
+    ) -> Sequence | None:
+        allocated = _allocate_sequence(request, executor_state, sequence_id, self._now)
+        if allocated is None:
             return None
-        sequence, copy = taken
+        sequence, copy = allocated
         request.sequence = sequence
-        books.begin(sequence)
-        books.draft.admit(_admit(sequence, books, copy), size)
+        executor_state.start_sequence(sequence)
+        executor_state.plan_builder.add_admit(_admit(sequence, executor_state, copy), size)
         return sequence
 
 
-def _match(request: Request, books: ExecutorState) -> PrefixMatch:
-    # The last token is read in any case, since its logits draw the next one. It may be the last of a page that is
-    # cached: then that page is a partial match, copied, so that nobody writes into a page of the tree.
-    return books.tree.match(request.tokens, request.max_cached, request.message.salt)
+def _match_prefix(request: Request, executor_state: ExecutorState) -> PrefixMatch:
+    # The last token is prefilled in any case, since its logits yield the next one. It may be the last of a page that is
+    # cached: then that page is a partial match and copied, so that no sequence writes into a page of the tree.
+    return executor_state.radix_tree.match_prefix(request.tokens, request.max_cached, request.message.salt)
 
 
-def _reader(request: Request, books: ExecutorState, match: PrefixMatch) -> tuple[Sequence, int] | None:
-    """Who reads the page now that this request would read first, and how many pages the two share."""
-    size, width = books.page_size, books.page_size * ITEM_BYTES
+def _prefilling_sequence(
+    request: Request, executor_state: ExecutorState, match: PrefixMatch
+) -> tuple[Sequence, int] | None:
+    """The sequence currently prefilling this request's next page, and their common prefix in pages."""
+    size, width = executor_state.page_size, executor_state.page_size * ITEM_BYTES
     at = match.num_pages
     gain = min((at + 1) * size, request.max_cached)
     if (at + 1) * size > request.num_tokens or match.num_tokens >= gain:
         return None
-    reader = books.reading.get((request.message.salt, at, request.tokens[at * width : (at + 1) * width]))
-    if reader is None:
+    page_tokens = request.tokens[at * width : (at + 1) * width]
+    sequence = executor_state.inflight_prefixes.get((request.message.salt, at, page_tokens))
+    if sequence is None:
         return None
-    limit = min(len(request.tokens), reader.to_read * ITEM_BYTES)
-    shared = common_prefix(request.tokens, 0, reader.tokens, 0, limit) // width
-    return (reader, shared) if shared > at else None
+    limit = min(len(request.tokens), sequence.num_prefill_tokens * ITEM_BYTES)
+    shared = common_prefix(request.tokens, 0, sequence.tokens, 0, limit) // width
+    return (sequence, shared) if shared > at else None
 
 
-def _take_pages(
-    request: Request, books: ExecutorState, sequence_id: int, now: float
+def _allocate_sequence(
+    request: Request, executor_state: ExecutorState, sequence_id: int, now: float
 ) -> tuple[Sequence, PageCopy | None] | None:
-    """Locks what is cached, and allocates the rest of the prompt and the first grant, if there is memory for it."""
-    num_tokens, new_tokens = request.num_tokens, max_new_tokens(request, books)
-    limit = num_tokens + new_tokens - 1
-    match = _match(request, books)
-    node = books.tree.lock(match, now)
-    total = books.pages_for(min(num_tokens + books.ahead_tokens, limit))
+    """Locks the cached pages, and allocates the rest of the prompt and the first grant. None without the memory."""
+    num_tokens, new_tokens = request.num_tokens, max_new_tokens(request, executor_state)
+    max_kv_tokens = num_tokens + new_tokens - 1
+    radix_tree = executor_state.radix_tree
+    match = _match_prefix(request, executor_state)
+    node = radix_tree.lock_match(match, now)
+    granted = num_tokens + executor_state.policy.grant_ahead_tokens
+    total = executor_state.pages_for(min(granted, max_kv_tokens))
     need = total - match.num_pages
-    final = books.pages_for(min(num_tokens + books.forecast.expected_tokens(new_tokens, 0), limit))
+    expected = num_tokens + executor_state.forecast.expected_tokens(new_tokens, 0)
+    growth = max(0, executor_state.pages_for(min(expected, max_kv_tokens)) - total)
     copied = match.partial_node
-    if not books.fits(need, max(0, final - total)):
-        books.tree.unlock(node, now)
+    if not executor_state.has_memory_for(need, growth):
+        radix_tree.unlock_path(node, now)
         return None
     if copied is not None:  # must not be evicted before it is copied
-        books.tree.retain(copied, now)
-    secured = books.secure(need)
+        radix_tree.lock_path(copied, now)
+    secured = executor_state.ensure_free_pages(need)
     if copied is not None:
-        books.tree.unlock(copied, now)
+        radix_tree.unlock_path(copied, now)
         if not secured:
-            copied, secured = None, books.secure(need)
+            copied, secured = None, executor_state.ensure_free_pages(need)
     if not secured:
-        books.tree.unlock(node, now)
+        radix_tree.unlock_path(node, now)
         return None
-    num_cached = match.num_tokens if copied is not None else match.num_pages * books.page_size
-    table = node.path + books.pages.allocate(need)
+    num_cached = match.num_tokens if copied is not None else match.num_pages * executor_state.page_size
+    page_table = node.path + executor_state.page_allocator.allocate(need)
     sequence = Sequence(
         id=sequence_id,
         request=request,
-        executor=books.executor,
+        executor=executor_state.executor_id,
         tokens=bytearray(request.tokens),
-        to_read=num_tokens,
+        num_prefill_tokens=num_tokens,
         length=num_cached,
-        limit=limit,
-        table=table,
+        max_kv_tokens=max_kv_tokens,
+        page_table=page_table,
         node=node,
         num_matched=match.num_pages,
         num_inserted=match.num_pages,
-        num_told=match.num_pages,
+        num_published=match.num_pages,
     )
     copy = None
     if copied is not None:
-        copy = PageCopy(source=match.partial_page, target=table[match.num_pages], num_tokens=match.partial_tokens)
+        copy = PageCopy(source=match.partial_page, target=page_table[match.num_pages], num_tokens=match.partial_tokens)
     return sequence, copy
 
 
-def _admit(sequence: Sequence, books: ExecutorState, copy: PageCopy | None) -> Admit:
+def _admit(sequence: Sequence, executor_state: ExecutorState, copy: PageCopy | None) -> Admit:
     request, message = sequence.request, sequence.request.message
     limits = message.limits
     if request.num_cached < 0:
@@ -205,7 +215,7 @@ def _admit(sequence: Sequence, books: ExecutorState, copy: PageCopy | None) -> A
         request_id=message.request_id,
         attempt=message.attempt,
         gateway=message.gateway,
-        scheduler=books.scheduler,
+        scheduler=executor_state.scheduler,
         num_prompt_tokens=request.num_prompt,
         num_cached_tokens=request.num_cached,
         context_ids=message.prompt_ids[-CONTEXT_TOKENS * ITEM_BYTES :],
@@ -223,8 +233,8 @@ def _admit(sequence: Sequence, books: ExecutorState, copy: PageCopy | None) -> A
         sequence_id=sequence.id,
         token_ids=request.tokens[sequence.length * ITEM_BYTES :],
         num_cached=sequence.length,
-        pages=pack(sequence.table),
-        max_new_tokens=sequence.limit + 1 - sequence.to_read,
+        pages=pack(sequence.page_table),
+        max_new_tokens=sequence.max_kv_tokens + 1 - sequence.num_prefill_tokens,
         offset=request.num_outputs,
         detokenizer=message.detokenizer,
         opening=opening,

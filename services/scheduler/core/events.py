@@ -1,4 +1,4 @@
-"""What the core is told, and what it wants done."""
+"""Events that the scheduler's core takes in, and actions that it returns."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from xylem.shared.protocol import Accepted, CacheEvents, Capacity, Plan, Refused
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A request. `deadline_s` is its deadline in the core's clock; `trace` goes on to the executor."""
+    """A request has come. deadline_s: by the clock of `SchedulerCore.step`; trace: passed on to the executor."""
 
     request: Tokenized
     deadline_s: float = math.inf
@@ -17,7 +17,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class AbortRequest:
-    """Nobody wants attempt `attempt` of the request any more, nor earlier ones."""
+    """Attempt `attempt` of the request is aborted, and earlier ones with it."""
 
     request_id: str
     attempt: int
@@ -30,7 +30,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorJoined:
-    """An executor is there; with another epoch than before, it has forgotten everything."""
+    """An executor is there. With another epoch than before, it has forgotten everything."""
 
     executor: str
     epoch: int
@@ -45,14 +45,14 @@ class ExecutorLeft:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorLost:
-    """Messages to or from the executor may be missing: begin anew with it. None means all executors."""
+    """Messages to or from the executor may be lost: it must restart. executor: None means all of them."""
 
     executor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An executor's heartbeat: the last plan that reached it, and the last step that it told."""
+class ExecutorHeartbeat:
+    """An executor has sent a heartbeat. plan: the last one that reached it; step: the last one that it reported."""
 
     executor: str
     epoch: int
@@ -63,7 +63,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLeft:
-    """Nobody reads what its requests produce, unless another gateway adopts them."""
+    """A gateway is gone: its requests end after a grace period unless another gateway adopts them."""
 
     gateway: str
 
@@ -77,19 +77,19 @@ class AdoptRequest:
 
 @dataclass(frozen=True, slots=True)
 class StandDown:
-    """Another scheduler has the executors from now on: nothing of ours runs any more."""
+    """Another scheduler takes over the executors: everything that runs here ends."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Flush:
-    """Forget every cached prefix that no sequence uses."""
+    """Every cached prefix that no sequence uses is to be evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Take no more requests."""
+    """No more requests are to be accepted."""
 
 
 Event = (
@@ -99,7 +99,7 @@ Event = (
     | ExecutorJoined
     | ExecutorLeft
     | ExecutorLost
-    | Heard
+    | ExecutorHeartbeat
     | GatewayLeft
     | AdoptRequest
     | StandDown
@@ -128,7 +128,7 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A request is in the plan of an executor (for the first time, or again after a retraction)."""
+    """A request was admitted to an executor, for the first time or again after a retraction."""
 
     gateway: str
     message: Started
@@ -137,24 +137,24 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """A request that waited is gone without a word: aborted, or replaced by a later attempt."""
+class RequestForgotten:
+    """A waiting request was aborted, or replaced by a later attempt. No message is sent."""
 
     request_id: str
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class Orphaned:
-    """A request is gone because its gateway is: detokenizers may forget it too."""
+class AbortOrphan:
+    """A request ended because its gateway is gone: detokenizers are to drop it too."""
 
     request_id: str
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class TellCache:
+class PublishCacheEvents:
     message: CacheEvents
 
 
-Action = SendPlan | Accept | Refuse | Start | Forgotten | Orphaned | TellCache
+Action = SendPlan | Accept | Refuse | Start | RequestForgotten | AbortOrphan | PublishCacheEvents

@@ -1,33 +1,34 @@
-"""Proof that the books add up. Slow: for tests, and for the `check` command."""
+"""Integrity check of the scheduler's state. Slow: for tests, and for the `check` command."""
 
 from collections import Counter
 
 from xylem.services.scheduler.core.executor_state import ExecutorState
 from xylem.services.scheduler.core.kv_cache.radix_node import RadixNode
 from xylem.services.scheduler.core.scheduler import SchedulerCore
+from xylem.shared.protocol.columns import ITEM_BYTES
 
 
 class IntegrityError(Exception):
-    """The books contradict themselves."""
+    """The scheduler's state contradicts itself; the message names the contradiction."""
 
 
-def _must(holds: bool, what: object) -> None:
+def _must(holds: bool, fault: object) -> None:
     if not holds:
-        raise IntegrityError(what)
+        raise IntegrityError(fault)
 
 
 def check_integrity(core: SchedulerCore) -> dict[str, dict[str, int]]:
-    """Counts of pages and requests by executor. Raises IntegrityError."""
+    """Returns counts of pages and requests by executor. Raises IntegrityError."""
     _check_requests(core)
-    return {name: _check_books(books) for name, books in core.executors.items()}
+    return {name: _check_executor(executor_state) for name, executor_state in core.executors.items()}
 
 
 def _check_requests(core: SchedulerCore) -> None:
-    requests = core.intake.requests
+    requests = core.request_table.requests
     waiting = list(core.queue)
     _must(len({request.id for request in waiting}) == len(waiting) == len(core.queue), "a request waits twice")
     _must([r.arrival for r in waiting] == sorted(r.arrival for r in waiting), "the queue is out of order")
-    running = {s.id: s for books in core.executors.values() for s in [*books.running.values(), *books.leaving.values()]}
+    running = {s.id: s for each in core.executors.values() for s in [*each.running.values(), *each.retracting.values()]}
     for request in requests.values():
         sequence = request.sequence
         _must(request.queued is (sequence is None), f"{request.id} is in two states, or in none")
@@ -36,51 +37,62 @@ def _check_requests(core: SchedulerCore) -> None:
     _must(all(requests.get(s.request.id) is s.request for s in running.values()), "a forgotten request runs")
 
 
-def _check_books(books: ExecutorState) -> dict[str, int]:
-    nodes = books.tree.nodes()
-    free = books.pages.free_pages()
+def _check_executor(executor_state: ExecutorState) -> dict[str, int]:
+    name, allocator, tree = executor_state.executor_id, executor_state.page_allocator, executor_state.radix_tree
+    nodes = tree.nodes()
+    free = allocator.free_pages()
+    running = list(executor_state.running.values())
     cached = [page for node in nodes for page in node.pages]
-    held = [page for sequence in books.running.values() for page in sequence.own_pages]
+    held = [page for sequence in running for page in sequence.own_pages]
     count = Counter(free + cached + held)
-    _must(sorted(count) == list(range(books.pages.num_pages)), f"{books.executor}: pages are missing")
-    _must(max(count.values()) == 1, f"{books.executor}: pages are in two places: {count.most_common(3)}")
-    _must(len(cached) == books.tree.num_pages, "the tree miscounts its pages")
+    _must(sorted(count) == list(range(allocator.num_pages)), f"{name}: pages are missing")
+    _must(max(count.values()) == 1, f"{name}: pages are in two places: {count.most_common(3)}")
+    _must(len(cached) == tree.num_pages, "the tree miscounts its pages")
     evictable = sum(len(node.pages) for node in nodes if not node.locks)
-    _must(evictable == books.tree.num_evictable, "the tree miscounts what it may evict")
+    _must(evictable == tree.num_evictable, "the tree miscounts what it may evict")
     locks: Counter[int] = Counter()
-    for sequence in books.running.values():
-        _check_sequence(books, sequence.id)
+    for sequence in running:
+        _check_sequence(executor_state, sequence.id)
         at: RadixNode | None = sequence.node
         while at is not None:
             locks[id(at)] += 1
             at = at.parent
     for node in nodes:
-        _check_node(books, node)
+        _check_node(executor_state, node)
         _must(node.locks == locks[id(node)], f"a node has {node.locks} locks of {locks[id(node)]} sequences")
-    readers = [sequence for sequence in books.running.values() if sequence.reading]
-    _must(books.num_unread == sum(s.to_read - s.length for s in readers), "unread tokens are miscounted")
-    _must(all(s.reading for s in books.reading.values()), "somebody is said to read who does not")
-    running = list(books.running.values())
-    noted = sum(len(sequence.table) - sequence.num_matched for sequence in running)
-    _must(books.forecast.num_held == noted, "the forecast counts other pages than sequences have")
-    _must(books.tenants == Counter(s.request.message.tenant for s in running), "a tenant's sequences are miscounted")
-    counts = {"running": len(books.running), "leaving": len(books.leaving), "total": books.pages.num_pages}
+    pending = sum(s.num_prefill_tokens - s.length for s in running if s.is_prefilling)
+    _must(executor_state.num_pending_prefill_tokens == pending, "pending prefill tokens are miscounted")
+    inflight = executor_state.inflight_prefixes.values()
+    _must(all(s.is_prefilling for s in inflight), "a prefix is in flight that no sequence prefills")
+    held_pages = sum(len(sequence.page_table) - sequence.num_matched for sequence in running)
+    _must(executor_state.forecast.num_held_pages == held_pages, "the forecast counts other pages than sequences have")
+    by_tenant = Counter(s.request.message.tenant for s in running)
+    _must(executor_state.running_by_tenant == by_tenant, "a tenant's sequences are miscounted")
+    counts = {"running": len(running), "leaving": len(executor_state.retracting), "total": allocator.num_pages}
     return counts | {"free": len(free), "cached": len(cached), "evictable": evictable, "held": len(held)}
 
 
-def _check_sequence(books: ExecutorState, sequence_id: int) -> None:
-    sequence = books.running[sequence_id]
+def _check_sequence(executor_state: ExecutorState, sequence_id: int) -> None:
+    sequence = executor_state.running[sequence_id]
     _must(sequence.node.end == sequence.num_inserted, f"{sequence_id} is locked elsewhere than it is inserted")
-    _must(len(sequence.table) * books.page_size >= sequence.to_read, f"{sequence_id} has no pages for its prompt")
-    _must(sequence.length <= len(sequence.table) * books.page_size, f"{sequence_id} wrote beyond its pages")
+    _must(
+        len(sequence.page_table) * executor_state.page_size >= sequence.num_prefill_tokens,
+        f"{sequence_id} has no pages for its prompt",
+    )
+    _must(
+        sequence.length <= len(sequence.page_table) * executor_state.page_size, f"{sequence_id} wrote beyond its pages"
+    )
     path, own = sequence.node.path, set(sequence.duplicates)
-    for shared, page in zip(path, sequence.table, strict=False):
+    for shared, page in zip(path, sequence.page_table, strict=False):
         _must(page == shared or page in own, f"{sequence_id} reads page {page} that is neither its own nor the tree's")
-    _must(books.tree.prefix(sequence.node) == sequence.tokens[: len(path) * books.page_size * 4], "other tokens")
+    _must(
+        executor_state.radix_tree.prefix(sequence.node) == sequence.tokens[: len(path) * executor_state.page_size * 4],
+        "other tokens",
+    )
 
 
-def _check_node(books: ExecutorState, node: RadixNode) -> None:
-    width = books.page_size * 4
+def _check_node(executor_state: ExecutorState, node: RadixNode) -> None:
+    width = executor_state.page_size * ITEM_BYTES
     _must(len(node.tokens) == len(node.pages) * width, "a node's tokens and pages differ")
     _must(bool(node.pages) == (node.parent is not None), "an empty node, or a root with pages")
     _must(node.parent is not None or node.locks > 0 or bool(node.children), "an empty root is left")

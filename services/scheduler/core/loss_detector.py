@@ -1,33 +1,35 @@
-"""Whether the last plan or report between scheduler and executor was lost, when no later one shows the gap."""
+"""Detects that the last plan or report between scheduler and executor was lost, when no later one shows the gap."""
 
 import math
 
-from xylem.services.scheduler.core.events import Heard
+from xylem.services.scheduler.core.events import ExecutorHeartbeat
 
-# What one side has said is with the other within this time, or it is lost.
-PATIENCE_S = 1.0
-NOTHING = -1
+NOTHING = -1  # no plan was sent, or no step reported
 
 
 class LossDetector:
-    """Compares what an executor's heartbeats say with what was known of it some time before."""
+    """Compares an executor's heartbeats with the plans and reports known `timeout_s` before."""
 
-    def __init__(self, plan_epoch: int) -> None:
+    def __init__(self, plan_epoch: int, timeout_s: float) -> None:
+        self._timeout_s = timeout_s  # a message that has not arrived by then is lost
         self._plan_epoch = plan_epoch
         self._marked_s = -math.inf
         self._sent = NOTHING
-        self._told = NOTHING
+        self._reported = NOTHING
 
-    def lost(self, heard: Heard, last_sent: int, last_report: int, now: float) -> str:
-        """What was lost, or an empty string. last_sent, last_report: numbers of our plan and of its report."""
-        ours = heard.plan_epoch == self._plan_epoch
-        if now - self._marked_s < PATIENCE_S:
+    def find_loss(self, heartbeat: ExecutorHeartbeat, last_sent: int, last_report: int, now: float) -> str:
+        """Names the lost message, or returns an empty string.
+
+        last_sent: number of the last plan sent; last_report: step of the last report received; both -1 for none.
+        """
+        ours = heartbeat.plan_epoch == self._plan_epoch
+        if now - self._marked_s < self._timeout_s:
             return ""
-        if self._sent > NOTHING and (not ours or heard.plan < self._sent):
+        if self._sent > NOTHING and (not ours or heartbeat.plan < self._sent):
             return f"plan {self._sent} of epoch {self._plan_epoch}"
-        if self._told > last_report:
-            return f"the report of step {self._told}"
+        if self._reported > last_report:
+            return f"the report of step {self._reported}"
         self._marked_s = now
         self._sent = last_sent
-        self._told = heard.step if ours else NOTHING
+        self._reported = heartbeat.step if ours else NOTHING
         return ""

@@ -1,16 +1,15 @@
-"""How many pages an executor will need at the worst moment to come: the rule of admission by memory."""
+"""Forecast of the most pages an executor will need at once: the rule of admission by memory."""
 
 import bisect
 
-# Weight of one ended sequence in the learned share of max_tokens that is really used.
-LEARNING = 0.05
+from xylem.services.scheduler.core.policy import SchedulerPolicy
 
 
 class MemoryForecast:
-    """Looks ahead to the peak of an executor's memory if every sequence grows to its expected length.
+    """Predicts the peak of an executor's memory if every sequence grows to its expected length.
 
     Expected is `share` of the tokens that a request allows: the share is learned from how sequences really end (few
-    clients use up their max_tokens) and rises with every retraction. All sequences draw at one pace, so the one with
+    clients use up their max_tokens) and rises with every retraction. All sequences decode at one pace, so the one with
     the least to go ends first and leaves its pages to the others. Sorted by what is to come, longest first, the k-th
     ends when the first k have grown by its growth g_k: the need at that moment is h_1 + .. + h_k + k * g_k, where h are
     the pages that they hold. A request comes in if the greatest of these needs, with itself among them, fits.
@@ -18,55 +17,58 @@ class MemoryForecast:
     Reserving the whole max_tokens of each would leave most of the memory idle; reserving nothing would admit
     sequences only to retract them. Being wrong is not fatal: what grows more than expected is retracted.
 
-    Sequences of one growth count together, so that looking ahead takes as long as there are different growths, however
-    many run. What is expected of a sequence is noted when it comes in and with every grant, and not in between.
+    Sequences of one growth count together, so that the time of a forecast depends on the number of different growths
+    and not on the number of sequences. A sequence is updated at its admission and with every grant, not in between.
     """
 
-    def __init__(self, ahead_tokens: int) -> None:
+    def __init__(self, policy: SchedulerPolicy) -> None:
         self.share = 0.5
-        self.num_held = 0
-        self._ahead_tokens = ahead_tokens
-        self._noted: dict[int, tuple[int, int]] = {}  # by sequence: growth, pages held
+        self.num_held_pages = 0
+        self._policy = policy
+        self._sequences: dict[int, tuple[int, int]] = {}  # by sequence: growth, pages held
         self._sums: dict[int, tuple[int, int]] = {}  # by growth: sequences, pages that they hold
-        self._minus_growths: list[int] = []  # its keys, the longest growth first
+        self._minus_growths: list[int] = []  # negated keys of _sums, the longest growth first
 
-    def expected_tokens(self, allowed: int, drawn: int) -> int:
-        """Tokens that a sequence will still draw; at least the first grant."""
-        return min(allowed - drawn, max(round(self.share * allowed) - drawn, self._ahead_tokens))
+    def expected_tokens(self, allowed: int, decoded: int) -> int:
+        """Returns how many more tokens a sequence is expected to decode; at least the first grant.
 
-    def learn(self, allowed: int, used: int) -> None:
-        """A sequence has ended."""
-        self.share += LEARNING * (used / allowed - self.share)
+        allowed: tokens that the request allows; decoded: those of them that are decoded already.
+        """
+        return min(allowed - decoded, max(round(self.share * allowed) - decoded, self._policy.grant_ahead_tokens))
 
-    def learn_of_shortage(self) -> None:
-        """More grew than was expected."""
-        self.share = min(1.0, self.share + 2 * LEARNING)
+    def learn_from_end(self, allowed: int, used: int) -> None:
+        """Moves the share towards that of a sequence which ended after `used` of `allowed` tokens."""
+        self.share += self._policy.length_learning_rate * (used / allowed - self.share)
+
+    def learn_from_retraction(self) -> None:
+        """Raises the share: sequences grew more than expected."""
+        self.share = min(1.0, self.share + 2 * self._policy.length_learning_rate)
 
     @property
     def growths(self) -> list[int]:
-        """The different growths that are noted, the longest first."""
+        """Different growths of the sequences in pages, the longest first."""
         return [-minus_growth for minus_growth in self._minus_growths]
 
-    def note(self, sequence_id: int, num_held: int, growth: int) -> None:
-        """The sequence has `num_held` pages, not counting those it found in the tree, and will need `growth` more."""
-        self.forget(sequence_id)
-        self._noted[sequence_id] = growth, num_held
+    def set_sequence(self, sequence_id: int, num_held: int, growth: int) -> None:
+        """Adds or replaces a sequence that holds `num_held` pages beside matched ones, and will need `growth` more."""
+        self.remove_sequence(sequence_id)
+        self._sequences[sequence_id] = growth, num_held
         if growth not in self._sums:
             bisect.insort(self._minus_growths, -growth)
         self._change(growth, 1, num_held)
 
-    def forget(self, sequence_id: int) -> None:
-        """The sequence has no memory any more, or another row."""
-        if sequence_id not in self._noted:
+    def remove_sequence(self, sequence_id: int) -> None:
+        """Removes a sequence that holds no memory any more. Does nothing for an unknown one."""
+        if sequence_id not in self._sequences:
             return
-        growth, num_held = self._noted.pop(sequence_id)
+        growth, num_held = self._sequences.pop(sequence_id)
         self._change(growth, -1, -num_held)
         if not self._sums[growth][0]:
             del self._sums[growth]
             del self._minus_growths[bisect.bisect_left(self._minus_growths, -growth)]
 
-    def peak(self, num_held: int, growth: int) -> int:
-        """Pages needed at the worst moment if one more sequence came in, of so many pages that grows by `growth`."""
+    def peak_pages(self, num_held: int, growth: int) -> int:
+        """Returns the most pages needed at once if one more sequence holds `num_held` pages and grows by `growth`."""
         at = bisect.bisect_left(self._minus_growths, -growth)
         rows = [(each, *self._sums[each]) for each in self.growths]
         rows.insert(at, (growth, 1, num_held))
@@ -79,4 +81,4 @@ class MemoryForecast:
     def _change(self, growth: int, num_sequences: int, num_pages: int) -> None:
         sequences, pages = self._sums.get(growth, (0, 0))
         self._sums[growth] = sequences + num_sequences, pages + num_pages
-        self.num_held += num_pages
+        self.num_held_pages += num_pages

@@ -1,23 +1,23 @@
-"""In which order waiting requests are tried. A policy is a function and a row of POLICIES.
+"""Queue policies: the order in which waiting requests are tried. A policy is a function and a row of QUEUE_POLICIES.
 
-It orders what is not yet aged: aged requests go first, oldest first, under every policy.
+It orders the requests that have not aged: aged requests go first, oldest first, under every policy.
 """
 
 from collections.abc import Callable
 
 from xylem.services.scheduler.core.request import Request
 
-Policy = Callable[[list[Request], Callable[[Request], int]], list[Request]]
+QueuePolicy = Callable[[list[Request], Callable[[Request], int]], list[Request]]
 
 
-def prefix(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:
-    """Longest cached prefix first: what is hot is used before it is evicted, and long hits cost little to read."""
+def longest_prefix_first(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:
+    """Orders by cached prefix, longest first: a hot prefix is used before it is evicted, and long hits cost little."""
     return sorted(requests, key=lambda request: (request.message.priority, -num_cached(request), request.arrival))
 
 
-def fifo(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:
-    """First come, first served, within a priority."""
+def first_come_first_served(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:
+    """Keeps the order of the queue: by priority, then by arrival."""
     return requests
 
 
-POLICIES: dict[str, Policy] = {"prefix": prefix, "fifo": fifo}
+QUEUE_POLICIES: dict[str, QueuePolicy] = {"prefix": longest_prefix_first, "fifo": first_come_first_served}

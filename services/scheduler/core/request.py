@@ -1,4 +1,4 @@
-"""A request in the scheduler's hands, and the sequence that it is while an executor runs it."""
+"""A request of the scheduler, and the sequence that an executor runs for it."""
 
 from dataclasses import dataclass, field
 
@@ -13,21 +13,21 @@ NEVER = 1 << 62  # a length that no sequence reaches
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """From its submission to its end. It is waiting, running, or leaving: dropped, but with tokens still on the way."""
+    """A request from its submission to its end: new, waiting, running or retracting."""
 
     message: Tokenized
     arrival: int  # counts submissions up: the smaller is the older
     queued_s: float
-    deadline_s: float  # in the core's clock; infinity for none
+    deadline_s: float  # by the clock of `SchedulerCore.step`; infinity for none
     trace: str
     tokens: bytes  # prompt and output so far, as a column; while it runs, as of its admission
     num_prompt: int
-    owned_from: int = -1  # the count of arrivals when its gateway took it: at its submission, or when it adopted it
+    owned_from: int = -1  # number of arrivals when its gateway submitted or adopted it
     queued: bool = False  # stands in the queue
-    sequence: "Sequence | None" = None  # while it is running or leaving
+    sequence: "Sequence | None" = None  # while it is running or retracting
     num_cached: int = -1  # cached tokens at its first admission, for the client's usage
-    # A sequence that reads the same tokens now, and the number of pages after which the two part.
-    waits_for: "tuple[Sequence, int] | None" = None
+    # A sequence that prefills the same tokens now, and the number of pages that the two share.
+    prefix_source: "tuple[Sequence, int] | None" = None
 
     @property
     def id(self) -> str:
@@ -43,7 +43,7 @@ class Request:
 
     @property
     def scoring(self) -> LogprobParams | None:
-        """What is to be scored from here on: the prompt has been, once there is output."""
+        """Log probabilities still to be computed: those of the prompt are done once there is output."""
         scoring = self.message.scoring
         if scoring is None or not self.num_outputs:
             return scoring
@@ -51,9 +51,9 @@ class Request:
 
     @property
     def max_cached(self) -> int:
-        """Tokens that need not be computed when they are cached: all but the last, whose logits draw the next one.
+        """Tokens that need no prefill when they are cached: all but the last, whose logits yield the next one.
 
-        A token's score comes out of the computation of the one before it, and a mean needs every token's state.
+        A token's log probability comes from the logits of the token before it; mean pooling needs every token's state.
         """
         if self.message.pooling == "mean":
             return 0
@@ -62,20 +62,20 @@ class Request:
         return max(0, min(self.num_tokens, first_scored) - 1)
 
     def seen_ids(self) -> bytes:
-        """Column of the prompt's distinct tokens for a repetition penalty; empty without one."""
+        """Returns the prompt's distinct tokens for a repetition penalty as a column; empty without one."""
         if self.message.sampling.repetition_penalty == 1.0:
             return b""
         return pack(sorted(set(unpack(self.message.prompt_ids))))
 
     @property
-    def held(self) -> bool:
-        """Whether somebody else still computes what this request would have to compute."""
-        if self.waits_for is None:
+    def is_waiting_for_prefix(self) -> bool:
+        """Whether another sequence still prefills tokens that this request would prefill."""
+        if self.prefix_source is None:
             return False
-        reader, num_pages = self.waits_for
-        if reader.reading and reader.num_inserted < num_pages:
+        source, num_pages = self.prefix_source
+        if source.is_prefilling and source.num_inserted < num_pages:
             return True
-        self.waits_for = None
+        self.prefix_source = None
         return False
 
 
@@ -83,36 +83,37 @@ class Request:
 class Sequence:
     """One admission of a request. Positions and lengths count tokens from the beginning of the prompt.
 
-        [ matched pages | pages read here     | own pages, partly unwritten                ]
-        0               num_matched           num_inserted                     len(table)      in pages
-        0                               length (KV is there)       limit (KV that it may ever need), in tokens
+        [ matched pages | pages prefilled here | own pages, partly unwritten                ]
+        0               num_matched            num_inserted                len(page_table)     in pages
+        0                               length (KV is there)   max_kv_tokens (KV that it may ever need), in tokens
 
-    Pages before num_inserted are the tree's, locked through `node`, but for `duplicates`; the rest are its own.
+    Pages before num_inserted are the radix tree's, locked through `node`, except `duplicates`; the rest are its own.
     """
 
     id: int
     request: Request
     executor: str
     tokens: bytearray
-    to_read: int  # tokens at the admission; after reading them it draws its first one
+    num_prefill_tokens: int  # prompt and output at the admission; after them it decodes its first token
     length: int
-    limit: int
-    table: list[int]
+    max_kv_tokens: int
+    page_table: list[int]
     node: RadixNode
     num_matched: int
     num_inserted: int
-    duplicates: list[int] = field(default_factory=list)  # own pages whose tokens the tree has in pages of its own
-    refill_at: int = NEVER  # the length at which it needs another grant
-    num_told: int = 0  # pages that routers know of
-    reading: bool = True
-    reading_key: tuple[str, int, bytes] | None = None
-    dropped_by: int = -1  # number of the plan that drops it
+    duplicates: list[int] = field(default_factory=list)  # own pages whose tokens the tree has in other pages
+    next_grant_length: int = NEVER  # length at which it needs more pages
+    num_published: int = 0  # pages in cache events
+    is_prefilling: bool = True
+    inflight_key: tuple[str, int, bytes] | None = None
+    dropped_by_plan: int = -1  # number of the plan that drops it after a retraction
 
     @property
     def num_own(self) -> int:
-        """Pages that only this sequence uses."""
-        return len(self.table) - self.num_inserted + len(self.duplicates)
+        """Number of pages that only this sequence uses."""
+        return len(self.page_table) - self.num_inserted + len(self.duplicates)
 
     @property
     def own_pages(self) -> list[int]:
-        return self.table[self.num_inserted :] + self.duplicates
+        """Pages that only this sequence uses."""
+        return self.page_table[self.num_inserted :] + self.duplicates

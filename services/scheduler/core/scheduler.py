@@ -1,13 +1,14 @@
-"""The scheduler's decisions: events in, actions out. Nothing here knows a clock, a socket or a task."""
+"""The scheduler's decisions: events in, actions out. The core has no clock, socket or task: time is an argument."""
 
 import itertools
 from collections import Counter
 from collections.abc import Sequence as Many
 
 from xylem.services.scheduler.core import events as e
-from xylem.services.scheduler.core.admission import Round
+from xylem.services.scheduler.core.admission import AdmissionRound
 from xylem.services.scheduler.core.executor_state import ExecutorState, LostReport
-from xylem.services.scheduler.core.queue_policy import POLICIES
+from xylem.services.scheduler.core.policy import SchedulerPolicy
+from xylem.services.scheduler.core.queue_policy import QUEUE_POLICIES
 from xylem.services.scheduler.core.request import Request
 from xylem.services.scheduler.core.request_table import RequestTable
 from xylem.services.scheduler.core.waiting_queue import WaitingQueue
@@ -18,69 +19,49 @@ MAX_SEQUENCE_ID = (1 << 31) - 1
 
 
 class SchedulerCore:
-    """The queue and the books of one scheduler."""
+    """The waiting queue, the request table and the executor states of one scheduler."""
 
-    def __init__(
-        self,
-        scheduler: str,
-        *,
-        plan_epoch: int,
-        policy: str = "prefix",
-        max_waiting: int = 2048,
-        ageing_s: float = 30.0,
-        grant_ahead_tokens: int = 64,
-        gateway_grace_s: float = 10.0,
-        prefix_cache: bool = True,
-        max_plan_bytes: int = 1 << 20,
-    ) -> None:
+    def __init__(self, scheduler: str, policy: SchedulerPolicy | None = None, *, plan_epoch: int) -> None:
+        """scheduler: id of this one; plan_epoch: number of the first plan epoch, the next ones count up from it."""
+        self.policy = policy = policy or SchedulerPolicy()
         self.executors: dict[str, ExecutorState] = {}
-        self.queue = WaitingQueue(ageing_s)
-        self.intake = RequestTable(
-            scheduler,
-            self.executors,
-            self.queue,
-            max_waiting=max_waiting,
-            max_plan_bytes=max_plan_bytes,
-            gateway_grace_s=gateway_grace_s,
-        )
+        self.queue = WaitingQueue(policy)
+        self.request_table = RequestTable(scheduler, self.executors, self.queue, policy)
         self._scheduler = scheduler
-        self._policy = POLICIES[policy]
-        self._ahead_tokens = grant_ahead_tokens
-        self._prefix_cache = prefix_cache
-        self._max_plan_bytes = max_plan_bytes
+        self._order = QUEUE_POLICIES[policy.queue_policy]
         self._plan_epochs = itertools.count(plan_epoch)
-        self._last_id = 0
+        self._last_sequence_id = 0
         self._executors_changed = False
 
     def step(self, events: Many[e.Event], now: float) -> list[e.Action]:
-        """Takes what has happened and says what is to be done. `now` never goes back."""
-        actions = self.intake.actions = []
+        """Applies the events and returns the actions that follow from them. now: seconds; it never goes back."""
+        actions = self.request_table.actions = []
         for event in events:
-            self._take(event, now)
+            self._apply_event(event, now)
         if self._executors_changed:
             self._executors_changed = False
-            self.intake.sort_again()
-        self.intake.sort(now)
-        for books in self.executors.values():
-            books.grow(now)
-        self._admit(now)
-        for books in self.executors.values():
-            plan = books.draft.take()
+            self.request_table.refuse_unservable()
+        self.request_table.update_queue(now)
+        for executor_state in self.executors.values():
+            executor_state.grant_pages(now)
+        self._admit_waiting(now)
+        for executor_state in self.executors.values():
+            plan = executor_state.plan_builder.take_plan()
             if plan is not None:
-                actions.append(e.SendPlan(books.executor, plan))
-            actions += map(e.TellCache, books.news.take())
+                actions.append(e.SendPlan(executor_state.executor_id, plan))
+            actions += map(e.PublishCacheEvents, executor_state.cache_event_log.take_events())
         return actions
 
     def next_wake_s(self) -> float:
-        """When `step` has something to do even if nothing happens until then; infinity for never.
+        """Returns when `step` has something to do even without an event: at the next deadline, or infinity.
 
-        Only deadlines are such things. What is held up otherwise moves on with the next report.
+        A request that waits for memory or a prefix moves on with the next report.
         """
-        return self.intake.next_due_s()
+        return self.request_table.next_due_s()
 
     def state_of(self, request_id: str, attempt: int) -> tuple[RequestStatus, int]:
-        """Where an attempt stands, and how many of its tokens have their KV."""
-        request = self.intake.requests.get(request_id)
+        """Returns the status of an attempt, and how many of its tokens have their KV."""
+        request = self.request_table.requests.get(request_id)
         if request is None or request.message.attempt != attempt:
             return RequestStatus.UNKNOWN, 0
         sequence = request.sequence
@@ -89,122 +70,114 @@ class SchedulerCore:
     @property
     def idle(self) -> bool:
         """Whether no request is left."""
-        return not self.intake.requests
+        return not self.request_table.requests
 
-    def _take(self, event: e.Event, now: float) -> None:
+    def _apply_event(self, event: e.Event, now: float) -> None:
         match event:
             case e.Report():
-                self._read(event, now)
+                self._apply_report(event, now)
             case e.Submit():
-                self.intake.submit(event, now)
+                self.request_table.submit_request(event, now)
             case e.AbortRequest():
-                self.intake.abort(event, now)
+                self.request_table.abort_request(event, now)
             case e.ExecutorJoined():
-                self._join(event)
+                self._add_executor(event)
             case e.ExecutorLeft():
-                self._close(event.executor, f"executor {event.executor} is gone")
+                self._remove_executor(event.executor, f"executor {event.executor} is gone")
             case e.ExecutorLost():
                 for executor in list(self.executors):
                     if event.executor in (None, executor):
-                        self._restart(executor, "messages were lost")
-            case e.Heard():
-                self._compare(event, now)
+                        self._restart_executor(executor, "messages were lost")
+            case e.ExecutorHeartbeat():
+                self._check_heartbeat(event, now)
             case e.GatewayLeft():
-                self.intake.gateway_left(event.gateway, now)
+                self.request_table.orphan_requests(event.gateway, now)
             case e.AdoptRequest():
-                self.intake.adopt(event)
+                self.request_table.adopt_request(event)
             case e.StandDown():
                 for executor in list(self.executors):
-                    self._close(executor, event.reason)
-                self.intake.refuse_all(Unavailable(event.reason))
+                    self._remove_executor(executor, event.reason)
+                self.request_table.refuse_waiting(Unavailable(event.reason))
             case e.Flush():
-                for books in self.executors.values():
-                    books.evict(books.pages.num_pages)
+                for executor_state in self.executors.values():
+                    executor_state.evict_pages(executor_state.page_allocator.num_pages)
             case e.Drain():
-                self.intake.draining = True
+                self.request_table.draining = True
 
-    def _read(self, event: e.Report, now: float) -> None:
+    def _apply_report(self, event: e.Report, now: float) -> None:
         report = event.report
-        books = self.executors.get(report.executor)
-        if books is None or report.epoch != books.executor_epoch:
+        executor_state = self.executors.get(report.executor)
+        if executor_state is None or report.epoch != executor_state.executor_epoch:
             return
         try:
-            ended, confirmed = books.read(report, now)
+            ended, retracted = executor_state.apply_report(report, now)
         except (LostReport, ValueError) as error:  # ValueError: columns that don't fit each other
-            self._restart(report.executor, str(error))
+            self._restart_executor(report.executor, str(error))
             return
         for sequence in ended:
-            self.intake.end(sequence, now)
-        for sequence in confirmed:
-            self.intake.come_back(sequence)
+            self.request_table.end_sequence(sequence, now)
+        for sequence in retracted:
+            self.request_table.requeue_retracted(sequence)
 
-    def _compare(self, heard: e.Heard, now: float) -> None:
-        books = self.executors.get(heard.executor)
-        if books is not None and books.executor_epoch == heard.epoch:
-            lost = books.compare(heard, now)
+    def _check_heartbeat(self, heartbeat: e.ExecutorHeartbeat, now: float) -> None:
+        executor_state = self.executors.get(heartbeat.executor)
+        if executor_state is not None and executor_state.executor_epoch == heartbeat.epoch:
+            lost = executor_state.find_loss(heartbeat, now)
             if lost:
-                self._restart(heard.executor, f"{lost} was lost")
+                self._restart_executor(heartbeat.executor, f"{lost} was lost")
 
-    def _admit(self, now: float) -> None:
-        """Aged requests in the order of their arrival, then the others as the policy has it."""
+    def _admit_waiting(self, now: float) -> None:
+        """Tries aged requests in the order of their arrival, then the others as the queue policy orders them."""
         if not len(self.queue):
             return
-        candidates = Round(list(self.executors.values()), self._max_plan_bytes, now)
-        for request in self.queue.aged(now, self._running_of_tenants) if candidates.rooms else ():
-            if not self._try(request, candidates) and request.waits_for is None:
-                candidates.close(request)
-            if not candidates.rooms:
+        admission = AdmissionRound(list(self.executors.values()), self.policy, now)
+        for request in self.queue.aged_requests(now, self._running_by_tenant) if admission.candidates else ():
+            if not self._try_admit(request, admission) and request.prefix_source is None:
+                admission.reserve_for(request)
+            if not admission.candidates:
                 return
-        young = self.queue.young(now) if candidates.rooms else []
-        for request in self._policy(young, candidates.num_cached):
-            if not candidates.rooms:
+        young = self.queue.young_requests(now) if admission.candidates else []
+        for request in self._order(young, admission.num_cached):
+            if not admission.candidates:
                 return
-            self._try(request, candidates)
+            self._try_admit(request, admission)
 
-    def _running_of_tenants(self) -> Counter[str]:
-        return sum((books.tenants for books in self.executors.values()), Counter())
+    def _running_by_tenant(self) -> Counter[str]:
+        return sum((executor_state.running_by_tenant for executor_state in self.executors.values()), Counter())
 
-    def _try(self, request: Request, candidates: Round) -> bool:
-        sequence = candidates.admit(request, self._last_id + 1)
+    def _try_admit(self, request: Request, admission: AdmissionRound) -> bool:
+        sequence = admission.try_admit(request, self._last_sequence_id + 1)
         if sequence is None:
             return False
-        self._last_id = sequence.id % MAX_SEQUENCE_ID
-        self.queue.remove(request)
-        executor = self.executors[sequence.executor]
-        started = Started(
-            request.id, request.message.attempt, self._scheduler, executor.executor, executor.executor_epoch
-        )
-        self.intake.actions.append(e.Start(request.message.gateway, started, request.num_prompt, request.num_cached))
+        self._last_sequence_id = sequence.id % MAX_SEQUENCE_ID
+        self.queue.remove_request(request)
+        executor_epoch = self.executors[sequence.executor].executor_epoch
+        started = Started(request.id, request.message.attempt, self._scheduler, sequence.executor, executor_epoch)
+        start = e.Start(request.message.gateway, started, request.num_prompt, request.num_cached)
+        self.request_table.actions.append(start)
         return True
 
-    def _join(self, event: e.ExecutorJoined) -> None:
+    def _add_executor(self, event: e.ExecutorJoined) -> None:
         known = self.executors.get(event.executor)
         if known is None or known.executor_epoch != event.epoch:
-            self._close(event.executor, f"executor {event.executor} began anew")
-            self._open(event.executor, event.epoch, event.capacity)
+            self._remove_executor(event.executor, f"executor {event.executor} began anew")
+            self._begin_plan_epoch(event.executor, event.epoch, event.capacity)
         self.executors[event.executor].accepting = event.accepting
         self._executors_changed = True
 
-    def _restart(self, executor: str, reason: str) -> None:
-        """A new plan epoch with the same executor: its first plan makes the executor forget what it runs."""
+    def _restart_executor(self, executor: str, reason: str) -> None:
+        """Begins a new plan epoch with the same executor: its first plan makes the executor drop all sequences."""
         known = self.executors[executor]
-        self._close(executor, f"executor {executor} had to begin anew: {reason}")
-        self._open(executor, known.executor_epoch, known.capacity)
+        self._remove_executor(executor, f"executor {executor} had to begin anew: {reason}")
+        self._begin_plan_epoch(executor, known.executor_epoch, known.capacity)
         self.executors[executor].accepting = known.accepting
 
-    def _open(self, executor: str, epoch: int, capacity: Capacity) -> None:
-        self.executors[executor] = ExecutorState(
-            self._scheduler,
-            executor,
-            epoch,
-            capacity,
-            next(self._plan_epochs),
-            self._ahead_tokens,
-            prefix_cache=self._prefix_cache,
-        )
+    def _begin_plan_epoch(self, executor: str, epoch: int, capacity: Capacity) -> None:
+        plan_epoch = next(self._plan_epochs)
+        self.executors[executor] = ExecutorState(self._scheduler, executor, epoch, capacity, plan_epoch, self.policy)
 
-    def _close(self, executor: str, reason: str) -> None:
+    def _remove_executor(self, executor: str, reason: str) -> None:
         self._executors_changed = True
-        books = self.executors.pop(executor, None)
-        for sequence in books.abandon() if books is not None else ():
-            self.intake.lose(sequence, reason)
+        executor_state = self.executors.pop(executor, None)
+        for sequence in executor_state.end_plan_epoch() if executor_state is not None else ():
+            self.request_table.lose_sequence(sequence, reason)

@@ -5,14 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
+from xylem.services.scheduler.core.policy import SchedulerPolicy
 from xylem.services.scheduler.core.request import Request
-
-# A step looks at no more than this many requests: the order among thousands would cost more than it gains, and
-# whoever is not looked at ages to the front.
-LOOKED_AT = 64
-SCANNED = 512
-# With several tenants waiting a request ages in this time at most: tenants take turns among the aged ones.
-TURNS_S = 2.0
 
 
 def _arrival(entry: tuple[int, Request]) -> int:
@@ -26,8 +20,8 @@ def _rank(entry: tuple[int, int, Request]) -> tuple[int, int]:
 class WaitingQueue:
     """Requests that wait. A request keeps its arrival when it comes back after a retraction."""
 
-    def __init__(self, ageing_s: float) -> None:
-        self._ageing_s = ageing_s
+    def __init__(self, policy: SchedulerPolicy) -> None:
+        self._policy = policy
         self._by_arrival: list[tuple[int, Request]] = []
         self._by_rank: list[tuple[int, int, Request]] = []
         self._by_tenant: dict[str, list[tuple[int, Request]]] = {}  # in the order of arrival; none is empty
@@ -36,16 +30,16 @@ class WaitingQueue:
         return len(self._by_arrival)
 
     def __iter__(self) -> Iterator[Request]:
-        """Oldest first."""
+        """Yields the requests, oldest first."""
         return (request for _, request in self._by_arrival)
 
-    def add(self, request: Request) -> None:
+    def add_request(self, request: Request) -> None:
         request.queued = True
         bisect.insort(self._by_arrival, (request.arrival, request))
         bisect.insort(self._by_rank, (request.message.priority, request.arrival, request))
         bisect.insort(self._by_tenant.setdefault(request.message.tenant, []), (request.arrival, request))
 
-    def remove(self, request: Request) -> None:
+    def remove_request(self, request: Request) -> None:
         request.queued = False
         del self._by_arrival[bisect.bisect_left(self._by_arrival, request.arrival, key=_arrival)]
         del self._by_rank[bisect.bisect_left(self._by_rank, (request.message.priority, request.arrival), key=_rank)]
@@ -54,40 +48,43 @@ class WaitingQueue:
         if not of_tenant:
             del self._by_tenant[request.message.tenant]
 
-    def aged(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
-        """The next requests that waited so long that nobody younger goes before them.
+    def aged_requests(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
+        """Returns the next requests that waited so long that no younger one goes before them.
 
-        Of one tenant the oldest first. Among tenants, who runs the least goes first, so that a flood of one does not
-        keep another waiting. running: how many sequences of each tenant run; asked only when several wait.
+        Requests of one tenant come oldest first. Among tenants, the one that runs the least goes first, so that a flood
+        of one does not keep another waiting. running: returns the number of running sequences by tenant; it is called
+        only when several tenants wait.
         """
+        limit = self._policy.max_examined
         tenants = list(self._by_tenant.values())
         if len(tenants) < 2:
-            return [request for _, _, request in islice(self._aged_of(self._by_arrival, 0, now), LOOKED_AT)]
+            return [request for _, _, request in islice(self._aged_of(self._by_arrival, 0, now), limit)]
         counts = running()
         fair = merge(*(self._aged_of(each, counts.get(each[0][1].message.tenant, 0), now) for each in tenants))
-        return [request for _, _, request in islice(fair, LOOKED_AT)]
+        return [request for _, _, request in islice(fair, limit)]
+
+    def young_requests(self, now: float) -> list[Request]:
+        """Returns the next requests that have not aged, by priority and arrival."""
+        found: list[Request] = []
+        for _, _, request in islice(self._by_rank, self._policy.max_scanned):
+            if len(found) == self._policy.max_examined:
+                break
+            if not self._has_aged(request, now) and not request.is_waiting_for_prefix:
+                found.append(request)
+        return found
 
     def _has_aged(self, request: Request, now: float) -> bool:
-        ageing_s = self._ageing_s if len(self._by_tenant) == 1 else min(self._ageing_s, TURNS_S)
+        policy = self._policy
+        ageing_s = policy.ageing_s if len(self._by_tenant) == 1 else min(policy.ageing_s, policy.tenant_ageing_s)
         return now - request.queued_s >= ageing_s
 
     def _aged_of(
         self, waiting: list[tuple[int, Request]], num_running: int, now: float
     ) -> Iterator[tuple[int, int, Request]]:
-        """(sequences of the tenant that go before it, arrival, request)"""
-        for arrival, request in islice(waiting, SCANNED):
+        """Yields (number of the tenant's sequences that go before it, arrival, request)."""
+        for arrival, request in islice(waiting, self._policy.max_scanned):
             if not self._has_aged(request, now):
                 return
-            if not request.held:
+            if not request.is_waiting_for_prefix:
                 yield num_running, arrival, request
                 num_running += 1
-
-    def young(self, now: float) -> list[Request]:
-        """The next ones of the others, by priority and arrival."""
-        found: list[Request] = []
-        for _, _, request in islice(self._by_rank, SCANNED):
-            if len(found) == LOOKED_AT:
-                break
-            if not self._has_aged(request, now) and not request.held:
-                found.append(request)
-        return found

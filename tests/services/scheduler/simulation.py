@@ -10,7 +10,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, field
 
-from xylem.services.scheduler.core import SchedulerCore, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Admit, Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
@@ -244,10 +244,10 @@ class Client:
 
 
 class World:
-    """Core, executors and clients; checks the books after every step."""
+    """Core, executors and clients; checks the core's integrity after every step."""
 
     def __init__(self, core: SchedulerCore | None = None) -> None:
-        self.core = core or SchedulerCore("s", plan_epoch=7, grant_ahead_tokens=8)
+        self.core = core or SchedulerCore("s", SchedulerPolicy(grant_ahead_tokens=8), plan_epoch=7)
         self.executors: dict[str, SimulatedExecutor] = {}
         self.clients: dict[str, Client] = {}
         self.now = 0.0
@@ -280,8 +280,10 @@ class World:
             match action:
                 case e.SendPlan():
                     self.executors[action.executor].plans.append(action.plan)
-                    books = self.core.executors[action.executor]
-                    self.retractions += sum(s.dropped_by == action.plan.number for s in books.leaving.values())
+                    executor_state = self.core.executors[action.executor]
+                    self.retractions += sum(
+                        s.dropped_by_plan == action.plan.number for s in executor_state.retracting.values()
+                    )
                     self.copies += sum(admit.copy is not None for admit in action.plan.admits)
                 case e.Accept():
                     client = self.clients[action.message.request_id]
@@ -363,4 +365,4 @@ class World:
         self.feed(e.Flush())
         for executor in check_integrity(self.core).values():
             assert executor["free"] == executor["total"]
-        assert all(not books.tree.roots for books in self.core.executors.values())
+        assert all(not executor_state.radix_tree.roots for executor_state in self.core.executors.values())

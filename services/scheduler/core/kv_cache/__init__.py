@@ -1,1 +1,1 @@
-"""The KV cache of one executor as the scheduler knows it: the radix tree of prefixes and the allocator of pages."""
+"""The scheduler's view of one executor's KV cache: the radix tree of cached prefixes and the page allocator."""

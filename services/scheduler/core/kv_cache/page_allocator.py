@@ -10,7 +10,7 @@ class DoubleFree(Exception):
 
 
 class PageAllocator:
-    """Which pages of [0, num_pages) are free. What an allocated page is used for is not known here."""
+    """Knows which pages of [0, num_pages) are free, and nothing of what an allocated page is used for."""
 
     def __init__(self, num_pages: int) -> None:
         self.num_pages = num_pages
@@ -23,7 +23,7 @@ class PageAllocator:
         return len(self._free)
 
     def allocate(self, num_pages: int) -> list[int]:
-        """`num_pages` free pages. Raises PagesExhausted when there are fewer, and takes none then."""
+        """Returns `num_pages` pages that were free. Raises PagesExhausted when there are fewer, and allocates none."""
         if num_pages > len(self._free):
             raise PagesExhausted(f"{num_pages} pages asked for, {len(self._free)} free")
         if num_pages == 0:
@@ -36,7 +36,7 @@ class PageAllocator:
         return taken
 
     def free(self, pages: list[int]) -> None:
-        """Gives pages back. Raises DoubleFree for one that is not allocated."""
+        """Frees allocated pages. Raises DoubleFree for a page that is not allocated."""
         for page in pages:
             if not self._allocated[page]:
                 raise DoubleFree(f"page {page}")
@@ -44,5 +44,5 @@ class PageAllocator:
             self._free.append(page)
 
     def free_pages(self) -> list[int]:
-        """The free pages, in no particular order."""
+        """Returns the free pages, in no particular order."""
         return list(self._free)

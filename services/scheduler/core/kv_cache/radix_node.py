@@ -1,4 +1,4 @@
-"""Nodes of the radix tree, what a match in it says, and how columns of tokens are compared."""
+"""Nodes of the radix tree, prefix matches, and the comparison of token columns."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class RadixNode:
         self.salt = salt
         self.children: dict[bytes, RadixNode] = {}  # by the tokens of their first page
         self.keys: list[bytes] = []  # the same keys, sorted: neighbours have the longest common prefix
-        self.locks = 0  # sequences whose path runs through here
+        self.locks = 0  # number of sequences whose path runs through here
         self.last_access = 0.0
         self.queued = False  # has an entry in the eviction heap
 
@@ -31,7 +31,7 @@ class RadixNode:
 
     @property
     def path(self) -> list[int]:
-        """All pages from the root to the end of this node."""
+        """Page numbers from the root to the end of this node."""
         runs = [self.pages]
         above = self.parent
         while above is not None:
@@ -41,13 +41,13 @@ class RadixNode:
 
     @property
     def alive(self) -> bool:
-        """Whether it is a root or in the tree: a node that was evicted has pages, but no parent."""
+        """Whether the node is a root or in the tree: an evicted node has pages, but no parent."""
         return self.parent is not None or not self.pages
 
 
 @dataclass(slots=True, frozen=True)
 class PrefixMatch:
-    """The longest cached prefix. Valid until the tree changes.
+    """The longest cached prefix of some tokens. A match is valid until the tree changes.
 
     `num_pages` whole pages end `num_node_pages` pages into `node`; the next page begins with `partial_tokens` tokens
     that stand at the beginning of page `partial_page` of `partial_node`.
@@ -56,16 +56,16 @@ class PrefixMatch:
     node: RadixNode
     num_node_pages: int
     num_pages: int
-    num_tokens: int  # the partial page's included
+    num_tokens: int  # those of the partial page included
     partial_node: RadixNode | None = None
     partial_page: int = -1
     partial_tokens: int = 0
 
 
 def common_prefix(a: Column, a_at: int, b: Column, b_at: int, limit: int) -> int:
-    """Length in bytes, whole tokens, of what `a` from a_at and `b` from b_at share within `limit` bytes.
+    """Returns how many bytes `a` from a_at and `b` from b_at have in common within `limit` bytes, in whole tokens.
 
-    Halves the range by comparing slices; every byte is compared about once.
+    Compares slices and halves the range; every byte is compared about once.
     """
     if a[a_at : a_at + limit] == b[b_at : b_at + limit]:
         return limit

@@ -17,7 +17,7 @@ from xylem.shared.protocol.columns import ITEM_BYTES
 
 
 class RadixTree:
-    """The cached prefixes of one executor. It owns the pages in its nodes until `evict` hands them back."""
+    """The cached prefixes of one executor. The tree owns the pages in its nodes until `evict_leaves` returns them."""
 
     def __init__(self, page_size: int) -> None:
         self.page_size = page_size
@@ -28,8 +28,8 @@ class RadixTree:
         self._heap: list[tuple[float, int, RadixNode]] = []  # unlocked leaves by last access; entries may be stale
         self._ties = 0
 
-    def match(self, tokens: Column, num_tokens: int, salt: str) -> PrefixMatch:
-        """The longest cached prefix of the first `num_tokens` of `tokens`. Changes nothing."""
+    def match_prefix(self, tokens: Column, num_tokens: int, salt: str) -> PrefixMatch:
+        """Finds the longest cached prefix of the first `num_tokens` of `tokens`. Changes nothing."""
         width = self._width
         whole = num_tokens // self.page_size
         node = self.roots.get(salt) or RadixNode(bytearray(), [], 0, None, salt)
@@ -49,16 +49,16 @@ class RadixTree:
         page = -1 if found is None else found.pages[index]
         return PrefixMatch(node, taken, at, at * self.page_size + shared, found, page, shared)
 
-    def lock(self, match: PrefixMatch, now: float) -> RadixNode:
-        """Keeps the whole pages of `match` until `unlock` of the node that is returned: it ends where they end."""
+    def lock_match(self, match: PrefixMatch, now: float) -> RadixNode:
+        """Locks the whole pages of `match` until `unlock_path` of the returned node, which ends where they end."""
         node = match.node
         if match.num_node_pages < len(node.pages):
             node = self._split(node, match.num_node_pages)
-        self.retain(node, now)
+        self.lock_path(node, now)
         return node
 
-    def retain(self, node: RadixNode, now: float, below: RadixNode | None = None) -> None:
-        """One more lock on the path from `node` up to, and without, `below`."""
+    def lock_path(self, node: RadixNode, now: float, below: RadixNode | None = None) -> None:
+        """Adds a lock to the path from `node` up to `below`, which is excluded; up to the root without it."""
         at: RadixNode | None = node
         while at is not None and at is not below:
             if at.locks == 0:
@@ -69,8 +69,8 @@ class RadixTree:
                 self.roots[at.salt] = at
             at = at.parent
 
-    def unlock(self, node: RadixNode, now: float) -> None:
-        """Takes one lock off the path of `node`."""
+    def unlock_path(self, node: RadixNode, now: float) -> None:
+        """Removes a lock from the path of `node`. Nodes without locks can be evicted."""
         at: RadixNode | None = node
         while at is not None:
             above = at.parent
@@ -78,14 +78,16 @@ class RadixTree:
             at.last_access = now
             if at.locks == 0:
                 self.num_evictable += len(at.pages)
-                self._offer(at)
+                self._offer_for_eviction(at)
             at = above
 
-    def advance(self, node: RadixNode, tokens: Column, pages: list[int], now: float) -> tuple[RadixNode, list[int]]:
+    def insert_pages(
+        self, node: RadixNode, tokens: Column, pages: list[int], now: float
+    ) -> tuple[RadixNode, list[int]]:
         """Inserts `pages`, which follow the end of `node`, and moves the caller's lock on `node` to the new end.
 
-        `tokens` is the prefix from the root. The tree owns the pages from now on, but for those it returns: there it
-        had pages of the same tokens already. They stay the caller's.
+        tokens: the prefix from the root. Returns the new end and the duplicates, pages whose tokens the tree had in
+        pages of its own. Duplicates stay the caller's; the tree owns the others from now on.
         """
         width, first = self._width, node.end
         at, end, top = first, first + len(pages), node
@@ -99,14 +101,14 @@ class RadixTree:
             node = child if shared == len(child.pages) else self._split(child, shared)
             duplicates += pages[at - first : at - first + shared]
             at += shared
-        self.retain(node, now, below=top)
+        self.lock_path(node, now, below=top)
         fresh = pages[at - first :]
         if not fresh:
             return node, duplicates
         run = tokens[at * width : end * width]
         self.num_pages += len(fresh)
         if node.locks == 1 and not node.children and node.parent is not None:
-            # A leaf that only the caller holds grows in place, so that a prompt read in chunks stays one node.
+            # A leaf that only the caller locks grows in place, so that a prompt prefilled in chunks stays one node.
             node.tokens += run
             node.pages += fresh
             return node, duplicates
@@ -115,16 +117,15 @@ class RadixTree:
         self._attach(child)
         return child, duplicates
 
-    def evict(self, num_pages: int, told_pages: int = 0) -> tuple[list[int], list[tuple[str, bytes]]]:
-        """Takes up to `num_pages` pages from the ends of the least recently used unlocked leaves.
+    def evict_leaves(self, num_pages: int, num_published_pages: int = 0) -> tuple[list[int], list[tuple[str, bytes]]]:
+        """Evicts up to `num_pages` pages from the ends of the least recently used unlocked leaves.
 
-        Returns the pages, and the (salt, prefix) of every first page that went, its own tokens included: nothing at
-        or beyond that page is cached any more. Those deeper than `told_pages` are not told.
+        Returns the pages, and the (salt, prefix) of every first page that was evicted, its own tokens included: nothing
+        at or beyond that page is cached any more. First pages deeper than `num_published_pages` are left out.
         """
         freed: list[int] = []
-        cuts: list[
-            tuple[RadixNode, int, bytes]
-        ] = []  # what is left of the path, its pages, tokens of the page after it
+        # The remaining path of each, its number of pages, and the tokens of the page after it.
+        cuts: list[tuple[RadixNode, int, bytes]] = []
         while len(freed) < num_pages and self._heap:
             used, _, node = self._heap[0]
             if node.locks or node.children or node.parent is None:
@@ -139,7 +140,7 @@ class RadixTree:
             self.num_pages -= len(node.pages) - keep
             self.num_evictable -= len(node.pages) - keep
             above = node if keep else node.parent
-            if node.start + keep < told_pages:
+            if node.start + keep < num_published_pages:
                 cuts.append(
                     (above, node.start + keep, bytes(node.tokens[keep * self._width : (keep + 1) * self._width]))
                 )
@@ -154,7 +155,7 @@ class RadixTree:
         ]
 
     def prefix(self, node: RadixNode) -> bytes:
-        """The tokens from the root to the end of `node`."""
+        """Returns the tokens from the root to the end of `node`."""
         runs: list[bytearray] = []
         at: RadixNode | None = node
         while at is not None:
@@ -163,14 +164,14 @@ class RadixTree:
         return b"".join(reversed(runs))
 
     def nodes(self) -> list[RadixNode]:
-        """All nodes, the roots included."""
+        """Returns all nodes, the roots included."""
         found = list(self.roots.values())
         for node in found:  # grows while it is read
             found += node.children.values()
         return found
 
     def _partial(self, node: RadixNode, taken: int, rest: bytes) -> tuple[RadixNode | None, int, int]:
-        """The page (node, index) after `taken` pages of `node` that shares most tokens with `rest`, and how many."""
+        """The page after `taken` pages of `node` that shares most tokens with `rest`, as (node, index, tokens)."""
         if not rest or self.page_size == 1:
             return None, 0, 0
         if taken < len(node.pages):
@@ -215,10 +216,10 @@ class RadixTree:
         del above.keys[bisect.bisect_left(above.keys, key)]
         node.parent = None
         node.queued = False
-        self._offer(above)
+        self._offer_for_eviction(above)
 
-    def _offer(self, node: RadixNode) -> None:
-        """Puts a node that may be evicted into the heap; forgets an empty root."""
+    def _offer_for_eviction(self, node: RadixNode) -> None:
+        """Puts an unlocked leaf into the heap; removes an empty root."""
         if node.locks or node.children:
             return
         if node.parent is None:

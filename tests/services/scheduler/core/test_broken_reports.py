@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from xylem.services.scheduler.core import SchedulerCore, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
@@ -17,7 +17,7 @@ class Running:
     """A core with one executor of 4-token pages that runs one sequence, and has told of its first step."""
 
     def __init__(self) -> None:
-        self.core = SchedulerCore("s", plan_epoch=3, grant_ahead_tokens=4)
+        self.core = SchedulerCore("s", SchedulerPolicy(grant_ahead_tokens=4), plan_epoch=3)
         capacity = Capacity(num_pages=16, page_size=4, max_running=4, token_budget=64)
         self.core.step([e.ExecutorJoined("x", EPOCH, capacity)], 0.0)
         request = Tokenized("r", 0, "gw", "d", pack(PROMPT), limits=StopConditions(max_tokens=9))

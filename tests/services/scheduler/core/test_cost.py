@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
-from xylem.services.scheduler.core import SchedulerCore
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Capacity, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
@@ -36,7 +36,7 @@ class Filled:
 
     def __init__(self, num_cached: int, num_running: int) -> None:
         self.random = random.Random(num_cached + num_running)
-        self.core = SchedulerCore("s", plan_epoch=1, max_plan_bytes=1 << 30)
+        self.core = SchedulerCore("s", SchedulerPolicy(max_plan_bytes=1 << 30), plan_epoch=1)
         capacity = Capacity(40 * (num_cached + num_running + 10), PAGE_SIZE, num_cached + num_running + 10, 1 << 20)
         self.num_output = 1
         self.executor = SimulatedExecutor("x", capacity, StepCost(), lambda _: pack([7] * self.num_output))
@@ -49,7 +49,7 @@ class Filled:
             self.feed(self.submit(f"running-{number}"))
         self.turn()
         assert len(self.core.executors["x"].running) == num_running
-        assert self.core.executors["x"].tree.num_pages == 3 * (num_cached + num_running)
+        assert self.core.executors["x"].radix_tree.num_pages == 3 * (num_cached + num_running)
 
     def submit(self, name: str) -> e.Submit:
         """Three pages that nobody has."""
@@ -69,7 +69,7 @@ class Filled:
         """Calls for a request that comes in at once."""
         submit = self.submit("new")
         calls = num_calls(lambda: self.feed(submit))
-        assert self.core.intake.requests["new"].sequence is not None
+        assert self.core.request_table.requests["new"].sequence is not None
         return calls
 
 

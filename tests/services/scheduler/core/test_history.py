@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.services.scheduler.simulation import Client, World
-from xylem.services.scheduler.core import SchedulerCore
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.services.scheduler.core import events as e
 
 STEMS = [[1 + (stem * 7 + i * i) % 40 for i in range(40)] for stem in range(3)]
@@ -57,11 +57,13 @@ def worlds(draw: st.DrawFn) -> World:
     world = World(
         SchedulerCore(
             "s",
+            policy=SchedulerPolicy(
+                queue_policy=draw(st.sampled_from(["prefix", "fifo"])),
+                ageing_s=2.0,
+                prefix_cache=draw(st.sampled_from([True, True, True, False])),
+                grant_ahead_tokens=draw(st.sampled_from([1, 8, 64])),
+            ),
             plan_epoch=7,
-            policy=draw(st.sampled_from(["prefix", "fifo"])),
-            ageing_s=2.0,
-            prefix_cache=draw(st.sampled_from([True, True, True, False])),
-            grant_ahead_tokens=draw(st.sampled_from([1, 8, 64])),
         )
     )
     for name in draw(st.sampled_from(["a", "a", "ab"])):
@@ -128,11 +130,13 @@ def long_history(seed: int) -> World:
     world = World(
         SchedulerCore(
             "s",
+            policy=SchedulerPolicy(
+                queue_policy=chance.choice(["prefix", "fifo"]),
+                ageing_s=chance.choice([0.1, 2.0]),
+                prefix_cache=seed % 10 != 9,
+                grant_ahead_tokens=8,
+            ),
             plan_epoch=7,
-            policy=chance.choice(["prefix", "fifo"]),
-            ageing_s=chance.choice([0.1, 2.0]),
-            prefix_cache=seed % 10 != 9,
-            grant_ahead_tokens=8,
         )
     )
     for name in chance.choice(["a", "ab"]):

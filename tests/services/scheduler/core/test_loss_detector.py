@@ -3,7 +3,7 @@
 import pytest
 
 from tests.services.scheduler.simulation import Client, SimulatedExecutor, World
-from xylem.services.scheduler.core import SchedulerCore, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Capacity, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
@@ -13,9 +13,9 @@ def request(name: str, tokens: list[int]) -> Tokenized:
     return Tokenized(name, 0, "g", "d", pack(tokens), limits=StopConditions(max_tokens=4))
 
 
-def heard(executor: SimulatedExecutor, **changes: int) -> e.Heard:
+def heard(executor: SimulatedExecutor, **changes: int) -> e.ExecutorHeartbeat:
     said = {"plan_epoch": 7, "plan": 1, "step": 0} | changes
-    return e.Heard(executor.name, executor.epoch, **said)
+    return e.ExecutorHeartbeat(executor.name, executor.epoch, **said)
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_who_stands_down_refuses_everything() -> None:
 
 
 def test_requests_of_a_gateway_that_left_live_on_for_a_while() -> None:
-    core = SchedulerCore("s", plan_epoch=7, gateway_grace_s=10.0)
+    core = SchedulerCore("s", SchedulerPolicy(gateway_grace_s=10.0), plan_epoch=7)
     core.step([e.ExecutorJoined("e", 9, Capacity(16, 4, 1, 64))], 0.0)
     core.step([e.Submit(request(name, [1, 2, 3])) for name in ("runs", "waits", "adopted")], 0.0)
     core.step([e.GatewayLeft("g")], 1.0)
     core.step([e.AdoptRequest("adopted", 0, "g"), e.Submit(request("later", [1, 2, 3]))], 2.0)
     assert core.next_wake_s() == 11.0
     actions = core.step([], 11.0)
-    assert {action.request_id for action in actions if isinstance(action, e.Orphaned)} == {"runs", "waits"}
-    assert set(core.intake.requests) == {"adopted", "later"}
+    assert {action.request_id for action in actions if isinstance(action, e.AbortOrphan)} == {"runs", "waits"}
+    assert set(core.request_table.requests) == {"adopted", "later"}
     check_integrity(core)

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from xylem.services.scheduler.core.executor_state import ExecutorState
 from xylem.services.scheduler.core.memory_forecast import MemoryForecast
+from xylem.services.scheduler.core.policy import SchedulerPolicy
 from xylem.shared.protocol import Capacity
 
 
@@ -24,39 +25,41 @@ ROWS = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 12)), min_size=1, ma
 def test_the_peak_is_that_of_the_replay_whatever_was_noted_before(
     rows: list[tuple[int, int]], gone: list[tuple[int, int]]
 ) -> None:
-    forecast = MemoryForecast(ahead_tokens=1)
+    forecast = MemoryForecast(SchedulerPolicy(grant_ahead_tokens=1))
     for number, row in enumerate(gone):
-        forecast.note(number, *row)
+        forecast.set_sequence(number, *row)
     for number, row in enumerate(rows[1:]):
-        forecast.note(number, *row)
+        forecast.set_sequence(number, *row)
     for number in range(len(rows) - 1, len(gone)):
-        forecast.forget(number)
-    assert forecast.peak(*rows[0]) == peak(rows)
-    assert forecast.num_held == sum(held for held, _ in rows[1:])
+        forecast.remove_sequence(number)
+    assert forecast.peak_pages(*rows[0]) == peak(rows)
+    assert forecast.num_held_pages == sum(held for held, _ in rows[1:])
 
 
 def test_looking_ahead_takes_as_long_as_there_are_different_growths() -> None:
-    forecast = MemoryForecast(ahead_tokens=1)
+    forecast = MemoryForecast(SchedulerPolicy(grant_ahead_tokens=1))
     for number in range(1000):
-        forecast.note(number, 1, number % 3)
-    assert forecast.peak(1, 1) == peak([(1, number % 3) for number in range(1000)] + [(1, 1)])
+        forecast.set_sequence(number, 1, number % 3)
+    assert forecast.peak_pages(1, 1) == peak([(1, number % 3) for number in range(1000)] + [(1, 1)])
     assert len(forecast.growths) == 3
     for number in range(1000):
-        forecast.forget(number)
+        forecast.remove_sequence(number)
     assert not forecast.growths
 
 
 def test_alone_everything_fits() -> None:
-    assert ExecutorState("s", "e", 1, Capacity(4, 1, 8, 64), 1, 1).fits(4, 100)
+    assert ExecutorState("s", "e", 1, Capacity(4, 1, 8, 64), 1, SchedulerPolicy(grant_ahead_tokens=1)).has_memory_for(
+        4, 100
+    )
 
 
 def test_the_share_of_max_tokens_is_learned() -> None:
-    forecast = MemoryForecast(ahead_tokens=4)
+    forecast = MemoryForecast(SchedulerPolicy(grant_ahead_tokens=4))
     assert forecast.expected_tokens(100, 0) == 50
     assert forecast.expected_tokens(100, 60) == 4  # longer than expected: one more grant
     assert forecast.expected_tokens(100, 98) == 2
     for _ in range(8):
-        forecast.learn(allowed=21, used=0)  # they end without a single token
+        forecast.learn_from_end(allowed=21, used=0)  # they end without a single token
     assert forecast.expected_tokens(100, 0) < 40
-    forecast.learn_of_shortage()
+    forecast.learn_from_retraction()
     assert forecast.expected_tokens(100, 0) > 40

@@ -1,9 +1,11 @@
 """What the core decides, case by case."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.services.scheduler.simulation import Client, World, expected_output
-from xylem.services.scheduler.core import SchedulerCore, check_integrity
+from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
 from xylem.shared.protocol import Capacity, Plan, Refused, StepReport, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
@@ -18,8 +20,8 @@ def request(
     return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), limits=StopConditions(max_tokens=max_tokens))
 
 
-def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **settings: float) -> SchedulerCore:
-    core = SchedulerCore("s", plan_epoch=7, **settings)  # type: ignore[arg-type]
+def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **numbers: float) -> SchedulerCore:
+    core = SchedulerCore("s", replace(SchedulerPolicy(), **numbers), plan_epoch=7)  # type: ignore[arg-type]
     core.step([e.ExecutorJoined("e", 1, Capacity(num_pages, page_size, max_running, 64))], 0.0)
     return core
 
@@ -145,7 +147,7 @@ def test_requests_with_the_same_prefix_compute_it_once(page_size: int) -> None:
 
 
 def test_with_the_cache_off_every_prompt_is_read_whole_and_nobody_waits_for_a_prefix() -> None:
-    world = World(SchedulerCore("s", plan_epoch=7, prefix_cache=False))
+    world = World(SchedulerCore("s", SchedulerPolicy(prefix_cache=False), plan_epoch=7))
     executor = world.add_executor(num_pages=100, token_budget=64)
     for i in range(3):
         world.submit(Client(f"r{i}", [*STEM[:15], 10 + i], "", 6))
@@ -154,7 +156,7 @@ def test_with_the_cache_off_every_prompt_is_read_whole_and_nobody_waits_for_a_pr
     world.submit(Client("again", [*STEM[:15], 10], "", 6))
     world.run()
     assert sum(count for _, count in executor.computed) == 4 * 16
-    assert world.core.executors["e"].pages.num_free == 100
+    assert world.core.executors["e"].page_allocator.num_free == 100
     world.check_end()
 
 
@@ -321,7 +323,7 @@ def test_a_later_attempt_replaces_an_earlier_one_and_the_earlier_ones_are_ignore
     core.step([e.Submit(request("r", [1, 2, 3], attempt=1))], 0.0)
     for attempt in (0, 1):
         late = core.step([e.Submit(request("r", [1, 2, 3], attempt=attempt))], 0.1)
-        assert late == [e.Forgotten("r", attempt)]
+        assert late == [e.RequestForgotten("r", attempt)]
     (plan,) = plans(core.step([e.Submit(request("r", [1, 2, 3], attempt=2, outputs=(8,)))], 0.2))
     assert list(unpack(plan.drops)) == [1]
     (admit,) = plan.admits
@@ -333,7 +335,7 @@ def test_aborts() -> None:
     core = core_with(max_running=1)
     core.step([e.Submit(request("running", [1, 2, 3], attempt=1)), e.Submit(request("waiting", [4, 5]))], 0.0)
     assert core.step([e.AbortRequest("unknown", 0), e.AbortRequest("running", 0)], 0.1) == []
-    assert core.step([e.AbortRequest("waiting", 0)], 0.2) == [e.Forgotten("waiting", 0)]
+    assert core.step([e.AbortRequest("waiting", 0)], 0.2) == [e.RequestForgotten("waiting", 0)]
     (plan,) = plans(core.step([e.AbortRequest("running", 1)], 0.3))
     assert list(unpack(plan.drops)) == [1]
     assert core.idle
@@ -342,7 +344,7 @@ def test_aborts() -> None:
 def test_an_abort_that_comes_before_its_request_still_counts() -> None:
     core = core_with()
     core.step([e.AbortRequest("r", 0)], 0.0)
-    assert core.step([e.Submit(request("r", [1]))], 0.1) == [e.Forgotten("r", 0)]
+    assert core.step([e.Submit(request("r", [1]))], 0.1) == [e.RequestForgotten("r", 0)]
     assert started(core.step([e.Submit(request("r", [1], attempt=1))], 0.2)) == ["r"]
 
 
@@ -421,8 +423,8 @@ def test_the_cache_is_told_to_routers() -> None:
     core = core_with(num_pages=4)
     core.step([e.Submit(request("r", STEM[:9], max_tokens=1))], 0.0)
     actions = core.step([report(0, [(1, 9, [5], 1)])], 0.1)
-    (news,) = [action.message for action in actions if isinstance(action, e.TellCache)]
+    (news,) = [action.message for action in actions if isinstance(action, e.PublishCacheEvents)]
     assert (news.epoch, news.sequence, news.inserted, news.evicted) == (7, 0, (pack(STEM[:8]),), ())
     actions = core.step([e.Submit(request("s", [50] * 12, max_tokens=1))], 0.2)
-    (news,) = [action.message for action in actions if isinstance(action, e.TellCache)]
+    (news,) = [action.message for action in actions if isinstance(action, e.PublishCacheEvents)]
     assert (news.sequence, news.inserted, news.evicted) == (1, (), (pack(STEM[:8]),))

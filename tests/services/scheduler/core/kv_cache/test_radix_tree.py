@@ -24,43 +24,43 @@ class Cache:
     """The tree with an allocator, beside the model: prefix -> the page of its last tokens."""
 
     page_size: int
-    tree: RadixTree = field(init=False)
-    pages: PageAllocator = field(default_factory=lambda: PageAllocator(60))
+    radix_tree: RadixTree = field(init=False)
+    page_allocator: PageAllocator = field(default_factory=lambda: PageAllocator(60))
     model: dict[tuple[str, tuple[int, ...]], int] = field(default_factory=dict)
     locked: list[tuple[RadixNode, str, tuple[int, ...]]] = field(default_factory=list)
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        self.tree = RadixTree(self.page_size)
+        self.radix_tree = RadixTree(self.page_size)
 
     def insert(self, tokens: list[int], salt: str, *, keep: bool) -> None:
         """As a sequence does it: match, lock, allocate the rest, advance, free what is double, unlock."""
         self.now += 1
         whole = len(tokens) // self.page_size
         column = pack(tokens)
-        match = self.tree.match(column, len(tokens), salt)
-        node = self.tree.lock(match, self.now)
+        match = self.radix_tree.match_prefix(column, len(tokens), salt)
+        node = self.radix_tree.lock_match(match, self.now)
         need = whole - match.num_pages
-        if need > self.pages.num_free:
-            self.evict(need - self.pages.num_free)
-        if need > self.pages.num_free:
-            self.tree.unlock(node, self.now)
+        if need > self.page_allocator.num_free:
+            self.evict(need - self.page_allocator.num_free)
+        if need > self.page_allocator.num_free:
+            self.radix_tree.unlock_path(node, self.now)
             return
-        fresh = self.pages.allocate(need)
+        fresh = self.page_allocator.allocate(need)
         for index, page in enumerate(fresh, match.num_pages + 1):
             self.model[salt, tuple(tokens[: index * self.page_size])] = page
-        node, duplicates = self.tree.advance(node, column, fresh, self.now)
+        node, duplicates = self.radix_tree.insert_pages(node, column, fresh, self.now)
         assert not duplicates
         if keep:
             self.locked.append((node, salt, tuple(tokens[: whole * self.page_size])))
         else:
-            self.tree.unlock(node, self.now)
+            self.radix_tree.unlock_path(node, self.now)
 
     def evict(self, count: int) -> None:
-        before = self.tree.num_evictable
-        freed, told = self.tree.evict(count, told_pages=1000)
+        before = self.radix_tree.num_evictable
+        freed, told = self.radix_tree.evict_leaves(count, num_published_pages=1000)
         assert len(freed) == min(count, before)
-        self.pages.free(freed)
+        self.page_allocator.free(freed)
         gone = {key for key, page in self.model.items() if page in freed}
         for salt, prefix in gone:
             del self.model[salt, prefix]
@@ -71,14 +71,14 @@ class Cache:
         assert {(s, tuple(unpack(first))) for s, first in told} <= gone
 
     def check(self) -> None:
-        nodes = self.tree.nodes()
+        nodes = self.radix_tree.nodes()
         in_tree = [page for node in nodes for page in node.pages]
         assert sorted(in_tree) == sorted(self.model.values())
-        assert self.tree.num_pages == len(in_tree)
-        assert self.tree.num_evictable == sum(len(node.pages) for node in nodes if not node.locks)
+        assert self.radix_tree.num_pages == len(in_tree)
+        assert self.radix_tree.num_evictable == sum(len(node.pages) for node in nodes if not node.locks)
         for node in nodes:
             if node.parent is not None:
-                assert self.model[node.salt, tuple(unpack(self.tree.prefix(node)))] == node.pages[-1]
+                assert self.model[node.salt, tuple(unpack(self.radix_tree.prefix(node)))] == node.pages[-1]
 
     def check_match(self, tokens: list[int], salt: str) -> None:
         size = self.page_size
@@ -92,15 +92,15 @@ class Cache:
             if known_salt == salt and len(known) == (whole + 1) * size and known[: whole * size] == prefix:
                 page = known[whole * size :]
                 best = max(best, next((i for i, token in enumerate(rest) if token != page[i]), len(rest)))
-        match = self.tree.match(pack(tokens), len(tokens), salt)
+        match = self.radix_tree.match_prefix(pack(tokens), len(tokens), salt)
         assert (match.num_pages, match.partial_tokens) == (whole, best)
         assert match.num_tokens == whole * size + best
         if best:
             source = next(key for key, page in self.model.items() if page == match.partial_page)
             assert source[1][: whole * size + best] == tuple(tokens[: whole * size + best])
-        node = self.tree.lock(match, self.now)
+        node = self.radix_tree.lock_match(match, self.now)
         assert node.path == [self.model[salt, tuple(tokens[: (i + 1) * size])] for i in range(whole)]
-        self.tree.unlock(node, self.now)
+        self.radix_tree.unlock_path(node, self.now)
 
 
 TOKENS = st.lists(st.integers(0, 1), min_size=1, max_size=24)
@@ -120,24 +120,24 @@ def test_the_tree_matches_what_a_naive_model_matches(page_size: int, events: lis
             cache.evict(len(tokens))
         elif what == 5 and cache.locked:
             node, _, _ = cache.locked.pop(len(tokens) % len(cache.locked))
-            cache.tree.unlock(node, cache.now)
+            cache.radix_tree.unlock_path(node, cache.now)
         else:
             cache.check_match(tokens, salt)
         cache.check()
         cache.check_match(tokens, salt)
     for node, _, _ in cache.locked:
-        cache.tree.unlock(node, cache.now)
+        cache.radix_tree.unlock_path(node, cache.now)
     cache.locked.clear()
     cache.evict(1000)
-    assert not cache.tree.roots
-    assert cache.pages.num_free == 60
+    assert not cache.radix_tree.roots
+    assert cache.page_allocator.num_free == 60
 
 
 def insert(tree: RadixTree, tokens: list[int], pages: list[int], now: float) -> list[int]:
     """Inserts and locks nothing; returns the duplicates."""
-    node = tree.lock(tree.match(b"", 0, ""), now)
-    node, duplicates = tree.advance(node, pack(tokens), pages, now)
-    tree.unlock(node, now)
+    node = tree.lock_match(tree.match_prefix(b"", 0, ""), now)
+    node, duplicates = tree.insert_pages(node, pack(tokens), pages, now)
+    tree.unlock_path(node, now)
     return duplicates
 
 
@@ -153,31 +153,31 @@ def test_the_least_recently_used_leaf_goes_first_from_its_end() -> None:
     tree = RadixTree(1)
     insert(tree, [1, 2, 3], [0, 1, 2], 1.0)
     insert(tree, [1, 8, 9], [0, 3, 4], 2.0)
-    assert tree.evict(1)[0] == [2]
-    tree.unlock(tree.lock(tree.match(pack([1, 2]), 2, ""), 3.0), 3.0)
-    assert tree.evict(2)[0] == [3, 4]
-    assert tree.evict(5)[0] == [1, 0]
+    assert tree.evict_leaves(1)[0] == [2]
+    tree.unlock_path(tree.lock_match(tree.match_prefix(pack([1, 2]), 2, ""), 3.0), 3.0)
+    assert tree.evict_leaves(2)[0] == [3, 4]
+    assert tree.evict_leaves(5)[0] == [1, 0]
 
 
 def test_a_locked_path_stays() -> None:
     tree = RadixTree(1)
     insert(tree, [1, 2, 3], [0, 1, 2], 1.0)
-    node = tree.lock(tree.match(pack([1, 2]), 2, ""), 2.0)
+    node = tree.lock_match(tree.match_prefix(pack([1, 2]), 2, ""), 2.0)
     assert tree.num_evictable == 1
-    assert tree.evict(9)[0] == [2]
-    tree.unlock(node, 3.0)
-    assert tree.evict(9)[0] == [0, 1]
+    assert tree.evict_leaves(9)[0] == [2]
+    tree.unlock_path(node, 3.0)
+    assert tree.evict_leaves(9)[0] == [0, 1]
 
 
 def test_a_prompt_read_in_chunks_is_one_node() -> None:
     tree = RadixTree(2)
-    node = tree.lock(tree.match(b"", 0, ""), 0.0)
+    node = tree.lock_match(tree.match_prefix(b"", 0, ""), 0.0)
     tokens = list(range(40))
     for page in range(20):
-        node, _ = tree.advance(node, pack(tokens[: 2 * page + 2]), [page], 1.0)
+        node, _ = tree.insert_pages(node, pack(tokens[: 2 * page + 2]), [page], 1.0)
     assert len(tree.nodes()) == 2
     assert node.path == list(range(20))
-    tree.unlock(node, 2.0)
+    tree.unlock_path(node, 2.0)
 
 
 @pytest.mark.parametrize("page_size", [1, 16])
@@ -186,6 +186,6 @@ def test_a_long_prompt_is_matched_exactly(page_size: int) -> None:
     tokens = [i * 7 % 31 for i in range(32_000)]
     insert(tree, tokens, list(range(32_000 // page_size)), 1.0)
     changed = pack([*tokens[:20_001], 99, *tokens[20_002:]])
-    match = tree.match(changed, 32_000, "")
+    match = tree.match_prefix(changed, 32_000, "")
     assert match.num_tokens == 20_001
     assert match.num_pages == 20_001 // page_size
