@@ -12,11 +12,11 @@ from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.offline import Feeder, mixed_lengths, prompt
 from benchmarks.gpu.scale import Scale
 from xylem.services.executor.engine.engine import Engine
-from xylem.services.executor.kv_cache.pool import page_bytes
+from xylem.services.executor.kv_cache.page_budget import page_bytes
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.model_runner.factory import runner_of
-from xylem.services.executor.weights.decoder_map import shapes
+from xylem.services.executor.weights.decoder_map import parameter_shapes
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.settings import ExecutorSettings
 
@@ -93,6 +93,6 @@ def _decode(
 
 def weight_bytes(config: DecoderConfig, dtype: torch.dtype) -> int:
     """What a step reads of the weights: all of them but the embeddings, of which it looks up a few."""
-    sizes = {name: torch.Size(shape).numel() for name, shape in shapes(config).items()}
+    sizes = {name: torch.Size(shape).numel() for name, shape in parameter_shapes(config).items()}
     looked_up = 0 if config.tied_embeddings else sizes["embedding"]
     return (sum(sizes.values()) - looked_up) * dtype.itemsize

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from benchmarks.gpu.scale import Scale
 from xylem.services.executor.model_config.architectures import decoder_config
-from xylem.services.executor.weights.decoder_map import places
+from xylem.services.executor.weights.decoder_map import weight_slices
 from xylem.shared.model_info.model_card import ModelCard
 
 SHARD_BYTES = 4 << 30
@@ -29,7 +29,7 @@ def model_folder(scale: Scale, device: torch.device, parent: Path) -> Path:
     draw = torch.Generator(device).manual_seed(0)
     files: dict[str, str] = {}
     shard: dict[str, torch.Tensor] = {}
-    for name, place in places(decoder_config(ModelCard.load(path))).items():
+    for name, place in weight_slices(decoder_config(ModelCard.load(path))).items():
         values = torch.randn(place.shape, device=device, dtype=dtype, generator=draw) * 0.02
         shard[name] = (values if len(place.shape) > 1 else values + 1).cpu()
         if sum(tensor.nbytes for tensor in shard.values()) >= SHARD_BYTES:

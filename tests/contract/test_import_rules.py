@@ -24,6 +24,10 @@ VIOLATIONS = {
         "shared/protocol/planted.py",
         "import xylem.shared.runtime.ports",
     ),
+    "in the executor, dependencies point down": (
+        "services/executor/kv_cache/planted.py",
+        "import xylem.services.executor.models.decoder",
+    ),
     "nats only in the bus and the bucket": ("services/router/planted.py", "import nats"),
     "cryptography only where certificates are made": ("services/gateway/planted.py", "import cryptography"),
     "OpenTelemetry only in shared": ("services/gateway/planted.py", "import opentelemetry.trace"),

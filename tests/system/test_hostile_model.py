@@ -66,11 +66,11 @@ def folder(tmp_path: Path, mark: Path, demo_model: Path) -> Path:
 def read_by_the_executor(folder: Path) -> "subprocess.CompletedProcess[str]":
     """Its own way of loading, in a process that stands in the folder."""
     program = (
-        "from pathlib import Path; import torch; from xylem.services.executor.weights.loader import load;"
+        "from pathlib import Path; import torch; from xylem.services.executor.weights.loader import load_weights;"
         "from xylem.services.executor.model_config.architectures import decoder_config;"
         "from xylem.shared.model_info.model_card import ModelCard;"
         "path = Path.cwd(); config = decoder_config(ModelCard.load(path));"
-        "print(len(load(path, config, dtype=torch.float32, device=torch.device('cpu'))))"
+        "print(len(load_weights(path, config, dtype=torch.float32, device=torch.device('cpu'))))"
     )
     return subprocess.run(
         [sys.executable, "-P", "-c", program], cwd=folder, capture_output=True, text=True, env={"PYTHONPATH": str(ROOT)}

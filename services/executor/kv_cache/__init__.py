@@ -1,1 +1,1 @@
-"""The memory of keys and values."""
+"""The KV cache: its tensors, and how many pages fit into memory."""

@@ -1,53 +1,27 @@
-"""Architecture names and what their config.json means. A family of the usual shape is a function and a row.
+"""Architecture names and what their config.json means. An architecture of the usual shape is a function and a row.
 
-What a file may leave out differs from family to family: the defaults are those of transformers' configuration classes.
+Keys that a file may leave out differ from one to the next; defaults are those of transformers' configuration classes.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from xylem.services.executor.model_config import mla_config as latents
-from xylem.services.executor.model_config import moe_config as mixtures
-from xylem.services.executor.model_config.decoder_config import DecoderConfig, MoeConfig, RopeConfig
-from xylem.services.executor.models.rope import KINDS
-from xylem.services.executor.weights.formats.fp8 import block_of
+from xylem.services.executor.model_config import mla_config, moe_config
+from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.model_config.moe_config import MoeConfig
+from xylem.services.executor.model_config.quantization_config import fp8_block_of
+from xylem.services.executor.model_config.rope_config import rope_config
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 
 Config = dict[str, Any]
 
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu"}
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-OLD_NAMES = {"su": "longrope"}  # in early Phi-3 files
-
-
-def _rope(config: Config, head_dim: int) -> RopeConfig:
-    """From `rope_parameters` (one object) or, in older files, `rope_scaling` beside `rope_theta`. Raises ModelError."""
-    parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
-    nested = [name for name, value in parameters.items() if isinstance(value, dict)]
-    if nested:
-        raise ModelError(f"rope parameters by kind of layer ({', '.join(nested)}) are not supported")
-    kind = parameters.pop("rope_type", None) or parameters.pop("type", None) or "default"
-    parameters.pop("type", None)
-    kind = OLD_NAMES.get(kind, kind)
-    if kind not in KINDS:
-        raise ModelError(f"rope type {kind!r} is not supported; there are: {', '.join(KINDS)}")
-    theta = parameters.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
-    partial = parameters.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor") or 1.0
-    original = config.get("original_max_position_embeddings")
-    if original is not None:  # beside the parameters it counts more than among them
-        parameters["original_max_position_embeddings"] = original
-    return RopeConfig(
-        theta=float(theta),
-        dim=int(head_dim * partial),
-        kind=kind,
-        parameters=parameters,
-        max_positions=config["max_position_embeddings"],
-    )
 
 
 def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
-    """Per layer. by_default: a sliding_window counts without use_sliding_window saying so."""
+    """Returns the window of each layer. by_default: sliding_window counts even without use_sliding_window."""
     num_layers: int = config["num_hidden_layers"]
     window: int | None = config.get("sliding_window")
     if not window or not config.get("use_sliding_window", by_default):
@@ -62,7 +36,7 @@ def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
 
 
 def _alternating(config: Config, end: Any) -> Config:
-    """With windows, every other layer up to `end` has one, from the first one on, unless layer_types says otherwise."""
+    """Gives every other layer up to `end` a window, from the first one on, unless layer_types says otherwise."""
     if config.get("layer_types") is not None:
         return config
     windowed = [i % 2 == 0 and i < end for i in range(config["num_hidden_layers"])]
@@ -70,7 +44,7 @@ def _alternating(config: Config, end: Any) -> Config:
 
 
 def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
-    """What all families share. Raises ModelError for what is missing or not supported."""
+    """Reads the keys that all architectures share. Raises ModelError for what is missing or not supported."""
     for name in SIZES:
         if not isinstance(config.get(name), int) or config[name] < 1:
             raise ModelError(f"{name} must be a positive integer, not {config.get(name)!r}")
@@ -92,7 +66,7 @@ def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
             num_kv_heads=num_kv_heads,
             head_dim=head_dim,
             norm_epsilon=config.get("rms_norm_eps", 1e-6),
-            rope=_rope(config, head_dim),
+            rope=rope_config(config, head_dim),
             tied_embeddings=bool(config.get("tie_word_embeddings", False)),
             windows=_windows(config, by_default=windows_by_default),
             rotated=(True,) * num_layers,
@@ -124,7 +98,7 @@ def _qwen3(config: Config) -> DecoderConfig:
 
 
 def _smollm3(config: Config) -> DecoderConfig:
-    """Every fourth layer, or those that no_rope_layers marks with 0, embeds no positions; only these have windows."""
+    """Leaves positions out of every fourth layer, or of those that no_rope_layers marks 0; only these have windows."""
     config = {"num_key_value_heads": 4, "rope_theta": 2e6, "tie_word_embeddings": True, **config}
     interval = config.get("no_rope_layer_interval", 4)
     rotated = config.get("no_rope_layers")
@@ -189,13 +163,13 @@ def _gemma2(config: Config) -> DecoderConfig:
 
 def _mixtral(config: Config) -> DecoderConfig:
     decoder = _mistral({"sliding_window": None, "rope_theta": 1e6, "rms_norm_eps": 1e-5, **config})
-    return replace(decoder, experts=mixtures.mixtral(config))
+    return replace(decoder, experts=moe_config.parse_mixtral(config))
 
 
 def _qwen2_moe(config: Config) -> DecoderConfig:
     config = {**QWEN, "num_key_value_heads": 16, **config}
     config = _alternating(config, config["max_window_layers"])
-    experts = mixtures.qwen(config, num_experts=60, num_chosen=4, intermediate_size=1408)
+    experts = moe_config.parse_qwen(config, num_experts=60, num_chosen=4, intermediate_size=1408)
     if experts is not None:
         shared_size = config.get("shared_expert_intermediate_size", 5632)
         experts = replace(experts, shared_size=shared_size, shared_gated=True, shared_name="shared_expert")
@@ -203,40 +177,40 @@ def _qwen2_moe(config: Config) -> DecoderConfig:
 
 
 def _qwen3_moe(config: Config) -> DecoderConfig:
-    """With a window, every layer has it."""
+    """Gives every layer the window, if there is one."""
     config = {**QWEN, "num_key_value_heads": 4, **config, "max_window_layers": 0, "layer_types": None}
-    experts = mixtures.qwen(config, num_experts=128, num_chosen=8, intermediate_size=768)
+    experts = moe_config.parse_qwen(config, num_experts=128, num_chosen=8, intermediate_size=768)
     bias = bool(config.get("attention_bias", False))
     return replace(_base(config), qkv_bias=bias, output_bias=bias, qk_norm=True, experts=experts)
 
 
 def _deepseek(config: Config, experts: MoeConfig | None) -> DecoderConfig:
-    """Latent attention, and biases nowhere."""
+    """Reads a decoder with latent attention and without biases."""
     for name in ("attention_bias", "mlp_bias"):
         if config.get(name):
             raise ModelError(f"{name} is not supported in this architecture")
-    latent = latents.latent_config(config)
+    latent = mla_config.parse_mla(config)
     of_heads = {"num_key_value_heads": 1, "head_dim": latent.key_dim, "sliding_window": None}
-    rope = _rope(config, latent.rotated_dim)
+    rope = rope_config(config, latent.rotated_dim)
     return replace(
         _base({**config, **of_heads}),
         rope=rope,
-        attention_scale=latents.attention_scale(latent, rope),
+        attention_scale=mla_config.attention_scale(latent, rope),
         experts=experts,
         latent=latent,
     )
 
 
 def _deepseek_v2(config: Config) -> DecoderConfig:
-    return _deepseek(config, mixtures.deepseek_v2(config))
+    return _deepseek(config, moe_config.parse_deepseek_v2(config))
 
 
 def _deepseek_v3(config: Config) -> DecoderConfig:
-    decoder = _deepseek(config, mixtures.deepseek_v3(config))
+    decoder = _deepseek(config, moe_config.parse_deepseek_v3(config))
     return replace(decoder, num_unused_layers=config.get("num_nextn_predict_layers", 1))
 
 
-FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
+ARCHITECTURES: dict[str, Callable[[Config], DecoderConfig]] = {
     "LlamaForCausalLM": _llama,
     "MistralForCausalLM": _mistral,
     "Qwen2ForCausalLM": _qwen2,
@@ -254,15 +228,15 @@ FAMILIES: dict[str, Callable[[Config], DecoderConfig]] = {
 
 
 def decoder_config(card: ModelCard) -> DecoderConfig:
-    """The decoder of a model card. Raises ModelError that names what is not supported, and what is."""
-    family = FAMILIES.get(card.architecture)
-    if family is None:
+    """Returns the decoder of a model card. Raises ModelError that names what is not supported, and what is."""
+    parse = ARCHITECTURES.get(card.architecture)
+    if parse is None:
         raise ModelError(
             f"{card.path / 'config.json'}: the architecture {card.architecture} is not supported; "
-            f"there are: {', '.join(FAMILIES)}"
+            f"there are: {', '.join(ARCHITECTURES)}"
         )
     try:
-        decoder = replace(family(card.config), fp8_block=block_of(card.config))
+        decoder = replace(parse(card.config), fp8_block=fp8_block_of(card.config))
         if decoder.experts is not None and decoder.activation != "silu":
             raise ModelError(f"experts with {decoder.activation} are not supported; there is: silu")
         return decoder

@@ -1,18 +1,42 @@
-"""What config.json says about mixtures of experts, in the words of each family.
+"""Mixtures of experts as config.json describes them, in the keys of each architecture.
 
 Numbers that a file leaves out are the defaults of transformers' configuration classes.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from xylem.services.executor.model_config.decoder_config import MoeConfig
 from xylem.shared.model_info.model_card import ModelError
 
 Config = dict[str, Any]
 
 
-def mixtral(config: Config) -> MoeConfig:
-    """Jiang et al. 2024: experts in every layer."""
+@dataclass(frozen=True, slots=True)
+class MoeConfig:
+    """Mixtures of experts: their layers, their sizes, and how a token's experts are chosen (models/moe_router.py).
+
+    block, shared_name: the names of the MLP and of the shared expert in checkpoints.
+    """
+
+    layers: tuple[bool, ...]  # per layer: whether it has experts, or else one MLP
+    num_experts: int
+    num_chosen: int
+    intermediate_size: int
+    scoring: Literal["softmax", "sigmoid"] = "softmax"
+    biased: bool = False
+    normalised: bool = False  # the weights of a token's experts add up to 1, before scaling
+    scaling: float = 1.0
+    num_groups: int = 1
+    num_chosen_groups: int = 1
+    num_group_best: int = 1  # experts summed into a group's score
+    shared_size: int = 0
+    shared_gated: bool = False
+    block: str = "mlp"
+    shared_name: str = "shared_experts"
+
+
+def parse_mixtral(config: Config) -> MoeConfig:
+    """Reads Mixtral (Jiang et al. 2024): experts in every layer."""
     return _checked(
         MoeConfig(
             layers=(True,) * config["num_hidden_layers"],
@@ -25,10 +49,11 @@ def mixtral(config: Config) -> MoeConfig:
     )
 
 
-def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size: int) -> MoeConfig | None:
-    """Experts in every decoder_sparse_step-th layer that mlp_only_layers does not name. Numbers: the family's defaults.
+def parse_qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size: int) -> MoeConfig | None:
+    """Reads Qwen MoE: experts in every decoder_sparse_step-th layer that mlp_only_layers does not name.
 
-    None when there is no such layer. New files of Qwen3 say num_local_experts.
+    The numbers are the architecture's defaults. Returns None when there is no such layer. New files of Qwen3 have
+    num_local_experts.
     """
     config = {"num_experts": config.get("num_local_experts", num_experts), **config}
     step, dense = config.get("decoder_sparse_step", 1), config.get("mlp_only_layers") or ()
@@ -46,8 +71,8 @@ def qwen(config: Config, *, num_experts: int, num_chosen: int, intermediate_size
     )
 
 
-def deepseek_v2(config: Config) -> MoeConfig | None:
-    """DeepSeek-AI 2024 (V2): softmax; a group is as good as its best expert."""
+def parse_deepseek_v2(config: Config) -> MoeConfig | None:
+    """Reads DeepSeek-V2 (DeepSeek-AI 2024): softmax; a group's score is that of its best expert."""
     method = _one_of(config, "topk_method", "greedy", "group_limited_greedy")
     _one_of(config, "scoring_func", "softmax")
     if config.get("norm_topk_prob", False):  # of which transformers and the model's makers think differently
@@ -66,8 +91,8 @@ def deepseek_v2(config: Config) -> MoeConfig | None:
     )
 
 
-def deepseek_v3(config: Config) -> MoeConfig | None:
-    """DeepSeek-AI 2024 (V3): sigmoid; a bias takes part in the choice; a group is as good as its two best experts."""
+def parse_deepseek_v3(config: Config) -> MoeConfig | None:
+    """Reads DeepSeek-V3 (2024): sigmoid; a bias takes part in the choice; a group's score sums its two best experts."""
     _one_of(config, "topk_method", "noaux_tc")
     _one_of(config, "scoring_func", "sigmoid")
     return _deepseek(
@@ -90,7 +115,7 @@ def deepseek_v3(config: Config) -> MoeConfig | None:
 def _deepseek(
     config: Config, *, intermediate_size: int, num_shared: int | None, num_dense: int, **more: Any
 ) -> MoeConfig | None:
-    """The first num_dense layers have no experts, of the others every moe_layer_freq-th; None: no layer has any."""
+    """Gives experts to every moe_layer_freq-th layer after the first num_dense; None when no layer has any."""
     step = config.get("moe_layer_freq", 1)
     layers = tuple(i >= num_dense and i % step == 0 for i in range(config["num_hidden_layers"]))
     if not any(layers):

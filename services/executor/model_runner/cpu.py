@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from xylem.services.executor.kv_cache.pool import pages_that_fit
+from xylem.services.executor.kv_cache.page_budget import page_bytes, pages_in_bytes
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
 from xylem.services.executor.model_runner.threads import Threads, settle
@@ -39,7 +39,8 @@ class CpuModelRunner:
         """Loads the weights. Raises ModelError."""
         config = decoder_config(card)
         self.page_size = page_size
-        self.num_pages = num_pages or pages_that_fit(kv_bytes, config, page_size=page_size, dtype=dtype)
+        each_bytes = page_bytes(config, page_size=page_size, dtype=dtype)
+        self.num_pages = num_pages or pages_in_bytes(kv_bytes, each_bytes)
         self.vocab_size = config.vocab_size
         self._model = LoadedModel(
             card,

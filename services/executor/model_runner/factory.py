@@ -8,7 +8,7 @@ from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.model_runner.cuda.device import CudaDevice
 from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
 from xylem.services.executor.model_runner.loaded_model import LoadedModel
-from xylem.services.executor.progress import capturing_progress, loading_progress
+from xylem.services.executor.model_runner.progress import capturing_progress, loading_progress
 from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard, ModelError

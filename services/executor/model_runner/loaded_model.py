@@ -12,8 +12,7 @@ from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.models.decoder import Decoder, token_tensor
 from xylem.services.executor.step.row import StepRow
-from xylem.services.executor.weights import loader as weights
-from xylem.services.executor.weights.loader import Progress
+from xylem.services.executor.weights.loader import Progress, load_weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.protocol.columns import unpack
 
@@ -51,7 +50,7 @@ class LoadedModel:
             self.ops.packing(quantization)  # before all is read
         except (ops.NoSuchBackend, ops.BackendUnavailable, ops.NoSuchQuantization) as error:
             raise ModelError(str(error)) from None
-        parameters = weights.load(card.path, self.config, dtype=dtype, device=device, progress=progress)
+        parameters = load_weights(card.path, self.config, dtype=dtype, device=device, progress=progress)
         self.decoder = Decoder(self.config, parameters, self.ops, quantization=quantization)
 
     def new_pool(self, num_pages: int, page_size: int) -> KvPool:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from xylem.services.executor.model_config.decoder_config import MoeConfig
+from xylem.services.executor.model_config.moe_config import MoeConfig
 
 
 def route(logits: Tensor, config: MoeConfig, bias: Tensor | None) -> tuple[Tensor, Tensor]:

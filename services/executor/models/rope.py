@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from xylem.services.executor.model_config.decoder_config import RopeConfig
+from xylem.services.executor.model_config.rope_config import RopeConfig, yarn_magnitude
 from xylem.shared.model_info.model_card import ModelError
 
 Scaled = tuple[Tensor, float]
@@ -48,11 +48,6 @@ def _llama3(rope: RopeConfig) -> Scaled:
     return torch.where(between, blended, scaled), 1.0
 
 
-def magnitude(factor: float, mscale: float = 1.0) -> float:
-    """By how much yarn makes queries and keys longer when it stretches positions by a factor."""
-    return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
-
-
 def _yarn(rope: RopeConfig) -> Scaled:
     """Peng et al. 2023, with the variations of DeepSeek (mscale)."""
     p = rope.parameters
@@ -73,7 +68,11 @@ def _yarn(rope: RopeConfig) -> Scaled:
     attention = p.get("attention_factor")
     if attention is None:
         mscale, all_dim = p.get("mscale"), p.get("mscale_all_dim")
-        attention = magnitude(factor, mscale) / magnitude(factor, all_dim) if mscale and all_dim else magnitude(factor)
+        attention = (
+            yarn_magnitude(factor, mscale) / yarn_magnitude(factor, all_dim)
+            if mscale and all_dim
+            else yarn_magnitude(factor)
+        )
     return plain / factor * ramp + plain * (1 - ramp), float(attention)
 
 
@@ -97,7 +96,7 @@ def _short(rope: RopeConfig) -> Scaled:
 
 
 # "dynamic" grows theta only past max_position_embeddings, where no request is admitted: within it is the plain one.
-KINDS: dict[str, Callable[[RopeConfig], Scaled]] = {
+SCALINGS: dict[str, Callable[[RopeConfig], Scaled]] = {
     "default": _default,
     "linear": _linear,
     "dynamic": _default,
@@ -110,7 +109,7 @@ KINDS: dict[str, Callable[[RopeConfig], Scaled]] = {
 def tables(rope: RopeConfig) -> tuple[Tensor, Tensor]:
     """cos and sin, float32 [max_positions, R/2] each. Raises ModelError when a parameter is missing."""
     try:
-        cos, sin = _tables(rope, KINDS[rope.kind])
+        cos, sin = _tables(rope, SCALINGS[rope.kind])
         if rope.kind == "longrope":
             border = int(rope.parameters.get("original_max_position_embeddings") or rope.max_positions)
             short_cos, short_sin = _tables(rope, _short)

@@ -1,1 +1,1 @@
-"""Weights: which tensors of a checkpoint a decoder needs, and how they reach their places."""
+"""Weights: maps each tensor of a checkpoint to a slice of a parameter, and loads them."""

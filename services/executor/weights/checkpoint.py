@@ -16,13 +16,13 @@ from xylem.shared.model_info.model_card import ModelError, read_json
 class Checkpoint:
     """The shards of a model, opened: mapped into memory, and read when a tensor is asked for."""
 
-    files: dict[str, Path]  # of each tensor
+    files: dict[str, Path]  # by tensor name
     opened: dict[Path, Any]
 
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator["Checkpoint"]:
-        """The shards that the folder's index names, or the one file. Raises ModelError that names the file at fault."""
+        """Opens the shards that the folder's index names, or the one file. Raises ModelError with the faulty file."""
         files: dict[str, Path] = {}
         opened: dict[Path, Any] = {}
         with ExitStack() as stack:
@@ -32,8 +32,8 @@ class Checkpoint:
                     files |= dict.fromkeys(opened[file].keys(), file)
             yield cls(files, opened)
 
-    def read(self, name: str) -> Tensor:
-        """Raises ModelError that names the file when it can't be read."""
+    def read_tensor(self, name: str) -> Tensor:
+        """Reads one tensor. Raises ModelError that names the file when it can't be read."""
         file = self.files[name]
         with _reading(file):
             tensor: Tensor = self.opened[file].get_tensor(name)

@@ -1,4 +1,4 @@
-"""Weights from a checkpoint, tensor by tensor into their final places: nothing is held twice."""
+"""Loads a checkpoint tensor by tensor into the final parameters: nothing is held twice."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.model_config.quantization_config import Block
 from xylem.services.executor.weights.checkpoint import Checkpoint
-from xylem.services.executor.weights.decoder_map import WIDE, other_places, places, shapes
+from xylem.services.executor.weights.decoder_map import WIDE, alternative_slices, parameter_shapes, weight_slices
 from xylem.services.executor.weights.formats import fp8
 from xylem.services.executor.weights.weight_slice import WeightSlice
 from xylem.shared.model_info.model_card import ModelError
@@ -21,32 +22,32 @@ READ = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 NEEDLESS = ("rotary_emb.inv_freq", "masked_bias", "attn.bias")
 
 
-def load(
+def load_weights(
     path: Path, config: DecoderConfig, *, dtype: torch.dtype, device: torch.device, progress: Progress | None = None
 ) -> dict[str, Tensor]:
-    """The parameters of `models.parameters.shapes`, in `dtype` but for the WIDE ones.
+    """Returns the parameters of `decoder_map.parameter_shapes`, in `dtype` but for the WIDE ones.
 
     progress(bytes done, bytes in all) is called after each tensor.
-    Raises ModelError that names the file and tensor which is missing, too much, mis-shaped or truncated.
+    Raises ModelError that names the file and the tensor that is missing, unknown, mis-shaped or truncated.
     """
-    wanted = places(config)
-    known = wanted | other_places(config)
+    wanted = weight_slices(config)
+    known = wanted | alternative_slices(config)
     parameters = {
         name: torch.empty(shape, dtype=torch.float32 if name.endswith(WIDE) else dtype, device=device)
-        for name, shape in shapes(config).items()
+        for name, shape in parameter_shapes(config).items()
     }
     unfilled = {name: parameter.numel() for name, parameter in parameters.items()}
     done = 0
     with Checkpoint.open(path) as checkpoint:
         num_bytes = checkpoint.num_bytes
         for name, file in checkpoint.files.items():
-            tensor, place = checkpoint.read(name), known.get(name)
+            tensor, weight_slice = checkpoint.read_tensor(name), known.get(name)
             done += tensor.nbytes
-            if place is not None:
+            if weight_slice is not None:
                 if config.fp8_block is not None and tensor.dtype == fp8.TYPE and tensor.dim() == 2:
                     tensor = _widened(tensor.to(device), name, checkpoint, config.fp8_block)
-                _put(tensor, place, parameters, f"{file}: {name}")
-                unfilled[place.parameter] -= tensor.numel()
+                _put(tensor, weight_slice, parameters, f"{file}: {name}")
+                unfilled[weight_slice.parameter] -= tensor.numel()
             elif not _is_needless(name, config):
                 raise ModelError(f"{file}: there is no place for the tensor {name}")
             if progress is not None:
@@ -63,7 +64,7 @@ def load(
 
 
 def _is_needless(name: str, config: DecoderConfig) -> bool:
-    """Whether a file may carry this tensor although nothing is done with it, or not here."""
+    """Whether a file may carry this tensor although no parameter takes it."""
     if name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings):
         return True
     if config.fp8_block is not None and name.endswith(fp8.SCALES):
@@ -72,22 +73,22 @@ def _is_needless(name: str, config: DecoderConfig) -> bool:
     return name.startswith(tuple(f"model.layers.{i}." for i in unused))
 
 
-def _widened(weight: Tensor, name: str, checkpoint: Checkpoint, block: fp8.Block) -> Tensor:
+def _widened(weight: Tensor, name: str, checkpoint: Checkpoint, block: Block) -> Tensor:
     scales_name = name + fp8.SCALES
     what = f"{checkpoint.files[name]}: {name}"
     if scales_name not in checkpoint.files:
         raise ModelError(f"{what} is in FP8, and there is no {scales_name}")
-    scales, expected = checkpoint.read(scales_name), fp8.num_scales(weight.shape, block)
+    scales, expected = checkpoint.read_tensor(scales_name), fp8.num_scales(weight.shape, block)
     if tuple(scales.shape) != expected:
         raise ModelError(f"{what} has scales of the shape {tuple(scales.shape)}; with its blocks they are {expected}")
     return fp8.widened(weight, scales.to(weight.device), block)
 
 
-def _put(tensor: Tensor, place: WeightSlice, parameters: dict[str, Tensor], what: str) -> None:
-    if tuple(tensor.shape) != place.shape:
-        raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {place.shape}")
+def _put(tensor: Tensor, weight_slice: WeightSlice, parameters: dict[str, Tensor], what: str) -> None:
+    if tuple(tensor.shape) != weight_slice.shape:
+        raise ModelError(f"{what} has the shape {tuple(tensor.shape)}, config.json says {weight_slice.shape}")
     if tensor.dtype not in READ:
         raise ModelError(f"{what} is of type {tensor.dtype}; float32, bfloat16 and float16 are read")
-    parameter = parameters[place.parameter]
-    rows = parameter if place.expert is None else parameter[place.expert]
-    rows[place.first : place.first + place.shape[0]].copy_(tensor)
+    parameter = parameters[weight_slice.parameter]
+    rows = parameter if weight_slice.expert is None else parameter[weight_slice.expert]
+    rows[weight_slice.first : weight_slice.first + weight_slice.shape[0]].copy_(tensor)

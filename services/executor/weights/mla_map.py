@@ -1,15 +1,15 @@
-"""The parameters of latent attention: their shapes, and their names and places in checkpoint files.
+"""Weight map of latent attention: the shapes of its parameters, and the checkpoint tensors that fill them.
 
-`compress` is what the hidden state is multiplied with: rows for the query (or its latent), for the latent of keys and
+`compress` multiplies the hidden state: rows for the query (or its latent), for the latent of keys and
 values, for the key of positions. `query_up` and `kv_up` lead back to the heads.
 """
 
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
-from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked
+from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked_slices
 
 
-def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
-    """Those of layer i."""
+def parameter_shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
+    """Returns the parameter shapes of layer i."""
     latent, width, num_heads = config.latent, config.hidden_size, config.num_heads
     assert latent is not None
     found: dict[str, Shape] = {
@@ -26,9 +26,9 @@ def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
     return found
 
 
-def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
-    """The tensors of layer i."""
-    latent, width, own = config.latent, config.hidden_size, shapes(config, i)
+def weight_slices(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
+    """Returns the slice that each tensor of layer i fills."""
+    latent, width, own = config.latent, config.hidden_size, parameter_shapes(config, i)
     assert latent is not None
     prefix = f"model.layers.{i}.self_attn"
     found = {f"{prefix}.kv_a_layernorm.weight": WeightSlice(f"{i}.kv_norm", 0, own[f"{i}.kv_norm"])}
@@ -41,4 +41,4 @@ def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
     for name, parameter in names.items():
         found[f"{prefix}.{name}.weight"] = WeightSlice(parameter, 0, own[parameter])
     sizes = (own[f"{i}.compress"][0] - latent.key_dim, latent.key_dim)
-    return found | stacked(prefix, (query, "kv_a_proj_with_mqa"), sizes, f"{i}.compress", width)
+    return found | stacked_slices(prefix, (query, "kv_a_proj_with_mqa"), sizes, f"{i}.compress", width)

@@ -1,14 +1,14 @@
-"""The parameters of a mixture of experts: their shapes, and their names and places in checkpoint files."""
+"""Weight map of a mixture of experts: the shapes of its parameters, and the checkpoint tensors that fill them."""
 
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
-from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked
+from xylem.services.executor.weights.weight_slice import Shape, WeightSlice, stacked_slices
 
-# What the gate, up and down projections of an expert are called, by the block that they are in.
+# Names of the gate, up and down projections of an expert, by the name of their block.
 PROJECTIONS = {"mlp": ("gate_proj", "up_proj", "down_proj"), "block_sparse_moe": ("w1", "w3", "w2")}
 
 
-def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
-    """Those of layer i. The experts of a layer lie in one parameter, expert after expert."""
+def parameter_shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
+    """Returns the parameter shapes of layer i. The experts of a layer lie in one parameter, one after the other."""
     experts, width = config.experts, config.hidden_size
     assert experts is not None
     found: dict[str, Shape] = {
@@ -26,8 +26,8 @@ def shapes(config: DecoderConfig, i: int) -> dict[str, Shape]:
     return found
 
 
-def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
-    """The tensors of layer i as the files on the hub have them: each expert on its own."""
+def weight_slices(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
+    """Returns the slices of layer i for files with a tensor per expert, as on the hub."""
     experts, width = config.experts, config.hidden_size
     assert experts is not None
     block = f"model.layers.{i}.{experts.block}"
@@ -38,25 +38,25 @@ def places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
     inner = experts.intermediate_size
     for expert in range(experts.num_experts):
         one = f"{block}.experts.{expert}"
-        found |= stacked(one, (gate, up), (inner, inner), f"{i}.expert_gate_up", width, expert=expert)
-        found |= stacked(one, (down,), (width,), f"{i}.expert_down", inner, expert=expert)
+        found |= stacked_slices(one, (gate, up), (inner, inner), f"{i}.expert_gate_up", width, expert=expert)
+        found |= stacked_slices(one, (down,), (width,), f"{i}.expert_down", inner, expert=expert)
     if experts.shared_size:
         shared, size = f"{block}.{experts.shared_name}", experts.shared_size
-        found |= stacked(shared, (gate, up), (size, size), f"{i}.shared_gate_up", width)
-        found |= stacked(shared, (down,), (width,), f"{i}.shared_down", size)
+        found |= stacked_slices(shared, (gate, up), (size, size), f"{i}.shared_gate_up", width)
+        found |= stacked_slices(shared, (down,), (width,), f"{i}.shared_down", size)
     if experts.shared_gated:
         found[f"{block}.shared_expert_gate.weight"] = WeightSlice(f"{i}.shared_gate", 0, (1, width))
     return found
 
 
-def other_places(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
-    """What layer i may have instead: the experts in one tensor, as transformers 5 has them in memory."""
+def alternative_slices(config: DecoderConfig, i: int) -> dict[str, WeightSlice]:
+    """Returns the slices of layer i for files with all experts in one tensor, as transformers 5 has them in memory."""
     names = {
         "mlp.experts.gate_up_proj": f"{i}.expert_gate_up",
         "mlp.experts.down_proj": f"{i}.expert_down",
         "mlp.gate.weight": f"{i}.router",
     }
-    whole = shapes(config, i)
+    whole = parameter_shapes(config, i)
     return {
         f"model.layers.{i}.{name}": WeightSlice(parameter, 0, whole[parameter]) for name, parameter in names.items()
     }

@@ -1,4 +1,4 @@
-"""Where the tensors of a checkpoint go."""
+"""The part of a parameter that one tensor of a checkpoint fills."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,11 @@ class WeightSlice:
     expert: int | None = None
 
 
-def stacked(
+def stacked_slices(
     prefix: str, names: tuple[str, ...], sizes: Shape, parameter: str, width: int, *,
     bias: bool = False, expert: int | None = None,
 ) -> dict[str, WeightSlice]:  # fmt: skip
-    """Linear layers of a checkpoint that lie one below the other in one parameter."""
+    """Returns slices for linear layers of a checkpoint that are stacked, in order, into one parameter."""
     found: dict[str, WeightSlice] = {}
     first = 0
     for name, size in zip(names, sizes, strict=True):

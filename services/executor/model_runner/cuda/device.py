@@ -1,7 +1,6 @@
 """What the runner needs of CUDA itself: copies that nobody waits for, graphs, and the size of memory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -9,19 +8,10 @@ import torch
 from torch import Tensor
 
 from xylem.kernels.batch_metadata import uploaded
+from xylem.services.executor.kv_cache.page_budget import DeviceMemory
 from xylem.shared.model_info.model_card import ModelError
 
 Replay = Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Of a device, in bytes. free: to anybody. allocated: by tensors of this process; peak: the most that ever was."""
-
-    total: int
-    free: int
-    allocated: int
-    peak: int
 
 
 class Download(Protocol):
@@ -47,7 +37,7 @@ class Device(Protocol):
         The work must not look at any value on the device.
         """
 
-    def memory(self) -> Memory:
+    def memory(self) -> DeviceMemory:
         """When all work is done."""
 
     def release(self) -> None:
@@ -84,11 +74,11 @@ class CudaDevice:
             work()
         return graph.replay
 
-    def memory(self) -> Memory:
+    def memory(self) -> DeviceMemory:
         torch.cuda.synchronize(self.device)
         free, total = torch.cuda.mem_get_info(self.device)
         allocated = torch.cuda.memory_allocated(self.device)
-        return Memory(total, free, allocated, torch.cuda.max_memory_allocated(self.device))
+        return DeviceMemory(total, free, allocated, torch.cuda.max_memory_allocated(self.device))
 
     def release(self) -> None:
         torch.cuda.synchronize(self.device)

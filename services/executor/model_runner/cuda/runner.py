@@ -7,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xylem.services.executor.kv_cache.pool import page_bytes, pages_that_fit
+from xylem.services.executor.kv_cache.page_budget import page_bytes, pages_in_bytes, pages_in_device
 from xylem.services.executor.model_runner.cuda.decoding import DecodeGraphs
 from xylem.services.executor.model_runner.cuda.device import Device
 from xylem.services.executor.model_runner.cuda.drawing import HostSampler
 from xylem.services.executor.model_runner.cuda.flights import PendingSample, PendingTokens
-from xylem.services.executor.model_runner.cuda.memory import kv_pages
 from xylem.services.executor.model_runner.cuda.slots import NOBODY, Slots
 from xylem.services.executor.model_runner.cuda.warming import warm_up
 from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
@@ -51,7 +50,7 @@ class CudaModelRunner:
         self.page_size = page_size
         self.vocab_size = model.config.vocab_size
         if not num_pages and kv_bytes:
-            num_pages = pages_that_fit(kv_bytes, model.config, page_size=page_size, dtype=model.dtype)
+            num_pages = pages_in_bytes(kv_bytes, self._page_bytes())
         self.num_pages = num_pages or self._pages_left(token_budget, context_length, max_running, memory_fraction)
         try:
             self._prepare(token_budget, context_length, max_running, progress)
@@ -126,6 +125,9 @@ class CudaModelRunner:
         step_bytes = self._device.memory().peak - allocated
         del pool, states, logits
         self._device.release()
-        each = page_bytes(model.config, page_size=page_size, dtype=model.dtype)
-        # Read afterwards: what libraries have loaded for the step stays.
-        return kv_pages(self._device.memory(), step_bytes=step_bytes, fraction=memory_fraction, page_bytes=each)
+        # Measured afterwards: memory that libraries have loaded for the step stays taken.
+        memory, each_bytes = self._device.memory(), self._page_bytes()
+        return pages_in_device(memory, each_bytes, step_bytes=step_bytes, fraction=memory_fraction)
+
+    def _page_bytes(self) -> int:
+        return page_bytes(self._model.config, page_size=self.page_size, dtype=self._model.dtype)

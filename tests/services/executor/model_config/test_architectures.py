@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from transformers import CONFIG_MAPPING
 
-from xylem.services.executor.model_config.architectures import FAMILIES, decoder_config
+from xylem.services.executor.model_config.architectures import ARCHITECTURES, decoder_config
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
 from xylem.services.executor.models.rope import tables
 from xylem.shared.model_info.model_card import ModelCard, ModelError
@@ -48,7 +48,7 @@ def whole(architecture: str, **changes: Any) -> dict[str, Any]:
     return config
 
 
-@pytest.mark.parametrize("architecture", FAMILIES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_a_file_leaves_out_is_the_default_of_transformers(architecture: str) -> None:
     full = whole(architecture)
     expected = read(architecture, full)

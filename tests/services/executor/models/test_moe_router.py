@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from xylem.services.executor.model_config.decoder_config import MoeConfig
+from xylem.services.executor.model_config.moe_config import MoeConfig
 from xylem.services.executor.models.moe_router import route
 
 PLAIN = MoeConfig(layers=(True,), num_experts=6, num_chosen=2, intermediate_size=8)

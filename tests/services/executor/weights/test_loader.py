@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import build
 from xylem.kernels import interface as ops
-from xylem.services.executor.kv_cache.pool import KvPool, page_bytes
-from xylem.services.executor.model_config.architectures import FAMILIES, decoder_config
+from xylem.services.executor.kv_cache.page_budget import page_bytes
+from xylem.services.executor.kv_cache.pool import KvPool
+from xylem.services.executor.model_config.architectures import ARCHITECTURES, decoder_config
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
-from xylem.services.executor.weights import loader as weights
+from xylem.services.executor.weights.loader import load_weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 
 CPU = torch.device("cpu")
@@ -28,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def load(folder: Path, **options: Any) -> dict[str, torch.Tensor]:
     config = decoder_config(ModelCard.load(folder))
-    return weights.load(folder, config, dtype=torch.float32, device=CPU, **options)
+    return load_weights(folder, config, dtype=torch.float32, device=CPU, **options)
 
 
 def rewrite(folder: Path, **changes: torch.Tensor | None) -> None:
@@ -145,7 +146,7 @@ def test_modules_that_predict_further_tokens_are_left_out(tmp_path: Path) -> Non
 def test_what_chooses_experts_stays_float32(tmp_path: Path) -> None:
     folder = build("deepseek-v3", tmp_path)
     config = decoder_config(ModelCard.load(folder))
-    loaded = weights.load(folder, config, dtype=torch.bfloat16, device=CPU)
+    loaded = load_weights(folder, config, dtype=torch.bfloat16, device=CPU)
     wide = {name for name, parameter in loaded.items() if parameter.dtype is torch.float32}
     assert wide == {"1.router", "1.router_bias", "2.router", "2.router_bias"}
     exact = load_file(folder / "model.safetensors")["model.layers.1.mlp.gate.e_score_correction_bias"]
@@ -231,7 +232,7 @@ def test_a_quantization_that_the_backend_lacks_is_a_model_error(folder: Path) ->
 
 
 def test_the_table_lists_what_the_readme_promises() -> None:
-    assert set(FAMILIES) >= {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
-    assert set(FAMILIES) >= {"SmolLM3ForCausalLM", "GraniteForCausalLM", "Phi3ForCausalLM"}
-    assert set(FAMILIES) >= {"MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}
-    assert set(FAMILIES) >= {"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"}
+    assert set(ARCHITECTURES) >= {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
+    assert set(ARCHITECTURES) >= {"SmolLM3ForCausalLM", "GraniteForCausalLM", "Phi3ForCausalLM"}
+    assert set(ARCHITECTURES) >= {"MixtralForCausalLM", "Qwen2MoeForCausalLM", "Qwen3MoeForCausalLM"}
+    assert set(ARCHITECTURES) >= {"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"}

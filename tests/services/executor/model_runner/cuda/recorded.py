@@ -15,7 +15,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from xylem.services.executor.model_runner.cuda.device import Memory, Replay
+from xylem.services.executor.kv_cache.page_budget import DeviceMemory
+from xylem.services.executor.model_runner.cuda.device import Replay
 
 # By which the host learns values of a device, or sends it some, and waits for it.
 LOOKS = {torch.Tensor.tolist, torch.Tensor.numpy, torch.Tensor.cpu, torch.tensor, torch.as_tensor, torch.from_numpy}
@@ -92,8 +93,8 @@ class RecordingDevice:
 
         return replay
 
-    def memory(self) -> Memory:
-        return Memory(self.total, self.total - self.taken, self.taken, self.taken)
+    def memory(self) -> DeviceMemory:
+        return DeviceMemory(self.total, self.total - self.taken, self.taken, self.taken)
 
     def release(self) -> None:
         pass

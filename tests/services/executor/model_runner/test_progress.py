@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from xylem.services.executor.progress import Bar, Lines, capturing_progress, loading_progress
+from xylem.services.executor.model_runner.progress import Bar, Lines, capturing_progress, loading_progress
 
 
 class Terminal(io.StringIO):

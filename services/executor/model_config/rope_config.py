@@ -1,0 +1,53 @@
+"""Rotary embedding as config.json describes it."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from xylem.shared.model_info.model_card import ModelError
+
+Config = dict[str, Any]
+
+ROPE_KINDS = ("default", "linear", "dynamic", "llama3", "yarn", "longrope")  # models/rope.py has a function for each
+OLD_NAMES = {"su": "longrope"}  # in early Phi-3 files
+
+
+@dataclass(frozen=True, slots=True)
+class RopeConfig:
+    """Rotary embedding. dim: rotated dimensions of each head. kind: one of ROPE_KINDS."""
+
+    theta: float
+    dim: int
+    kind: str = "default"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    max_positions: int = 0
+
+
+def rope_config(config: Config, head_dim: int) -> RopeConfig:
+    """Reads `rope_parameters` (one object), or `rope_scaling` beside `rope_theta` in older files. Raises ModelError."""
+    parameters = dict(config.get("rope_parameters") or config.get("rope_scaling") or {})
+    nested = [name for name, value in parameters.items() if isinstance(value, dict)]
+    if nested:
+        raise ModelError(f"rope parameters by kind of layer ({', '.join(nested)}) are not supported")
+    kind = parameters.pop("rope_type", None) or parameters.pop("type", None) or "default"
+    parameters.pop("type", None)
+    kind = OLD_NAMES.get(kind, kind)
+    if kind not in ROPE_KINDS:
+        raise ModelError(f"rope type {kind!r} is not supported; there are: {', '.join(ROPE_KINDS)}")
+    theta = parameters.pop("rope_theta", None) or config.get("rope_theta") or 10_000.0
+    partial = parameters.pop("partial_rotary_factor", None) or config.get("partial_rotary_factor") or 1.0
+    original = config.get("original_max_position_embeddings")
+    if original is not None:  # beside the parameters it counts more than among them
+        parameters["original_max_position_embeddings"] = original
+    return RopeConfig(
+        theta=float(theta),
+        dim=int(head_dim * partial),
+        kind=kind,
+        parameters=parameters,
+        max_positions=config["max_position_embeddings"],
+    )
+
+
+def yarn_magnitude(factor: float, mscale: float = 1.0) -> float:
+    """Returns how much yarn lengthens queries and keys when it stretches positions by a factor."""
+    return 1.0 if factor <= 1 else 0.1 * mscale * math.log(factor) + 1.0
