@@ -24,6 +24,7 @@ from benchmarks.shapes import qwen_05b
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.engine.engine import Engine
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.structured_output import Grammars
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import Admit, Grammar, LogprobParams, Plan, SamplingParams, SequenceStart
@@ -132,7 +133,7 @@ def main() -> None:
         grammars.compile(GRAMMAR).result()
         engine = Engine(
             runner, max_running=256, token_budget=512, eos_token_ids=card.eos_token_ids, epoch=1,
-            compile_grammar=grammars.compile,
+            gates=[grammar_gates(grammars.compile)],
         )  # fmt: skip
         figures = measure(engine, arguments)
     finally:

@@ -17,6 +17,7 @@ from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.model_runner.factory import runner_of
 from xylem.services.executor.reports import answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
+from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import Compiled, Grammars
 from xylem.services.executor.weights.loader import Progress
@@ -141,7 +142,7 @@ class ExecutorService(Service[ExecutorSettings]):
             token_budget=settings.token_budget,
             eos_token_ids=card.eos_token_ids,
             context_length=card.context_length,
-            compile_grammar=self._compile,
+            gates=[grammar_gates(self._compile)],
         )
 
     def _compile(self, grammar: Grammar) -> "Future[Compiled]":

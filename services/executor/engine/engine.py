@@ -16,14 +16,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from xylem.services.executor.engine.gate import GateFactory
 from xylem.services.executor.engine.integrity import faults
-from xylem.services.executor.engine.sequence_state import Compile, SequenceState, no_grammars
+from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.engine.step_schedule import select
+from xylem.services.executor.failures import SequenceFailed
 from xylem.services.executor.step.logprobs import scores_message, unscored
 from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.step.runner_interface import InFlightStep, ModelRunner
-from xylem.services.executor.structured_output import GrammarFailed
 from xylem.shared.protocol import Admit, FinishReason, PageCopy, Plan
 from xylem.shared.protocol.columns import INT32_MAX, count, unpack
 
@@ -53,7 +54,7 @@ class Engine:
     """The sequences that may run, and the step that moves them on.
 
     max_running: sequences at once. token_budget: tokens of one step. context_length: positions that the model has.
-    compile_grammar: begins to compile one; its sequence waits. epoch: the life that plans must name.
+    gates: each makes the readiness gate of a sequence, if it needs one. epoch: the life that plans must name.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Engine:
         max_running: int,
         token_budget: int,
         eos_token_ids: Iterable[int],
-        compile_grammar: Compile = no_grammars,
+        gates: Sequence[GateFactory] = (),
         context_length: int = INT32_MAX,
         epoch: int = NO_LIFE,
     ) -> None:
@@ -72,7 +73,7 @@ class Engine:
         self.token_budget = token_budget
         self.context_length = context_length
         self.eos_token_ids = frozenset(eos_token_ids)
-        self._compile_grammar = compile_grammar
+        self._gate_factories = gates
         self._running: dict[int, SequenceState] = {}  # in order of admission
         self.reset(epoch)
 
@@ -93,8 +94,7 @@ class Engine:
         """Whether a step would move any sequence, or is under way."""
         page_size = self.runner.page_size
         return self._under_way is not None or any(
-            min(sequence.num_ready, sequence.room(page_size)) > 0
-            or (sequence.compiled is not None and sequence.compiled.done())
+            min(sequence.num_ready, sequence.room(page_size)) > 0 or (sequence.gates and sequence.can_open_gate())
             for sequence in self._running.values()
         )
 
@@ -102,7 +102,7 @@ class Engine:
         """Settles the step that is under way, or a new one, and forgets who is finished."""
         output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
         self.num_steps += 1
-        self._take_grammars(output)
+        self._open_gates(output)
         step = self._still_wanted(self._under_way) or self._begun()
         following = self._launch() if self.runner.runs_ahead else None
         if step is not None:
@@ -161,21 +161,19 @@ class Engine:
                     self._tell_state(output, sequence, row)
                 else:
                     output.add(sequence, [], FinishReason.NONE)
-            except GrammarFailed as failed:
+            except SequenceFailed as failed:
                 self._fail(output, sequence, failed)
 
-    def _take_grammars(self, output: StepOutput) -> None:
-        """Has the sequences go on whose grammar is compiled, and ends those whose can't be."""
-        for sequence in list(self._running.values()):
-            if sequence.shaping is None or sequence.compiled is None or not sequence.compiled.done():
-                continue
+    def _open_gates(self, output: StepOutput) -> None:
+        """Opens the gates whose work is done, and ends the sequences whose gates failed."""
+        for sequence in [each for each in self._running.values() if each.gates]:
             try:
-                sequence.begin_matching()
-            except GrammarFailed as failed:
+                sequence.open_gates()
+            except SequenceFailed as failed:
                 self._fail(output, sequence, failed)
 
-    def _fail(self, output: StepOutput, sequence: SequenceState, failed: GrammarFailed) -> None:
-        """Ends one whose grammar can't be had, or is broken: who has heard of it hears of its end."""
+    def _fail(self, output: StepOutput, sequence: SequenceState, failed: SequenceFailed) -> None:
+        """Ends a sequence: its gateway is told why, or its detokenizer that it ends, once there were tokens."""
         log.log(logging.INFO if failed.code == "invalid_request" else logging.ERROR, "a sequence ends: %s", failed)
         if sequence.num_told:
             output.broken.add(len(output.sequence_ids))
@@ -248,7 +246,7 @@ class Engine:
         return True
 
     def _admit(self, admit: Admit) -> None:
-        sequence = SequenceState.begin(admit, self.eos_token_ids, self._compile_grammar)
+        sequence = SequenceState.begin(admit, self.eos_token_ids)
         if sequence.sequence_id in self._running:
             raise ValueError(f"sequence {sequence.sequence_id} runs already")
         if len(self._running) >= self.max_running:
@@ -276,6 +274,8 @@ class Engine:
             if sequence.num_cached:
                 raise ValueError("cached tokens can't be scored")
             sequence.prompt_scores.append(unscored(sequence.scoring, count(sequence.scoring.token_ids)))
+        made = [make_gate(admit, sequence) for make_gate in self._gate_factories]
+        sequence.gates = [gate for gate in made if gate is not None]
         sequence.slot = self._free_slots.pop()
         self._running[sequence.sequence_id] = sequence
 

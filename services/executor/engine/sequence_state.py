@@ -13,32 +13,23 @@ draw is under way itself, a step may be launched with it all the same: as AWAITE
 """
 
 from array import array
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xylem.services.executor.engine.gate import Gate
 from xylem.services.executor.step.logits_processor import LogitsProcessor, is_bent
 from xylem.services.executor.step.logprobs import RowLogprobs
 from xylem.services.executor.step.row import AWAITED, StepRow
-from xylem.services.executor.structured_output import Compiled, GrammarFailed
-from xylem.shared.protocol import Admit, FinishReason, Grammar, LogprobParams, SamplingParams, SequenceStart
+from xylem.shared.protocol import Admit, FinishReason, LogprobParams, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import unpack
-
-Compile = Callable[[Grammar], "Future[Compiled]"]
-
-
-def no_grammars(grammar: Grammar) -> "Future[Compiled]":
-    """For an engine that is to have none."""
-    refused: Future[Compiled] = Future()
-    refused.set_exception(GrammarFailed("this executor compiles no grammars", param=grammar.param))
-    return refused
 
 
 @dataclass(slots=True)
 class SequenceState:
     """State of one sequence. offset: index of its first drawn token among the request's output tokens.
 
-    slot: see Row. num_launched: tokens under way. num_awaited: draws under way that will be taken.
+    slot: see StepRow. num_launched: tokens under way. num_awaited: draws under way that will be taken. gates: those not
+    open yet.
     """
 
     sequence_id: int
@@ -60,22 +51,22 @@ class SequenceState:
     num_new: int = 0
     num_launched: int = 0
     num_awaited: int = 0
+    gates: list[Gate] = field(default_factory=list)
     pending: "array[int]" = field(default_factory=lambda: array("i"))
     ahead: list[int] = field(default_factory=list)  # its first tokens, where its grammar leaves no choice
     prompt_scores: list[RowLogprobs] = field(default_factory=list)  # of the prompt's tokens that were read so far
     pooled: "array[float] | None" = None  # the last state, or the sum of those so far
 
     @classmethod
-    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], compile_grammar: Compile) -> "SequenceState":
+    def begin(cls, admit: Admit, eos_token_ids: frozenset[int]) -> "SequenceState":
         """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
         prompt_ids = unpack(admit.token_ids)
         stop_ids = frozenset(unpack(admit.stop_token_ids))
         # A complete grammar has only its end left, wanted or not.
         end_ids = stop_ids if admit.ignore_eos and admit.grammar is None else stop_ids | eos_token_ids
-        compiled = None if admit.grammar is None else compile_grammar(admit.grammar)
         shaping = None
         if is_bent(admit):
-            shaping = LogitsProcessor(admit, end_ids=end_ids, eos_token_ids=eos_token_ids, compiled=compiled)
+            shaping = LogitsProcessor(admit, end_ids=end_ids, eos_token_ids=eos_token_ids)
         return cls(
             sequence_id=admit.sequence_id,
             prompt_ids=prompt_ids,
@@ -105,16 +96,11 @@ class SequenceState:
         return self.length >= self.prompt_len
 
     @property
-    def compiled(self) -> "Future[Compiled] | None":
-        """Its grammar, while that is not in use yet."""
-        return None if self.shaping is None else self.shaping.compiled
-
-    @property
     def num_ready(self) -> int:
-        """Tokens that the next step may have. The last of a prompt waits for the grammar of what comes after."""
+        """Tokens that the next step may have. The last one of a prompt waits for all gates."""
         unread = self.prompt_len - self.length - self.num_launched
         if unread > 0:
-            return unread - (self.compiled is not None)
+            return unread if not self.gates else self._num_before_gates(unread)
         known = len(self.pending) - self.num_launched
         if known > 0:
             return known
@@ -175,11 +161,20 @@ class SequenceState:
         following = row.start + 1 - self.num_cached
         row.targets = self.prompt_ids[following + row.first_scored : following + len(row.token_ids)]
 
-    def begin_matching(self) -> None:
-        """Its grammar is compiled. Raises GrammarFailed."""
-        assert self.shaping is not None
-        self.shaping.begin_matching()
-        self.ahead = self._forced()
+    def _num_before_gates(self, unread: int) -> int:
+        return unread - 1 if all(gate.allows_prefill for gate in self.gates) else 0
+
+    def can_open_gate(self) -> bool:
+        """Whether the work of a gate is done."""
+        return any(gate.done() for gate in self.gates)
+
+    def open_gates(self) -> None:
+        """Opens the gates whose work is done. Raises SequenceFailed when one of them failed."""
+        for gate in [gate for gate in self.gates if gate.done()]:
+            gate.open(self)
+            self.gates.remove(gate)
+        if not self.gates:
+            self.ahead = self._forced()
 
     def jump(self) -> tuple[list[int], FinishReason]:
         """Takes the tokens that its grammar begins with, and says whether the last of them ends the sequence."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from xylem.services.executor.engine.sequence_state import SequenceState
-from xylem.services.executor.structured_output import GrammarFailed
+from xylem.services.executor.failures import SequenceFailed
 from xylem.shared.protocol import FinishReason, Logprobs, SequenceStart
 
 
@@ -35,7 +35,7 @@ class StepOutput:
     prompt_scores: dict[int, Logprobs] = field(default_factory=dict)
     embedded: "list[tuple[SequenceStart, array[float]]]" = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
-    refused: list[tuple[SequenceStart, GrammarFailed]] = field(default_factory=list)
+    refused: list[tuple[SequenceStart, SequenceFailed]] = field(default_factory=list)
     num_running: int = 0  # after the step
     started_ns: int = 0
     duration_us: int = 0

@@ -1,7 +1,5 @@
 """What bends a sequence's draws: penalties, biases, ends that are not allowed yet, a grammar."""
 
-from concurrent.futures import Future
-
 import numpy as np
 
 from xylem.kernels.interface import LogitsAdjustment
@@ -23,8 +21,9 @@ def is_bent(admit: Admit) -> bool:
 class LogitsProcessor:
     """Of one sequence; a function of the request's tokens alone, so that another attempt bends draws in the same way.
 
-    end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete. compiled: the
-    grammar, as soon as it can be had.
+    end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete.
+
+    matcher: of the grammar, from `begin_matching` on.
     """
 
     def __init__(
@@ -33,7 +32,6 @@ class LogitsProcessor:
         *,
         end_ids: frozenset[int],
         eos_token_ids: frozenset[int],
-        compiled: Future[Compiled] | None,
     ) -> None:
         """Raises ValueError for a broken column."""
         sampling = self._sampling = admit.sampling
@@ -49,14 +47,11 @@ class LogitsProcessor:
         self._num_to_end = max(0, admit.min_tokens - len(earlier_ids))  # tokens before one that may end it
         self._grammar = admit.grammar
         self._context_ids = unpack(admit.opening.context_ids)
-        self.compiled = compiled  # until there is a matcher
         self.matcher: Matcher | None = None
 
-    def begin_matching(self) -> None:
-        """Takes the grammar, which is compiled. Raises GrammarFailed."""
-        assert self.compiled is not None
+    def begin_matching(self, compiled: Compiled) -> None:
+        """Makes the matcher of the compiled grammar. Raises GrammarFailed."""
         assert self._grammar is not None
-        compiled, self.compiled = self.compiled.result(), None
         try:
             self.matcher = Matcher(
                 compiled,
@@ -93,8 +88,13 @@ class LogitsProcessor:
             self._output.add(token_id)
         if self._num_to_end:
             self._num_to_end -= 1
-        if self.matcher is not None and not self.matcher.accept(token_id):
-            raise GrammarFailed(f"token {token_id} was drawn, which the grammar does not allow", code="internal_error")
+        if self.matcher is not None:
+            if not self.matcher.accept(token_id):
+                raise GrammarFailed(
+                    f"token {token_id} was drawn, which the grammar does not allow", code="internal_error"
+                )
+        elif self._grammar is not None:  # no gate has waited for it
+            raise GrammarFailed("this executor compiles no grammars", param=self._grammar.param)
 
     def forced(self, limit: int) -> list[int]:
         """What must follow now, whatever the model says: at most so many tokens."""

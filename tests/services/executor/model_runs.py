@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 from xylem.services.executor.engine.engine import Engine
-from xylem.services.executor.engine.sequence_state import no_grammars
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.model_runner.cuda.runner import CudaModelRunner
 from xylem.services.executor.model_runner.loaded_model import LoadedModel
+from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import FinishReason, Logprobs, SamplingParams, SequenceStart
 from xylem.shared.protocol.columns import pack
@@ -64,7 +64,7 @@ def engine_of(runner: Any, *, token_budget: int = 512, eos: Iterable[int] = (), 
         token_budget=token_budget,
         eos_token_ids=eos,
         epoch=EXECUTOR_EPOCH,
-        compile_grammar=compile_grammar or no_grammars,
+        gates=[] if compile_grammar is None else [grammar_gates(compile_grammar)],
     )
 
 

@@ -1,7 +1,7 @@
 from array import array
 
 from tests.services.executor.plans import admit
-from xylem.services.executor.engine.sequence_state import SequenceState, no_grammars
+from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_schedule import select
 from xylem.services.executor.step.row import AWAITED
 
@@ -10,7 +10,7 @@ PAGE_SIZE = 4
 
 def reading(sequence_id: int, num_tokens: int, *, num_pages: int = 100, max_new_tokens: int = 4) -> SequenceState:
     admitted = admit(sequence_id, range(num_tokens), range(num_pages), max_new_tokens=max_new_tokens)
-    return SequenceState.begin(admitted, frozenset(), no_grammars)
+    return SequenceState.begin(admitted, frozenset())
 
 
 def decoding(sequence_id: int, *, num_pages: int = 100) -> SequenceState:
@@ -61,7 +61,7 @@ def test_nobody_there() -> None:
 
 
 def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
-    sequence = SequenceState.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset(), no_grammars)
+    sequence = SequenceState.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset())
     first = sequence.launch(2)
     assert (list(first.token_ids), first.start, first.sample) == ([10, 11], 4, False)
     last = sequence.launch(1)

@@ -1,0 +1,32 @@
+"""Readiness gates: the reasons for which a sequence waits before its first output token."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from xylem.shared.protocol import Admit
+
+if TYPE_CHECKING:
+    from xylem.services.executor.engine.sequence_state import SequenceState
+
+
+class Gate(Protocol):
+    """One reason to wait: a grammar that is being compiled, KV on its way, an adapter that loads.
+
+    The engine asks every gate between two steps whether it is done, and opens it then. The last token of the prompt is
+    computed when all gates of its sequence are open. Whoever finishes the work wakes the step loop (`StepLoop.wake`).
+
+    allows_prefill: whether the prompt but for its last token may be computed while the sequence waits.
+    """
+
+    @property
+    def allows_prefill(self) -> bool: ...
+
+    def done(self) -> bool:
+        """Whether the work is finished, well or not. Called in every step: must return at once."""
+
+    def open(self, sequence: "SequenceState") -> None:
+        """Gives the sequence what it waited for. Raises SequenceFailed, which ends this sequence alone."""
+
+
+# Returns the gate that a sequence needs, or None. Called once at its admission; may begin the work.
+GateFactory = Callable[[Admit, "SequenceState"], Gate | None]

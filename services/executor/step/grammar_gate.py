@@ -1,0 +1,45 @@
+"""The readiness gate of sequences with a grammar: they wait until it is compiled."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from xylem.services.executor.step.logits_processor import LogitsProcessor
+from xylem.services.executor.structured_output import Compiled
+from xylem.shared.protocol import Admit, Grammar
+
+Compile = Callable[[Grammar], "Future[Compiled]"]
+
+
+class _HasLogitsProcessor(Protocol):
+    @property
+    def shaping(self) -> LogitsProcessor | None: ...
+
+
+class GrammarGate:
+    """Waits for a compiled grammar, and gives it to the logits processor of its sequence."""
+
+    allows_prefill = True  # the grammar only concerns output tokens
+
+    def __init__(self, compiled: "Future[Compiled]", processor: LogitsProcessor) -> None:
+        self._compiled = compiled
+        self._processor = processor
+
+    def done(self) -> bool:
+        return self._compiled.done()
+
+    def open(self, sequence: object) -> None:
+        """Begins matching. Raises GrammarFailed."""
+        self._processor.begin_matching(self._compiled.result())
+
+
+def grammar_gates(compile_grammar: Compile) -> Callable[[Admit, _HasLogitsProcessor], GrammarGate | None]:
+    """Returns a factory of gates. compile_grammar begins to compile a grammar; its future may raise GrammarFailed."""
+
+    def make_gate(admit: Admit, sequence: _HasLogitsProcessor) -> GrammarGate | None:
+        if admit.grammar is None:
+            return None
+        assert sequence.shaping is not None
+        return GrammarGate(compile_grammar(admit.grammar), sequence.shaping)
+
+    return make_gate
