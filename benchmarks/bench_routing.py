@@ -17,7 +17,8 @@ from benchmarks.bench_prefix import capacity
 from benchmarks.optimum import most_served
 from benchmarks.replay import Outcome, Replay
 from benchmarks.traces import Trace, multi_turn
-from xylem.services.router.policy import POLICIES
+from xylem.services.router.policy import RouterPolicy
+from xylem.services.router.routing_policy import ROUTING_POLICIES
 from xylem.services.scheduler.core import SchedulerCore
 
 ONE_SCHEDULER = "scheduler"
@@ -40,7 +41,7 @@ def replayed(trace: Trace, num_tokens: int, executors: int, chooses: str) -> Out
     if chooses == ONE_SCHEDULER:
         return Replay(trace, {"s": SchedulerCore("s", plan_epoch=1)}, each, executors=executors).run()
     cores = {f"s{number}": SchedulerCore(f"s{number}", plan_epoch=1) for number in range(executors)}
-    return Replay(trace, cores, each, choose=POLICIES[chooses]().choose).run()
+    return Replay(trace, cores, each, choose=ROUTING_POLICIES[chooses](RouterPolicy()).select_schedulers).run()
 
 
 def measure(num_tokens: int, executors: int, chooses: str, seeds: list[int]) -> Result:
@@ -68,7 +69,7 @@ def main() -> None:
     print(f"{'memory':>7} {'executors':>10} {'chooses':>10} {'share':>7} {'of it':>7} {'first token':>12}")
     for memory in map(int, arguments.memory.split(",")):
         for executors in map(int, arguments.executors.split(",")):
-            for chooses in (ONE_SCHEDULER, *POLICIES):
+            for chooses in (ONE_SCHEDULER, *ROUTING_POLICIES):
                 r = measure(1024 * memory, executors, chooses, seeds)
                 results.append(r)
                 print(

@@ -1,32 +1,18 @@
-"""Which scheduler gets a request. A policy is a class with `choose` and a row in POLICIES."""
+"""The numbers by which the router decides."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
-from xylem.services.router.longest_prefix import LongestPrefix
-from xylem.services.router.recent_sends import RecentSends
-from xylem.shared.protocol import Presence, Tokenized
+from xylem.shared.protocol.load_cost import RUNNING_COST_TOKENS
 
 
-class Policy(Protocol):
-    """Decides from the request and from what the schedulers' heartbeats say."""
+@dataclass(frozen=True, slots=True)
+class RouterPolicy:
+    """Policy of one router, built once from its settings. Costs are in prompt tokens to prefill."""
 
-    def choose(self, tokenized: Tokenized, schedulers: Sequence[Presence]) -> list[str]:
-        """Ids of schedulers, the best first; the next ones are tried when it doesn't answer."""
-
-
-class LeastLoaded:
-    """Fewest waiting and running requests, those counted that were sent there since its last heartbeat."""
-
-    def __init__(self) -> None:
-        self._sent = RecentSends()
-
-    def choose(self, tokenized: Tokenized, schedulers: Sequence[Presence]) -> list[str]:
-        """Counts the request as sent to the first."""
-        order = sorted(schedulers, key=lambda s: (s.waiting + s.running + self._sent.since(s), s.id))
-        if order:
-            self._sent.count(order[0], schedulers)
-        return [s.id for s in order]
-
-
-POLICIES: dict[str, Callable[[], Policy]] = {"prefix": LongestPrefix, "load": LeastLoaded}
+    routing_policy: str = "prefix"  # row of `routing_policy.ROUTING_POLICIES`
+    # A prefix is remembered by blocks of block_tokens, and no deeper than max_blocks of them.
+    block_tokens: int = 64
+    max_blocks: int = 128
+    max_remembered_blocks: int = 1 << 16
+    running_cost_tokens: int = RUNNING_COST_TOKENS
+    waiting_cost_tokens: int = 128  # a request that waits has yet to be prefilled

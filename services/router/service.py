@@ -5,7 +5,8 @@ import logging
 
 import msgspec
 
-from xylem.services.router.policy import POLICIES
+from xylem.services.router.policy import RouterPolicy
+from xylem.services.router.routing_policy import ROUTING_POLICIES
 from xylem.shared.protocol import Tokenized, subjects
 from xylem.shared.runtime import telemetry
 from xylem.shared.runtime.errors import Internal, Unavailable, XylemError, refusal
@@ -16,24 +17,25 @@ log = logging.getLogger(__name__)
 
 
 class RouterService(Service[RouterSettings]):
-    """Passes each request on to the scheduler that the policy prefers, or to the next one if that is gone."""
+    """Hands each request to the scheduler that the routing policy prefers, or to the next one if that is gone."""
 
     kind = "router"
     settings_type = RouterSettings
 
     async def start(self) -> None:
-        self._policy = POLICIES["prefix"]()
-        self._in_hand: set[asyncio.Task[None]] = set()
+        policy = RouterPolicy(routing_policy=self.settings.routing_policy)
+        self.routing_policy = ROUTING_POLICIES[policy.routing_policy](policy)
+        self._routing: set[asyncio.Task[None]] = set()
         await self.bus.answer(subjects.route(self.model), Tokenized, self._on_tokenized, queue=subjects.QUEUE)
 
     async def drain(self) -> None:
         await self.bus.leave(subjects.route(self.model))
-        await asyncio.gather(*self._in_hand)
+        await asyncio.gather(*self._routing)
 
     async def _on_tokenized(self, tokenized: Tokenized) -> None:
         task = self.spawn(self._route(tokenized), name=f"route {tokenized.request_id}")
-        self._in_hand.add(task)
-        task.add_done_callback(self._in_hand.discard)
+        self._routing.add(task)
+        task.add_done_callback(self._routing.discard)
 
     async def _route(self, tokenized: Tokenized) -> None:
         span = telemetry.span("route", tokenized.trace, request=tokenized.request_id, attempt=tokenized.attempt)
@@ -50,8 +52,8 @@ class RouterService(Service[RouterSettings]):
             span.end()
 
     async def _hand_over(self, tokenized: Tokenized) -> str:
-        """The scheduler that took the request. Raises Unavailable when none does."""
-        for scheduler in self._policy.choose(tokenized, self.directory.live("scheduler")):
+        """Returns the id of the scheduler that took the request. Raises Unavailable when none does."""
+        for scheduler in self.routing_policy.select_schedulers(tokenized, self.directory.live("scheduler")):
             try:
                 await self.bus.hand_over(subjects.submit(self.model, scheduler), tokenized)
             except Unavailable as error:
@@ -67,5 +69,5 @@ class RouterService(Service[RouterSettings]):
                 subjects.gateway(tokenized.gateway), refusal(known, tokenized.request_id, tokenized.attempt)
             )
         except XylemError as lost:
-            # The gateway's connection tells it of the outage.
+            # The gateway learns of the outage from its own connection.
             log.warning("could not refuse %s: %s", tokenized.request_id, lost)

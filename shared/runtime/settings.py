@@ -88,7 +88,9 @@ class TokenizerSettings(Settings):
 
 
 class RouterSettings(Settings):
-    pass
+    routing_policy: Literal["prefix", "load"] = Field(
+        "prefix", description="Scheduler that knows most of a prompt, its load weighed in, or the least loaded one."
+    )
 
 
 class SchedulerSettings(Settings):
