@@ -19,7 +19,7 @@ class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
     page_size: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
     max_running: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
     token_budget: Annotated[int, msgspec.Meta(ge=1, le=1 << 24)]
-    role: str = "both"
+    role: str = "both"  # prefill, decode or both; schedulers read it when there are pools
     group: str = "default"  # a scheduler takes the executors of its group
 
 

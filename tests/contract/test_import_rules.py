@@ -34,6 +34,10 @@ VIOLATIONS = {
     "FastAPI only in the gateway": ("services/tokenizer/planted.py", "import fastapi"),
     "torch and its kin only in the executor and kernels": ("services/detokenizer/planted.py", "import numpy"),
     "the scheduler's core is pure": ("services/scheduler/core/planted.py", "import time"),
+    "in the scheduler's core, dependencies point down": (
+        "services/scheduler/core/kv_cache/planted.py",
+        "import xylem.services.scheduler.core.request",
+    ),
     "the command line imports only settings and supervisor_bye": (
         "xylem/cli/planted.py",
         "import xylem.shared.runtime.bus",

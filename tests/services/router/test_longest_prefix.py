@@ -56,9 +56,8 @@ def test_what_is_remembered_is_bounded_and_forgotten_from_the_end() -> None:
     policy.select_schedulers(request(1, 2), [scheduler("b")])
     for block in range(9):
         policy.select_schedulers(request(1000 + block), [scheduler("c")])
-    assert (
-        policy.select_schedulers(request(1, 2), [scheduler("a"), scheduler("b", running=1)])[0] == "b"
-    )  # the first one is left
+    order = policy.select_schedulers(request(1, 2), [scheduler("a"), scheduler("b", running=1)])
+    assert order[0] == "b"  # the first block is left
 
 
 def test_nobody_is_there() -> None:
