@@ -1,4 +1,4 @@
-"""The chat template of a model folder: messages to the text that the model was trained on."""
+"""The chat template of a model folder: renders messages to the text that the model was trained on."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from xylem.shared.model_info.model_card import ModelError
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.runtime.errors import InvalidRequest
 
-# Stands at the end of a message that is to be continued while it is rendered. The space shows whether the template
-# trims messages: it is gone then.
+# Marks the end of a message that is to be continued while it is rendered. The space shows whether the template trims
+# messages: then it is missing.
 _MARK = "\ue000continued here\ue001 "
 
 _RESERVED = ("messages", "tools")
 
 
 class ChatTemplate:
-    """The named templates of a model, of which 'default' and 'tool_use' mean something."""
+    """The named templates of a model. 'default' is used, and 'tool_use' in its place when there are tools."""
 
     def __init__(self, sources: dict[str, str], special_tokens: dict[str, str]) -> None:
         """Raises ModelError when a template can't be compiled."""
@@ -33,12 +33,16 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, codec: TextCodec) -> "ChatTemplate":
-        """chat_template.jinja and additional_chat_templates/, or what tokenizer_config.json has. Raises ModelError."""
+        """Loads chat_template.jinja and additional_chat_templates/, or those of tokenizer_config.json. Raises ModelError."""
         return cls(template_sources(codec.folder, codec.config), codec.special_tokens)
 
-    def render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], arguments: dict[str, Any]) -> str:
-        """The prompt. arguments: variables for the template, add_generation_prompt and continue_final_message among
-        them. Raises InvalidRequest, with the template's own words if it refuses."""
+    def render_messages(
+        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], arguments: dict[str, Any]
+    ) -> str:
+        """Returns the prompt. Raises InvalidRequest, with the template's own words if it refuses.
+
+        arguments: variables for the template, add_generation_prompt and continue_final_message among them.
+        """
         for name in _RESERVED:
             if name in arguments:
                 raise InvalidRequest(f"chat_template_kwargs can't set {name}", param="chat_template_kwargs")
@@ -54,7 +58,7 @@ class ChatTemplate:
         return self._continued(messages, tools, variables)
 
     def _continued(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]) -> str:
-        """The prompt up to the end of the last message's content, with nothing that would close it."""
+        """The prompt up to the end of the last message's content, without the text that would close it."""
         content = messages[-1].get("content")
         if not isinstance(content, str):
             raise InvalidRequest("continue_final_message: the last message has no content", param="messages")

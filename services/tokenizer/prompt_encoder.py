@@ -2,8 +2,8 @@
 
 import msgspec
 
-from xylem.services.tokenizer.chat_messages import read_json, read_messages
 from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.services.tokenizer.template_messages import parse_json, parse_messages
 from xylem.shared.model_info.model_card import ModelCard, locate
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import Detokenize, Generate, Grammar, StopConditions, Tokenize, Tokenized
@@ -93,11 +93,11 @@ class PromptEncoder:
         return ids
 
     def _rendered(self, source: Generate | Tokenize, messages: bytes) -> str:
-        tools = read_json(source.tools, "tools", list) if source.tools else []
+        tools = parse_json(source.tools, "tools", list) if source.tools else []
         arguments = (
-            read_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
+            parse_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
         )
-        return self._template.render(read_messages(messages), tools, arguments)
+        return self._template.render_messages(parse_messages(messages), tools, arguments)
 
     def _grammar(self, grammar: Grammar | None, prompt_ids: list[int]) -> Grammar | None:
         """With the ids of the tokens that end and begin thinking; without them when the prompt decides it."""

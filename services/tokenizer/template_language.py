@@ -1,4 +1,4 @@
-"""Jinja as chat templates on the hub expect it, which is as transformers sets it up.
+"""The Jinja environment that chat templates on the hub expect: set up like the one of transformers.
 
 https://huggingface.co/docs/transformers/main/en/chat_templating_writing
 """
@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class GenerationBlock(jinja2.ext.Extension):
-    """`{% generation %} ... {% endgeneration %}` marks what a model is trained on; here it is plain text."""
+    """Renders `{% generation %} ... {% endgeneration %}`, which marks training targets, as plain text."""
 
     tags = {"generation"}  # noqa: RUF012 - as jinja declares it
 
@@ -32,22 +32,22 @@ def tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON as a model reads it: jinja's own filter would escape it for HTML. Templates set the options as they like."""
+    """Returns JSON without the HTML escapes of jinja's own filter. Templates set the options of `json.dumps`."""
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
 def raise_exception(message: str) -> NoReturn:
-    """How a template refuses messages."""
+    """Raises TemplateError: a template calls this function to refuse messages."""
     raise jinja2.TemplateError(message)
 
 
 def strftime_now(format: str) -> str:
-    """The local time; templates put today's date into system prompts."""
+    """Returns the local time; templates put today's date into system prompts."""
     return datetime.now().strftime(format)
 
 
 def environment() -> ImmutableSandboxedEnvironment:
-    """A sandbox: templates are downloaded code."""
+    """Builds a sandboxed environment, since templates are downloaded code."""
     made = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, jinja2.ext.loopcontrols]
     )

@@ -80,7 +80,7 @@ def read_by_the_executor(folder: Path) -> "subprocess.CompletedProcess[str]":
 def test_code_beside_the_model_is_let_be(folder: Path, mark: Path) -> None:
     encoder = PromptEncoder.load(str(folder))
     template = ChatTemplate.load(TextCodec.load(folder))
-    assert "hello" in template.render(MESSAGES, [], {})
+    assert "hello" in template.render_messages(MESSAGES, [], {})
     assert encoder is not None
     loaded = read_by_the_executor(folder)
     assert loaded.returncode == 0, loaded.stderr
@@ -101,7 +101,7 @@ def test_pickles_are_not_weights(folder: Path, mark: Path) -> None:
 def test_a_chat_template_stays_in_its_sandbox(source: str, mark: Path, tmp_path: Path) -> None:
     source = source.replace("MARK", str(mark))
     try:
-        text = ChatTemplate({"default": source}, {}).render(MESSAGES, [], {})
+        text = ChatTemplate({"default": source}, {}).render_messages(MESSAGES, [], {})
     except (InvalidRequest, ModelError):
         text = ""
     assert not mark.exists()

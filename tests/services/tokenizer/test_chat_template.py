@@ -8,8 +8,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests import tokenizer_kinds as kinds
-from xylem.services.tokenizer.chat_messages import read_messages
 from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.services.tokenizer.template_messages import parse_messages
 from xylem.shared.model_info.model_card import ModelError
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.runtime.errors import InvalidRequest
@@ -70,7 +70,7 @@ def folder_with(path: Path, template: Any, **config: Any) -> Path:
 
 def render(folder: Path, messages: Any, tools: Any = (), /, **arguments: Any) -> str:
     template = ChatTemplate.load(TextCodec.load(folder))
-    return template.render(read_messages(json.dumps(messages).encode()), list(tools), arguments)
+    return template.render_messages(parse_messages(json.dumps(messages).encode()), list(tools), arguments)
 
 
 @pytest.mark.parametrize("template", [CHATML, TRIMMED, TOOLS, LOOPS, ARGUMENTS])
@@ -163,9 +163,9 @@ def test_what_is_refused(tmp_path: Path, template: Any, messages: Any, arguments
 
 def test_messages_that_are_no_json() -> None:
     with pytest.raises(InvalidRequest, match="messages is not valid JSON"):
-        read_messages(b'[{"role": ')
+        parse_messages(b'[{"role": ')
     with pytest.raises(InvalidRequest):
-        read_messages(b"[" * 100_000)
+        parse_messages(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(("template", "words"), [("{% for %}", "line 1"), (7, "neither a template nor a list")])

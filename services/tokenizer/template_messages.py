@@ -1,4 +1,10 @@
-"""Chat messages as clients send them, in the shape that chat templates expect."""
+"""Chat messages as they come over the bus, in the shape that chat templates expect.
+
+The gateway's `chat_messages` names the developer role and joins text parts, too: there to answer a client's mistake
+with an error that names the field before a request exists, here because the shape is what templates need, and any
+service may send `Generate` or `Tokenize`. Services import nothing of one another, and in shared the two would be one
+function with the checks of both; so each keeps its few lines.
+"""
 
 import json
 from typing import Any
@@ -6,19 +12,19 @@ from typing import Any
 from xylem.shared.runtime.errors import InvalidRequest
 
 
-def read_messages(data: bytes) -> list[dict[str, Any]]:
-    """Messages for a template: null fields left out, text parts joined, tool arguments parsed.
+def parse_messages(data: bytes) -> list[dict[str, Any]]:
+    """Parses messages for a template: leaves out null fields, joins text parts, parses the arguments of tool calls.
 
-    Raises InvalidRequest.
+    data: JSON list of messages. Raises InvalidRequest.
     """
-    messages = read_json(data, "messages", list)
+    messages = parse_json(data, "messages", list)
     if not messages:
         raise InvalidRequest("messages must not be empty", param="messages")
     return [_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
 
 
-def read_json(data: bytes, param: str, kind: type) -> Any:
-    """The JSON value in `data`. Raises InvalidRequest when it is none, or not of this kind."""
+def parse_json(data: bytes, param: str, kind: type) -> Any:
+    """Parses JSON of the type `kind`. Raises InvalidRequest that names `param` when `data` holds no such value."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -50,7 +56,7 @@ def _text(part: Any, place: str) -> str:
 
 
 def _tool_call(call: Any) -> Any:
-    """Templates write the arguments as JSON themselves, while OpenAI's clients send them as JSON in a string."""
+    """Parses the arguments: templates write them as JSON themselves, while OpenAI's clients send JSON in a string."""
     if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
         return call
     function: dict[str, Any] = call["function"]
