@@ -1,4 +1,4 @@
-"""Log probabilities with the looks of their tokens."""
+"""Log probabilities joined with the texts and positions of their tokens."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -12,7 +12,11 @@ Spell = Callable[[int], bytes]
 def scored_tokens(
     scores: Logprobs, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
 ) -> TokenLogprobs:
-    """The tokens of a row, or of a prompt. ends: characters by the end of each; start: those before the first."""
+    """Joins the log probabilities of a row, or of a prompt, with the bytes and positions of its tokens.
+
+    ends: number of characters by the end of each token; start: those before the first; asked_ids: column of the tokens
+    whose log probabilities the client asked for by id; spell: returns the bytes of a token.
+    """
     return TokenLogprobs(
         scores=scores,
         token_ids=pack(token_ids),
@@ -25,7 +29,7 @@ def scored_tokens(
 
 
 def without_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
-    """Of num_tokens tokens, those after the first num_skipped."""
+    """Cuts the log probabilities of `num_tokens` tokens to those after the first `num_skipped`."""
     if not num_skipped:
         return scores
     columns = (scores.logprobs, scores.top_ids, scores.top_logprobs, scores.asked_logprobs)
@@ -33,5 +37,5 @@ def without_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logpro
 
 
 def _cut(column: bytes, num_skipped: int, num_tokens: int) -> bytes:
-    """Each token has the same number of values in a column."""
+    # Each token has the same number of values in a column.
     return column[num_skipped * (len(column) // ITEM_BYTES // num_tokens) * ITEM_BYTES :]

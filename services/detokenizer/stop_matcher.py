@@ -1,41 +1,47 @@
-"""Stop strings and stop patterns in text that comes in pieces of any size."""
+"""Search for stop strings and stop patterns in text that comes in pieces of any size."""
 
 from collections.abc import Iterable
 
 import regex
 
+from xylem.services.detokenizer.policy import DetokenizerPolicy
+
 SEEN_CHARS = 256  # how far back `^`, `\b` and look-behind see; more than any pattern has characters
-SEARCH_S = 0.05  # for one search: a pattern that takes longer is hostile
 
 
 class TooSlow(Exception):
-    """A stop pattern takes too long to be searched for; the message names it."""
+    """The search for a stop pattern takes too long; the message names the pattern."""
 
 
 class StopMatcher:
     """Lets text through up to the first stop.
 
-    Text is looked at character by character: the stop that is complete first wins; of several that are complete with
-    the same character, the one that begins first. So the outcome does not depend on how the text is split. What might
-    still become a stop is held back. keep: the stop itself is let through, too.
+    Text is matched character by character: the stop that is complete first wins; of several that are complete with
+    the same character, the one that begins first. So the outcome does not depend on how the text is split. Text that
+    may still become a stop is held back. keep: whether the stop itself is let through. found: the stop, once matched.
     """
 
-    __slots__ = ("_firsts", "_held", "_keep", "_patterns", "_seen", "_stops", "found")
+    __slots__ = ("_firsts", "_held", "_keep", "_patterns", "_seen", "_stops", "_timeout_s", "found")
 
-    def __init__(self, stops: Iterable[str], patterns: Iterable[str] = (), *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        stops: Iterable[str],
+        patterns: Iterable[str] = (),
+        *,
+        keep: bool = False,
+        policy: DetokenizerPolicy | None = None,
+    ) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._firsts = frozenset(stop[0] for stop in self._stops)
         self._patterns = tuple(regex.compile(pattern) for pattern in patterns)
         self._keep = keep
-        self._seen = ""  # text that is given out, as far as patterns look back
+        self._timeout_s = (policy or DetokenizerPolicy()).stop_search_timeout_s
+        self._seen = ""  # text that was let through, as far as patterns look back
         self._held = ""
         self.found: str | None = None
 
-    def push(self, text: str) -> str:
-        """Takes more text; returns what is certain now. After a match (`found`) there is nothing more.
-
-        Raises TooSlow.
-        """
+    def feed_text(self, text: str) -> str:
+        """Takes more text and returns what is certain now; an empty string after a match. Raises TooSlow."""
         if self.found is not None or not text:
             return ""
         num_known = len(self._held)
@@ -52,19 +58,19 @@ class StopMatcher:
             self._seen = (self._seen + text[:keep])[-SEEN_CHARS:]
         return text[:keep]
 
-    def skip(self, text: str) -> str:
-        """Lets text through in which nothing stops; what is held back goes out with it."""
-        text = self.flush() + text
+    def pass_text(self, text: str) -> str:
+        """Lets text through without a search for stops, after what is held back."""
+        text = self.flush_held() + text
         self._seen = (self._seen + text)[-SEEN_CHARS:]
         return text
 
-    def flush(self) -> str:
-        """What is held back, when no more text comes."""
+    def flush_held(self) -> str:
+        """Returns the text held back, when no more text comes."""
         held, self._held = self._held, ""
         return held
 
     def _match(self, text: str, num_known: int) -> tuple[int, int] | None:
-        """Where the winning stop begins and ends; the first num_known characters have been looked at."""
+        """Start and end of the winning stop; the first num_known characters have been searched before."""
         ends = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         if self._patterns:
             limit = min(ends)[0] if ends else len(text)
@@ -81,14 +87,14 @@ class StopMatcher:
             found = [
                 (end, match.start() - offset)
                 for pattern in self._patterns
-                if (match := _search(pattern, whole, offset, offset + end, partial=False)) and match.group()
+                if (match := self._search(pattern, whole, offset, offset + end, partial=False)) and match.group()
             ]
             if found:
                 return found
         return []
 
     def _possible_start(self, text: str) -> int:
-        """Index from which on the text may begin a stop, or its length."""
+        """Index from which on the text may become a stop, or its length."""
         possible = self._possible_pattern(text) if self._patterns else len(text)
         for index, char in enumerate(text[:possible]):
             if char in self._firsts:
@@ -103,15 +109,14 @@ class StopMatcher:
         starts = [
             match.start() - offset
             for pattern in self._patterns
-            if (match := _search(pattern, whole, offset, len(whole), partial=True)) and match.partial
+            if (match := self._search(pattern, whole, offset, len(whole), partial=True)) and match.partial
         ]
         return min(starts, default=len(text))
 
-
-def _search(
-    pattern: "regex.Pattern[str]", text: str, start: int, end: int, *, partial: bool
-) -> "regex.Match[str] | None":
-    try:
-        return pattern.search(text, start, end, partial=partial, timeout=SEARCH_S)
-    except TimeoutError:
-        raise TooSlow(f"the stop pattern {pattern.pattern!r} takes too long to be searched for") from None
+    def _search(
+        self, pattern: "regex.Pattern[str]", text: str, start: int, end: int, *, partial: bool
+    ) -> "regex.Match[str] | None":
+        try:
+            return pattern.search(text, start, end, partial=partial, timeout=self._timeout_s)
+        except TimeoutError:
+            raise TooSlow(f"the stop pattern {pattern.pattern!r} takes too long to be searched for") from None

@@ -34,8 +34,8 @@ class TextSequence:
     def __init__(self, opening: SequenceStart, factory: DecoderFactory, span: Span) -> None:
         decoder = factory(unpack(opening.context_ids))
         self.opening = opening
-        self._decode = decoder.push
-        self._flush = decoder.flush
+        self._decode = decoder.decode_token
+        self._flush = decoder.flush_text
         self._matcher = (
             StopMatcher(opening.stop, opening.stop_regex, keep=opening.keep_stop)
             if opening.stop or opening.stop_regex
@@ -78,9 +78,9 @@ class TextSequence:
         self.num_decoded += len(text)
         matcher = self._matcher
         if matcher is not None:
-            text = matcher.skip(text) if free > 0 else matcher.push(text)
+            text = matcher.pass_text(text) if free > 0 else matcher.feed_text(text)
             if finish:
-                text += matcher.flush()
+                text += matcher.flush_held()
         self.num_chars += len(text)
         return text
 

@@ -261,7 +261,7 @@ class Transcriber:
         if scores is None:
             return None
         token_ids = unpack(scores.token_ids)
-        decode = self._factory(()).push
+        decode = self._factory(()).decode_token
         ends = list(accumulate(len(decode(token_id)) for token_id in token_ids))
         return scored_tokens(scores, token_ids, ends, 0, opening.asked_ids, self._spell)
 

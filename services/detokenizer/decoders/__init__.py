@@ -1,10 +1,10 @@
-"""Incremental decoders: token ids in, one at a time; the text that became certain out.
+"""Incremental decoders: they take token ids one at a time and return the text that became certain.
 
-Exact for every way to split the ids: all that comes out is what `decode` gives for all of them at once, the text of
-the preceding prompt tokens taken off. Constant time per token. One file per kind of decoder in tokenizer.json, and
-`windowed` for every other.
+A decoder is exact for every way to split the ids: its texts together equal `decode` of all ids at once, less the text
+of the preceding prompt tokens. It takes constant time per token. There is one file per kind of decoder in
+tokenizer.json, and `windowed` for every other kind.
 """
 
-from xylem.services.detokenizer.decoders.choice import DecoderFactory, TextDecoder, decoder_factory, spelling
+from xylem.services.detokenizer.decoders.registry import DecoderFactory, TextDecoder, decoder_factory, spelling
 
 __all__ = ["DecoderFactory", "TextDecoder", "decoder_factory", "spelling"]

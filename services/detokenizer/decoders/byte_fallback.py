@@ -1,6 +1,6 @@
 """SentencePiece with byte fallback (Llama 2, Mistral, Phi-3, Gemma): text tokens, and `<0xE4>` for single bytes.
 
-`decode` turns a run of byte tokens into text as a whole: if it is valid UTF-8 it is that text, else every byte is
+`decode` turns a run of byte tokens into text as a whole: valid UTF-8 becomes that text, otherwise every byte becomes
 U+FFFD. So a run's text is certain when the run ends, or as soon as it can't be valid any more.
 """
 
@@ -13,14 +13,14 @@ from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 REPLACEMENT = "\ufffd"
 
-# A longer run (ten characters of a script that the vocabulary lacks) is given out character by character, so that a
-# reader never waits for its end. Only if it turns invalid after that does the text differ from decode's: the
-# characters already given out stay.
+# A longer run (ten characters of a script that the vocabulary lacks) is decoded character by character, so that a
+# reader never waits for its end. Only if it turns invalid after that does the text differ from decode's: characters
+# already returned stay. A bound on memory and delay, not a policy.
 LONGEST_HELD_BYTES = 32
 
 
 class _FallbackPieces(dict[int, str | int | None]):
-    """Token id to its text, to its byte, or to None when it is not rendered; filled as tokens are met."""
+    """Maps a token id to its text, to its byte, or to None when it is not rendered; filled as tokens are met."""
 
     def __init__(self, codec: TextCodec, replacements: list[tuple[str, str]], hidden: frozenset[str]) -> None:
         super().__init__()
@@ -39,21 +39,21 @@ class _FallbackPieces(dict[int, str | int | None]):
 
 
 class ByteFallbackDecoder:
-    """Text tokens at once, runs of byte tokens when they are certain; the text's leading spaces are stripped."""
+    """Decodes text tokens at once and runs of byte tokens when they are certain; strips the text's leading spaces."""
 
     __slots__ = ("_broken", "_pieces", "_run", "_strip")
 
     def __init__(self, pieces: _FallbackPieces, strip: int, context_ids: Iterable[int]) -> None:
         self._pieces = pieces
-        self._strip = strip  # spaces still to be taken off the beginning of the whole text
-        self._run = b""  # bytes of the current run that are not given out yet, valid so far
+        self._strip = strip  # spaces still to be stripped from the beginning of the whole text
+        self._run = b""  # bytes of the current run that are not decoded yet, valid so far
         self._broken = False  # the current run is known to be invalid
         for token_id in context_ids:
-            self.push(token_id)
-        # Characters that the context completed are the context's, even if its run of bytes goes on in the output.
+            self.decode_token(token_id)
+        # Characters that the context completed belong to it, even if its run of bytes continues in the output.
         self._stripped(self._settle())
 
-    def push(self, token_id: int) -> str:
+    def decode_token(self, token_id: int) -> str:
         piece = self._pieces[token_id]
         if piece.__class__ is str:
             if self._run or self._broken:
@@ -63,7 +63,7 @@ class ByteFallbackDecoder:
             return ""
         return self._stripped(self._push_byte(piece))  # type: ignore[arg-type]
 
-    def flush(self) -> str:
+    def flush_text(self) -> str:
         return self._stripped(self._end_run())
 
     def _push_byte(self, byte: int) -> str:
@@ -79,7 +79,7 @@ class ByteFallbackDecoder:
         return self._settle() if len(self._run) >= LONGEST_HELD_BYTES else ""
 
     def _settle(self) -> str:
-        """Gives out the run's whole characters and keeps the beginning of the next."""
+        """Decodes the run's whole characters and keeps the beginning of the next."""
         text, used = utf_8_decode(self._run, "strict", False)
         self._run = self._run[used:]
         return text
@@ -104,7 +104,7 @@ class ByteFallbackDecoder:
 def factory(
     codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
 ) -> Callable[[Iterable[int]], ByteFallbackDecoder] | None:
-    """For decoders that replace, fall back to bytes, fuse and perhaps strip leading spaces, in this order."""
+    """Serves decoders that replace, fall back to bytes, fuse and perhaps strip leading spaces, in this order."""
     kind = _kind(parts)
     if kind is None:
         return None
@@ -114,7 +114,7 @@ def factory(
 
 
 def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None:
-    """The bytes of a token, special ones included; None for tokenizers of another kind."""
+    """Returns a function to the bytes of a token, special ones included; None for tokenizers of another kind."""
     kind = _kind(parts)
     if kind is None:
         return None
@@ -128,7 +128,7 @@ def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], b
 
 
 def _kind(parts: list[dict[str, Any]]) -> tuple[list[tuple[str, str]], int] | None:
-    """What is replaced by what, and how many leading spaces are stripped; None when it is another kind of decoder."""
+    """The (old, new) replacements and the number of leading spaces to strip; None for another kind of decoder."""
     rest = list(parts)
     replacements = []
     while rest and rest[0]["type"] == "Replace" and "String" in rest[0]["pattern"]:

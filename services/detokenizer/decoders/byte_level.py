@@ -13,7 +13,7 @@ from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
 class _BytePieces(dict[int, str | bytes]):
-    """Token id to its text when the bytes are whole characters, else to the bytes; filled as tokens are met."""
+    """Maps a token id to its text if its bytes are whole characters, otherwise to them; filled as tokens are met."""
 
     def __init__(self, codec: TextCodec, hidden: frozenset[str]) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class _BytePieces(dict[int, str | bytes]):
 
 
 class ByteLevelDecoder:
-    """Joins bytes and gives out whole characters; bytes that can't become one come out as U+FFFD."""
+    """Joins bytes and returns whole characters; bytes that can't become one turn into U+FFFD."""
 
     __slots__ = ("_pending", "_pieces")
 
@@ -44,9 +44,9 @@ class ByteLevelDecoder:
         self._pieces = pieces
         self._pending = b""  # the beginning of one character, at most 3 bytes
         for token_id in context_ids:
-            self.push(token_id)
+            self.decode_token(token_id)
 
-    def push(self, token_id: int) -> str:
+    def decode_token(self, token_id: int) -> str:
         piece = self._pieces[token_id]
         if not self._pending and piece.__class__ is str:
             return piece
@@ -55,7 +55,7 @@ class ByteLevelDecoder:
         self._pending = data[used:]
         return text
 
-    def flush(self) -> str:
+    def flush_text(self) -> str:
         data, self._pending = self._pending, b""
         return data.decode(errors="replace")
 
@@ -63,7 +63,7 @@ class ByteLevelDecoder:
 def factory(
     codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
 ) -> Callable[[Iterable[int]], ByteLevelDecoder] | None:
-    """For tokenizers whose only decoder is ByteLevel."""
+    """Serves tokenizers whose only decoder is ByteLevel; returns None for others."""
     if [part["type"] for part in parts] != ["ByteLevel"]:
         return None
     pieces = _BytePieces(codec, hidden)
@@ -71,7 +71,7 @@ def factory(
 
 
 def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes] | None:
-    """The bytes of a token, special ones included; None for tokenizers of another kind."""
+    """Returns a function to the bytes of a token, special ones included; None for tokenizers of another kind."""
     if [part["type"] for part in parts] != ["ByteLevel"]:
         return None
     pieces = _BytePieces(codec, frozenset())

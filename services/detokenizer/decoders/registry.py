@@ -1,4 +1,4 @@
-"""Which incremental decoder suits a tokenizer."""
+"""The kinds of incremental decoders, and the choice of one for a tokenizer."""
 
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -10,21 +10,21 @@ from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
 class TextDecoder(Protocol):
-    """The text of one sequence."""
+    """Decodes the text of one sequence."""
 
-    def push(self, token_id: int) -> str:
-        """Takes one token; returns the text that is certain now: never half a character."""
+    def decode_token(self, token_id: int) -> str:
+        """Takes the next token and returns the text that is certain now: never half a character."""
 
-    def flush(self) -> str:
-        """What is still held back, when no more tokens come: half characters become U+FFFD."""
+    def flush_text(self) -> str:
+        """Returns the text still held back when no more tokens come: half characters become U+FFFD."""
 
 
 DecoderFactory = Callable[[Iterable[int]], TextDecoder]
-"""A decoder for the tokens that follow these context ids, whose own text is not given out."""
+"""Makes a decoder for the tokens that follow the given context ids; the text of the context is not returned."""
 
 
 class DecoderKind(Protocol):
-    """A module of this package: both take the parts of tokenizer.json's decoder; None when it is of another kind."""
+    """A module of this package. Its functions take the parts of tokenizer.json's decoder; None says another kind."""
 
     def factory(
         self, codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
@@ -37,13 +37,13 @@ KINDS: tuple[DecoderKind, ...] = (byte_level, byte_fallback, windowed)
 
 
 def decoder_factory(codec: TextCodec, *, keep_special: bool = False) -> DecoderFactory:
-    """The fastest exact decoder for this tokenizer. keep_special: special tokens have text, too."""
+    """Returns the factory of the fastest exact decoder for `codec`. keep_special: whether special tokens have text."""
     parts = decoder_parts(codec)
     hidden = frozenset[str]() if keep_special else codec.special_texts()
     return next(made for kind in KINDS if (made := kind.factory(codec, parts, hidden)) is not None)
 
 
 def spelling(codec: TextCodec) -> Callable[[int], bytes]:
-    """The bytes that a token stands for, which need not be whole characters."""
+    """Returns a function from a token id to its bytes, which need not be whole characters."""
     parts = decoder_parts(codec)
     return cache(next(made for kind in KINDS if (made := kind.spelling(codec, parts)) is not None))

@@ -1,7 +1,7 @@
 """Any other decoder (Metaspace, WordPiece, ...): decodes a small window of the latest tokens again and again.
 
-The window begins with the token before the new ones, so that the decoder treats the new ones as followers; what that
-token alone decodes to is taken off.
+The window begins with the token before the new ones, so that the decoder treats the new ones as followers; the text of
+that token alone is removed from the result.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ LONGEST_HELD_TOKENS = 8  # a character has 4 bytes at most: after so many tokens
 
 
 class _Rendered(dict[int, bool]):
-    """Token id to whether it has text; filled as tokens are met."""
+    """Maps a token id to whether it has text; filled as tokens are met."""
 
     def __init__(self, codec: TextCodec, hidden: frozenset[str]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class _Rendered(dict[int, bool]):
 
 
 class WindowedDecoder:
-    """Tokens [0, _read) of the window are given out and decode to _known; the rest is held back."""
+    """Tokens [0, _read) of the window are returned already and decode to _known; the rest is held back."""
 
     __slots__ = ("_codec", "_known", "_read", "_rendered", "_window")
 
@@ -38,9 +38,9 @@ class WindowedDecoder:
         self._read = 0
         self._known = ""
         for token_id in context_ids:
-            self.push(token_id)
+            self.decode_token(token_id)
 
-    def push(self, token_id: int) -> str:
+    def decode_token(self, token_id: int) -> str:
         if not self._rendered[token_id]:
             return ""
         self._window.append(token_id)
@@ -53,7 +53,7 @@ class WindowedDecoder:
         self._known = self._codec.decode(self._window, skip_special_tokens=False)
         return new
 
-    def flush(self) -> str:
+    def flush_text(self) -> str:
         new = self._codec.decode(self._window, skip_special_tokens=False)[len(self._known) :]
         self._read = len(self._window)
         self._known += new
@@ -63,11 +63,11 @@ class WindowedDecoder:
 def factory(
     codec: TextCodec, parts: list[dict[str, Any]], hidden: frozenset[str]
 ) -> Callable[[Iterable[int]], WindowedDecoder]:
-    """For every tokenizer."""
+    """Serves every tokenizer."""
     rendered = _Rendered(codec, hidden)
     return lambda context_ids: WindowedDecoder(codec, rendered, context_ids)
 
 
 def spelling(codec: TextCodec, parts: list[dict[str, Any]]) -> Callable[[int], bytes]:
-    """The text of a token by itself, special ones included."""
+    """Returns a function to the text of a token by itself, special ones included."""
     return lambda token_id: codec.decode([token_id], skip_special_tokens=False).encode()

@@ -38,7 +38,7 @@ def factory_of(name: str) -> DecoderFactory:
 
 def incremental(name: str, context: list[int], ids: list[int]) -> list[str]:
     decoder = factory_of(name)(context)
-    return [*(decoder.push(token_id) for token_id in ids), decoder.flush()]
+    return [*(decoder.decode_token(token_id) for token_id in ids), decoder.flush_text()]
 
 
 def at_once(name: str, ids: list[int]) -> str:

@@ -8,8 +8,8 @@ from xylem.services.detokenizer.stop_matcher import StopMatcher, TooSlow
 
 def run(stops: list[str], pieces: list[str]) -> tuple[str, bool]:
     matcher = StopMatcher(stops)
-    text = "".join(matcher.push(piece) for piece in pieces)
-    return text + matcher.flush(), matcher.found is not None
+    text = "".join(matcher.feed_text(piece) for piece in pieces)
+    return text + matcher.flush_held(), matcher.found is not None
 
 
 def first_complete(stops: list[str], text: str) -> tuple[str, bool]:
@@ -34,7 +34,7 @@ def test_any_split_gives_what_the_definition_gives(stops: list[str], pieces: lis
 )
 def test_no_more_is_held_back_than_may_become_a_stop_string(stops: list[str], text: str) -> None:
     matcher = StopMatcher(stops)
-    given_out = "".join(matcher.push(char) for char in text)
+    given_out = "".join(matcher.feed_text(char) for char in text)
     if not matcher.found:
         held = text[len(given_out) :]
         assert not held or any(stop.startswith(held) and stop != held for stop in stops)
@@ -59,15 +59,15 @@ def test_cases(stops: list[str], pieces: list[str], text: str, found: bool) -> N
 
 def test_nothing_comes_after_a_match() -> None:
     matcher = StopMatcher(["x"])
-    assert matcher.push("ax") == "a"
-    assert matcher.push("b") == ""
-    assert matcher.flush() == ""
+    assert matcher.feed_text("ax") == "a"
+    assert matcher.feed_text("b") == ""
+    assert matcher.flush_held() == ""
 
 
 def run_patterns(patterns: list[str], pieces: list[str], stops: list[str] | None = None) -> tuple[str, str | None]:
     matcher = StopMatcher(stops or [], patterns)
-    text = "".join(matcher.push(piece) for piece in pieces)
-    return text + matcher.flush(), matcher.found
+    text = "".join(matcher.feed_text(piece) for piece in pieces)
+    return text + matcher.flush_held(), matcher.found
 
 
 def first_match(patterns: list[str], text: str) -> tuple[str, str | None]:
@@ -95,7 +95,7 @@ def test_patterns_and_strings_together() -> None:
 
 def test_the_stop_may_be_kept() -> None:
     matcher = StopMatcher(["END"], [r"\d\."], keep=True)
-    assert matcher.push("a 1") + matcher.push(". b") == "a 1."
+    assert matcher.feed_text("a 1") + matcher.feed_text(". b") == "a 1."
     assert matcher.found == "1."
 
 
@@ -103,4 +103,4 @@ def test_a_hostile_pattern_is_given_up() -> None:
     matcher = StopMatcher([], [r"(a|aa)+$x"])
     with pytest.raises(TooSlow, match="takes too long"):
         for _ in range(64):
-            matcher.push("a")
+            matcher.feed_text("a")
