@@ -33,7 +33,7 @@ class ChatTemplate:
 
     @classmethod
     def load(cls, codec: TextCodec) -> "ChatTemplate":
-        """Loads chat_template.jinja and additional_chat_templates/, or those of tokenizer_config.json. Raises ModelError."""
+        """Loads chat_template.jinja and additional_chat_templates/, or tokenizer_config.json's. Raises ModelError."""
         return cls(template_sources(codec.folder, codec.config), codec.special_tokens)
 
     def render_messages(

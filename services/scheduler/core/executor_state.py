@@ -117,12 +117,9 @@ class ExecutorState:
             if not first <= at <= len(token_ids) or sequence_id in ended:
                 raise LostReport(f"the rows of sequence {sequence_id} of {self.executor_id} contradict each other")
             sequence.tokens += token_ids[first:at]
-            if (
-                not sequence.length <= length <= len(sequence.tokens) // ITEM_BYTES
-                or (
-                    length > len(sequence.page_table) * self.page_size and sequence_id in self.running
-                )  # a retracted sequence has no page table any more
-            ):
+            # A retracted sequence has no page table any more.
+            exceeds_pages = length > len(sequence.page_table) * self.page_size and sequence_id in self.running
+            if exceeds_pages or not sequence.length <= length <= len(sequence.tokens) // ITEM_BYTES:
                 raise LostReport(f"sequence {sequence_id} of {self.executor_id} has length {length}")
             if sequence.is_prefilling:
                 self._advance_prefill(sequence, length, now)

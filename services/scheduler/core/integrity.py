@@ -75,20 +75,14 @@ def _check_executor(executor_state: ExecutorState) -> dict[str, int]:
 def _check_sequence(executor_state: ExecutorState, sequence_id: int) -> None:
     sequence = executor_state.running[sequence_id]
     _must(sequence.node.end == sequence.num_inserted, f"{sequence_id} is locked elsewhere than it is inserted")
-    _must(
-        len(sequence.page_table) * executor_state.page_size >= sequence.num_prefill_tokens,
-        f"{sequence_id} has no pages for its prompt",
-    )
-    _must(
-        sequence.length <= len(sequence.page_table) * executor_state.page_size, f"{sequence_id} wrote beyond its pages"
-    )
+    covered = len(sequence.page_table) * executor_state.page_size
+    _must(covered >= sequence.num_prefill_tokens, f"{sequence_id} has no pages for its prompt")
+    _must(covered >= sequence.length, f"{sequence_id} wrote beyond its pages")
     path, own = sequence.node.path, set(sequence.duplicates)
     for shared, page in zip(path, sequence.page_table, strict=False):
         _must(page == shared or page in own, f"{sequence_id} reads page {page} that is neither its own nor the tree's")
-    _must(
-        executor_state.radix_tree.prefix(sequence.node) == sequence.tokens[: len(path) * executor_state.page_size * 4],
-        "other tokens",
-    )
+    tokens = sequence.tokens[: len(path) * executor_state.page_size * ITEM_BYTES]
+    _must(executor_state.radix_tree.prefix(sequence.node) == tokens, f"{sequence_id} shares pages of other tokens")
 
 
 def _check_node(executor_state: ExecutorState, node: RadixNode) -> None:

@@ -12,9 +12,8 @@ class OrphanedRequests:
 
     def __init__(self, grace_s: float) -> None:
         self._grace_s = grace_s
-        self._gone: deque[tuple[float, str, int]] = (
-            deque()
-        )  # end of the grace period, gateway, first arrival not concerned
+        # End of the grace period, gateway, first arrival that it does not concern.
+        self._gone: deque[tuple[float, str, int]] = deque()
 
     def add_gateway(self, gateway: str, next_arrival: int, now: float) -> None:
         """Starts the grace period of the requests that `gateway` submitted before arrival number `next_arrival`."""
