@@ -28,7 +28,7 @@ from pathlib import Path
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, SamplingParams, StopConditions, Tokenized
+from xylem.shared.protocol import Capacity, GenerationParams, SamplingParams, StopConditions, Tokenized
 from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 16
@@ -37,6 +37,9 @@ PREFIX_TOKENS = OWN_TOKENS = 128
 OUTPUT_TOKENS = range(16, 113)
 OUTPUT_TOKENS_MEAN = 64
 MAX_TOKENS = 128
+PARAMS = GenerationParams(
+    sampling=SamplingParams(temperature=0.0), stop_conditions=StopConditions(max_tokens=MAX_TOKENS)
+)
 # Tokens that are drawn while it is measured.
 MEASURED_TOKENS = 300_000
 
@@ -140,8 +143,7 @@ class Bench:
             gateway="g",
             detokenizer="d",
             prompt_ids=self.random.choice(self._prefixes) + self._text(OWN_TOKENS),
-            sampling=SamplingParams(temperature=0.0),
-            limits=StopConditions(max_tokens=MAX_TOKENS),
+            params=PARAMS,
         )
         self._feed(e.Submit(request))
 

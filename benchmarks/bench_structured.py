@@ -27,7 +27,16 @@ from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.structured_output import Grammars
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Admit, Grammar, LogprobParams, Plan, SamplingParams, SequenceStart
+from xylem.shared.protocol import (
+    Admit,
+    GenerationParams,
+    Grammar,
+    LogprobParams,
+    Plan,
+    SamplingParams,
+    SequenceStart,
+    StopConditions,
+)
 from xylem.shared.protocol.columns import pack
 
 SCHEMA = {
@@ -60,6 +69,15 @@ class Figure:
     to_free: float
 
 
+def params_of(seed: int, way: str) -> GenerationParams:
+    return GenerationParams(
+        sampling=SamplingParams(seed=seed, temperature=0.8),
+        stop_conditions=StopConditions(ignore_eos=True),
+        grammar=None if way == FREE else GRAMMAR,
+        logprobs=NO_JUMPS if way == STEPPED else None,
+    )
+
+
 def run(engine: Engine, epoch: int, way: str, streams: int, num_tokens: int) -> tuple[float, int]:
     """(tokens/s, steps) of so many sequences, from admission to the last end."""
     num_pages = -(-(num_tokens + 16) // engine.runner.page_size)
@@ -72,11 +90,7 @@ def run(engine: Engine, epoch: int, way: str, streams: int, num_tokens: int) -> 
             max_new_tokens=num_tokens,
             offset=0,
             detokenizer="",
-            opening=SequenceStart(f"r{i}", 0, "", "", 16, 0),
-            sampling=SamplingParams(seed=i, temperature=0.8),
-            ignore_eos=True,
-            grammar=None if way == FREE else GRAMMAR,
-            scoring=NO_JUMPS if way == STEPPED else None,
+            start=SequenceStart(f"r{i}", 0, "", "", 16, 0, params=params_of(i, way)),
         )
         for i in range(streams)
     )

@@ -14,10 +14,11 @@ from benchmarks.peers.protocol import Step, answer_on_stdout
 from xylem.services.executor.engine.engine import Engine
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.shared.model_info.model_card import ModelCard, locate
-from xylem.shared.protocol import Admit, Plan, SamplingParams, SequenceStart
+from xylem.shared.protocol import Admit, GenerationParams, Plan, SamplingParams, SequenceStart, StopConditions
 from xylem.shared.protocol.columns import pack
 
 EPOCH = 1
+PARAMS = GenerationParams(sampling=SamplingParams(temperature=0.0), stop_conditions=StopConditions(ignore_eos=True))
 
 
 def start(
@@ -67,9 +68,7 @@ def plan_of(
                 max_new_tokens=num_output,
                 offset=0,
                 detokenizer="none",
-                opening=SequenceStart("none", 0, "none", "none", len(prompt), 0),
-                sampling=SamplingParams(temperature=0.0),
-                ignore_eos=True,
+                start=SequenceStart("none", 0, "none", "none", len(prompt), 0, params=PARAMS),
             )
         )
         first_page = end_page

@@ -12,7 +12,16 @@ from benchmarks.simulated_executor import SimulatedExecutor, Step, StepCost
 from benchmarks.traces import Trace
 from xylem.services.scheduler.core import SchedulerCore
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Plan, Presence, SamplingParams, StepReport, StopConditions, Tokenized
+from xylem.shared.protocol import (
+    Capacity,
+    GenerationParams,
+    Plan,
+    Presence,
+    SamplingParams,
+    StepReport,
+    StopConditions,
+    Tokenized,
+)
 from xylem.shared.protocol.columns import unpack
 
 # From an executor to its scheduler or back. It runs on meanwhile.
@@ -22,6 +31,9 @@ CLIENT_S = 0.005
 HEARTBEAT_S = 0.5
 # What clients ask for; answers end before.
 MAX_TOKENS = 256
+PARAMS = GenerationParams(
+    sampling=SamplingParams(temperature=0.0), stop_conditions=StopConditions(max_tokens=MAX_TOKENS)
+)
 
 # Which scheduler gets a request: the first of the ids returned.
 Choose = Callable[[Tokenized, Sequence[Presence]], list[str]]
@@ -147,8 +159,7 @@ class Replay:
             gateway="g",
             detokenizer="d",
             prompt_ids=call.prompt,
-            sampling=SamplingParams(temperature=0.0),
-            limits=StopConditions(max_tokens=MAX_TOKENS),
+            params=PARAMS,
         )
         self._feed(self._choose(request, self._presences)[0], e.Submit(request))
 
@@ -165,7 +176,7 @@ class Replay:
         for sequence_id in unpack(plan.drops):
             self.outcome.moments.append(Moment(self._calls[executor, sequence_id], Happened.RETRACTED))
         for admit in plan.admits:
-            call = self._calls[executor, admit.sequence_id] = int(admit.opening.request_id)
+            call = self._calls[executor, admit.sequence_id] = int(admit.start.request_id)
             self.outcome.moments.append(Moment(call, Happened.ADMITTED))
 
     def _take(self, executor: str, plan: Plan) -> None:

@@ -103,8 +103,8 @@ class SimulatedExecutor:
             to_read = admit.num_cached + len(admit.token_ids) // ITEM_BYTES
             self.running[admit.sequence_id] = Running(
                 admit.sequence_id,
-                admit.opening.request_id,
-                self._output_of(admit.opening.request_id),
+                admit.start.request_id,
+                self._output_of(admit.start.request_id),
                 admit.num_cached,
                 to_read,
                 len(admit.pages) // ITEM_BYTES,

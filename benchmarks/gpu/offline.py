@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from benchmarks.datasets.mixed_lengths import MixedLengths
 from xylem.services.executor.engine.engine import Engine
-from xylem.shared.protocol import Admit, Plan, SamplingParams, SequenceStart
+from xylem.shared.protocol import Admit, GenerationParams, Plan, SamplingParams, SequenceStart, StopConditions
 from xylem.shared.protocol.columns import pack
 
 Request = tuple[list[int], int]  # prompt, tokens to come
+
+PARAMS = GenerationParams(sampling=SamplingParams(temperature=0.0), stop_conditions=StopConditions(ignore_eos=True))
 
 
 def mixed_lengths(num_requests: int, *, longest: int, vocab_size: int, seed: int = 0) -> list[Request]:
@@ -87,9 +89,7 @@ class Feeder:
             max_new_tokens=num_output,
             offset=0,
             detokenizer="none",
-            opening=SequenceStart("none", 0, "none", "none", len(token_ids), 0),
-            sampling=SamplingParams(temperature=0.0),
-            ignore_eos=True,
+            start=SequenceStart("none", 0, "none", "none", len(token_ids), 0, params=PARAMS),
         )
 
     def give_back(self, tables: dict[int, list[int]]) -> None:

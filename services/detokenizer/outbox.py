@@ -30,7 +30,7 @@ class Outbox:
 
     def add(
         self,
-        opening: SequenceStart,
+        start: SequenceStart,
         offset: int,
         token_ids: bytes,
         text: str,
@@ -39,22 +39,22 @@ class Outbox:
     ) -> None:
         """One row. token_ids: column of all that arrived; text: what became certain with them."""
         row = (
-            opening.request_id,
-            opening.attempt,
+            start.request_id,
+            start.attempt,
             offset,
             token_ids,
             text,
             finish,
-            opening.num_prompt_tokens,
-            opening.num_cached_tokens,
+            start.num_prompt_tokens,
+            start.num_cached_tokens,
         )
-        rows = self._rows.get(opening.gateway)
+        rows = self._rows.get(start.gateway)
         if rows is None:
-            self._rows[opening.gateway] = rows = [row]
+            self._rows[start.gateway] = rows = [row]
         else:
             rows.append(row)
         if extras is not None:
-            self._extras.setdefault(opening.gateway, {})[len(rows) - 1] = extras
+            self._extras.setdefault(start.gateway, {})[len(rows) - 1] = extras
 
     def take(self, detokenizer: str) -> Iterator[tuple[str, TextDeltas]]:
         """Empties it: (gateway, message) each."""

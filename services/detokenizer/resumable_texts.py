@@ -17,13 +17,13 @@ KEPT_S = 60.0
 
 @dataclass(slots=True)
 class ResumableText:
-    """One request. Its text begins at character `start`; its token ids are complete.
+    """One request. Its text begins at character `first_char`; its token ids are complete.
 
     parts: a column of the characters that came with each token, right as far as its text is there from the beginning.
     """
 
-    opening: SequenceStart
-    start: int
+    start: SequenceStart
+    first_char: int
     token_ids: bytearray
     parts: bytearray
     text: str = ""
@@ -35,12 +35,12 @@ class ResumableText:
         self.parts += parts or pack([len(text)])
         self.text += text
         if len(self.text) > 2 * MAX_CHARS:  # cut now and then, not at every token
-            self.start += len(self.text) - MAX_CHARS
+            self.first_char += len(self.text) - MAX_CHARS
             self.text = self.text[-MAX_CHARS:]
 
     def since(self, num_chars: int) -> str | None:
         """The text after the first num_chars characters; None when some of it is forgotten or was never said."""
-        at = num_chars - self.start
+        at = num_chars - self.first_char
         return self.text[at:] if 0 <= at <= len(self.text) else None
 
 
@@ -51,24 +51,24 @@ class ResumableTexts:
         self._running: dict[str, ResumableText] = {}
         self._resting: OrderedDict[str, ResumableText] = OrderedDict()
 
-    def open(self, opening: SequenceStart, num_chars: int) -> None:
+    def open(self, start: SequenceStart, num_chars: int) -> None:
         """A sequence begins, whose replayed output has num_chars characters. It may have been here before."""
-        request_id = opening.request_id
+        request_id = start.request_id
         known = self._running.pop(request_id, None) or self._resting.pop(request_id, None)
-        tail = ResumableText(opening, num_chars, bytearray(opening.output_ids), bytearray(len(opening.output_ids)))
+        tail = ResumableText(start, num_chars, bytearray(start.output_ids), bytearray(len(start.output_ids)))
         self._running[request_id] = tail
-        if known is not None and bytes(known.token_ids).startswith(opening.output_ids):
+        if known is not None and bytes(known.token_ids).startswith(start.output_ids):
             # The gateway may have got less than we have said; the rest will be said again.
-            text = known.text[: max(0, num_chars - known.start)]
-            if known.start + len(text) == num_chars:
-                tail.start, tail.text = known.start, text
-                tail.parts = known.parts[: len(opening.output_ids)]
+            text = known.text[: max(0, num_chars - known.first_char)]
+            if known.first_char + len(text) == num_chars:
+                tail.first_char, tail.text = known.first_char, text
+                tail.parts = known.parts[: len(start.output_ids)]
 
     def add(
-        self, opening: SequenceStart, offset: int, token_ids: bytes, text: str, finish: int, parts: bytes = b""
+        self, start: SequenceStart, offset: int, token_ids: bytes, text: str, finish: int, parts: bytes = b""
     ) -> None:
         """A row of the outbox, which follows what is there. parts: of more tokens than one."""
-        tail = self._running[opening.request_id]
+        tail = self._running[start.request_id]
         assert len(tail.token_ids) == offset * ITEM_BYTES
         tail.add(token_ids, text, parts)
         tail.finish = FinishReason(finish)

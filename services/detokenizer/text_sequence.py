@@ -12,7 +12,7 @@ from xylem.shared.runtime.telemetry import Span
 class TextSequence:
     """Incremental text and stop state: pure functions of the ids pushed so far, however they were split.
 
-    The ids that its opening replays count as given out. next_offset: index of the next output token to come.
+    The ids that its start replays count as given out. next_offset: index of the next output token to come.
     num_chars: characters given out; num_decoded: those of all tokens, what is held back or cut included.
     Raises TooSlow where it takes tokens.
     """
@@ -25,30 +25,29 @@ class TextSequence:
         "next_offset",
         "num_chars",
         "num_decoded",
-        "opening",
         "place",
         "seen_s",
         "span",
+        "start",
     )
 
-    def __init__(self, opening: SequenceStart, factory: DecoderFactory, span: Span) -> None:
-        decoder = factory(unpack(opening.context_ids))
-        self.opening = opening
+    def __init__(self, start: SequenceStart, factory: DecoderFactory, span: Span) -> None:
+        decoder = factory(unpack(start.context_ids))
+        self.start = start
         self._decode = decoder.decode_token
         self._flush = decoder.flush_text
+        stops = start.params.stop_conditions
         self._matcher = (
-            StopMatcher(opening.stop, opening.stop_regex, keep=opening.keep_stop)
-            if opening.stop or opening.stop_regex
-            else None
+            StopMatcher(stops.stop, stops.stop_regex, keep=stops.keep_stop) if stops.stop or stops.stop_regex else None
         )
-        self._free_tokens = opening.min_tokens if self._matcher is not None else 0  # in which nothing stops it
+        self._free_tokens = stops.min_tokens if self._matcher is not None else 0  # in which nothing stops it
         self.next_offset = 0
         self.num_chars = 0
         self.num_decoded = 0
         self.span = span
         self.place: tuple[dict[int, TextSequence], int] = ({}, 0)  # where the transcriber keeps it, and its id there
         self.seen_s = 0.0
-        self.push(unpack(opening.output_ids), FinishReason.NONE)
+        self.push(unpack(start.output_ids), FinishReason.NONE)
 
     @property
     def is_stopped(self) -> bool:

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 # A sequence that was silent for so long is taken for lost: nobody told us of its end. Looked for now and then.
 IDLE_S = 900.0
-OPENINGS_PER_SWEEP = 1024
+STARTS_PER_SWEEP = 1024
 NO_LIFE = -1
 
 
@@ -67,8 +67,8 @@ class Transcriber:
         sequences = self._life(deltas.executor, deltas.epoch, deltas.plan_epoch)
         if sequences is None:
             return
-        for sequence_id, opening in deltas.openings:
-            self._open(sequences, sequence_id, opening, now_s)
+        for sequence_id, start in deltas.starts:
+            self._open(sequences, sequence_id, start, now_s)
         column = deltas.token_ids
         token_ids = unpack(column)
         scores, prompt_scores = dict(deltas.scores), dict(deltas.prompt_scores)
@@ -82,7 +82,7 @@ class Transcriber:
                 strict=True,
             )
         ):
-            start, end = end, end + num_tokens
+            first, end = end, end + num_tokens
             sequence = sequences.get(sequence_id)
             if sequence is None:  # cut at a stop string, aborted, or from before an outage
                 log.debug("executor %s, sequence %d: not open here", deltas.executor, sequence_id)
@@ -92,21 +92,21 @@ class Transcriber:
             if known > 0:  # said again after a retraction
                 if known >= num_tokens and not finish:
                     continue
-                start, offset = min(start + known, end), sequence.next_offset
+                first, offset = min(first + known, end), sequence.next_offset
             elif known < 0:
-                self._lose(sequence, offset, column[ITEM_BYTES * start : ITEM_BYTES * end], finish)
+                self._lose(sequence, offset, column[ITEM_BYTES * first : ITEM_BYTES * end], finish)
                 continue
-            new = column[ITEM_BYTES * start : ITEM_BYTES * end]
+            new = column[ITEM_BYTES * first : ITEM_BYTES * end]
             of_row = scores.get(row)
             if of_row is not None and known > 0:
-                of_row = without_first(of_row, num_tokens - (end - start), num_tokens)
-            self._write(sequence, offset, new, token_ids[start:end], finish, of_row, prompt_scores.get(row))
+                of_row = without_first(of_row, num_tokens - (end - first), num_tokens)
+            self._write(sequence, offset, new, token_ids[first:end], finish, of_row, prompt_scores.get(row))
 
     def forget(self, request_id: str, attempt: int) -> None:
         """The attempt was aborted: its executor says nothing of it any more but what is on its way."""
         self._aborts.note(request_id, attempt)
         sequence = self._requests.get(request_id)
-        if sequence is not None and sequence.opening.attempt <= attempt:
+        if sequence is not None and sequence.start.attempt <= attempt:
             self._close(sequence)
 
     def forget_all(self) -> None:
@@ -125,19 +125,19 @@ class Transcriber:
         text = None if tail is None else tail.since(num_chars)
         if tail is None or text is None:
             return Resumed()
-        opening = tail.opening
+        start = tail.start
         sequence = self._requests.get(request_id)
         if sequence is not None:
-            sequence.opening = msgspec.structs.replace(sequence.opening, gateway=gateway)
+            sequence.start = msgspec.structs.replace(sequence.start, gateway=gateway)
         return Resumed(
             found=True,
-            attempt=opening.attempt,
-            scheduler=opening.scheduler,
+            attempt=start.attempt,
+            scheduler=start.scheduler,
             token_ids=bytes(tail.token_ids),
             text=text,
             finish=tail.finish,
-            num_prompt_tokens=opening.num_prompt_tokens,
-            num_cached_tokens=opening.num_cached_tokens,
+            num_prompt_tokens=start.num_prompt_tokens,
+            num_cached_tokens=start.num_cached_tokens,
             running=sequence is not None,
             parts=b"" if num_chars else bytes(tail.parts),
         )
@@ -166,33 +166,34 @@ class Transcriber:
         self._lives[executor] = (epoch, plan_epoch, sequences)
         return sequences
 
-    def _open(self, sequences: dict[int, TextSequence], sequence_id: int, opening: SequenceStart, now_s: float) -> None:
-        if opening.attempt <= self._aborts.latest(opening.request_id):
+    def _open(self, sequences: dict[int, TextSequence], sequence_id: int, start: SequenceStart, now_s: float) -> None:
+        if start.attempt <= self._aborts.latest(start.request_id):
             return
-        known = self._requests.get(opening.request_id)
-        if known is not None and known.opening.attempt > opening.attempt:
+        known = self._requests.get(start.request_id)
+        if known is not None and known.start.attempt > start.attempt:
             return
-        if known is not None and known.opening.attempt == opening.attempt:
-            self._move(known, sequences, sequence_id, opening, now_s)
+        if known is not None and known.start.attempt == start.attempt:
+            self._move(known, sequences, sequence_id, start, now_s)
             return
         if known is not None:
             self._close(known)
-        span = telemetry.span("detokenize", opening.trace, request=opening.request_id, attempt=opening.attempt)
+        span = telemetry.span("detokenize", start.trace, request=start.request_id, attempt=start.attempt)
         try:
-            sequence = TextSequence(opening, self._verbose_factory if opening.keep_special else self._factory, span)
+            factory = self._verbose_factory if start.params.stop_conditions.keep_special else self._factory
+            sequence = TextSequence(start, factory, span)
         except TooSlow as error:
             span.end()
-            self._give_up(opening, str(error))
+            self._give_up(start, str(error))
             return
         sequence.seen_s = now_s
         sequence.place = (sequences, sequence_id)
-        sequences[sequence_id] = self._requests[opening.request_id] = sequence
-        if opening.resumable:
-            self.tails.open(opening, sequence.num_chars)
+        sequences[sequence_id] = self._requests[start.request_id] = sequence
+        if start.params.resumable:
+            self.tails.open(start, sequence.num_chars)
         if sequence.is_stopped:  # the row that said so was lost
             self._write(sequence, sequence.next_offset, b"", array("i"), FinishReason.NONE)
         self._num_opened += 1
-        if self._num_opened % OPENINGS_PER_SWEEP == 0:
+        if self._num_opened % STARTS_PER_SWEEP == 0:
             for idle in [s for s in self._requests.values() if now_s - s.seen_s > IDLE_S]:
                 self._close(idle)
 
@@ -201,7 +202,7 @@ class Transcriber:
         sequence: TextSequence,
         sequences: dict[int, TextSequence],
         sequence_id: int,
-        opening: SequenceStart,
+        start: SequenceStart,
         now_s: float,
     ) -> None:
         """The request goes on as another sequence, after a retraction or on another executor.
@@ -211,10 +212,10 @@ class Transcriber:
         place, old_id = sequence.place
         place.pop(old_id, None)
         sequence.place = (sequences, sequence_id)
-        sequence.opening = opening
+        sequence.start = start
         sequence.seen_s = now_s
         sequences[sequence_id] = sequence
-        missed = unpack(opening.output_ids)[sequence.next_offset :]
+        missed = unpack(start.output_ids)[sequence.next_offset :]
         if missed:
             self._write(sequence, sequence.next_offset, pack(missed), missed, FinishReason.NONE)
 
@@ -228,59 +229,64 @@ class Transcriber:
         scores: Logprobs | None = None,
         prompt_scores: Logprobs | None = None,
     ) -> None:
-        opening = sequence.opening
+        start = sequence.start
         extras, parts = None, b""
         try:
-            if scores is None and (len(token_ids) < 2 or not opening.resumable):
+            if scores is None and (len(token_ids) < 2 or not start.params.resumable):
                 text = sequence.push(token_ids, finish)
             else:
-                start = sequence.num_decoded
+                num_before = sequence.num_decoded
                 texts, ends = sequence.push_each(token_ids, finish)
                 text, parts = "".join(texts), pack(map(len, texts))
                 scored = None
                 if scores is not None:
-                    scored = scored_tokens(scores, token_ids, ends, start, opening.asked_ids, self._spell)
-                extras = RowExtras(scored, self._scored_prompt(opening, prompt_scores), parts=parts)
+                    scored = scored_tokens(scores, token_ids, ends, num_before, _asked_ids(start), self._spell)
+                extras = RowExtras(scored, self._scored_prompt(start, prompt_scores), parts=parts)
         except TooSlow as error:
-            self._give_up(opening, str(error))
+            self._give_up(start, str(error))
             self._close(sequence)
             return
         if sequence.is_stopped:
             if not finish:
-                abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop")
-                self.aborts.append((opening.scheduler, abort))
+                abort = Abort(request_id=start.request_id, attempt=start.attempt, reason="stop")
+                self.aborts.append((start.scheduler, abort))
             finish = FinishReason.STOP
             extras = replace(extras or RowExtras(), matched=sequence.matched)
-        self.outbox.add(opening, offset, column, text, finish, extras)
-        if opening.resumable:
-            self.tails.add(opening, offset, column, text, finish, parts)
+        self.outbox.add(start, offset, column, text, finish, extras)
+        if start.params.resumable:
+            self.tails.add(start, offset, column, text, finish, parts)
         if finish:
             self._close(sequence)
 
-    def _scored_prompt(self, opening: SequenceStart, scores: Logprobs | None) -> TokenLogprobs | None:
+    def _scored_prompt(self, start: SequenceStart, scores: Logprobs | None) -> TokenLogprobs | None:
         if scores is None:
             return None
         token_ids = unpack(scores.token_ids)
         decode = self._factory(()).decode_token
         ends = list(accumulate(len(decode(token_id)) for token_id in token_ids))
-        return scored_tokens(scores, token_ids, ends, 0, opening.asked_ids, self._spell)
+        return scored_tokens(scores, token_ids, ends, 0, _asked_ids(start), self._spell)
 
-    def _give_up(self, opening: SequenceStart, why: str) -> None:
+    def _give_up(self, start: SequenceStart, why: str) -> None:
         error = InvalidRequest(why, param="stop_regex")
-        self.refusals.append((opening.gateway, refusal(error, opening.request_id, opening.attempt)))
-        abort = Abort(request_id=opening.request_id, attempt=opening.attempt, reason="stop pattern")
-        self.aborts.append((opening.scheduler, abort))
+        self.refusals.append((start.gateway, refusal(error, start.request_id, start.attempt)))
+        abort = Abort(request_id=start.request_id, attempt=start.attempt, reason="stop pattern")
+        self.aborts.append((start.scheduler, abort))
 
     def _lose(self, sequence: TextSequence, offset: int, column: bytes, finish: int) -> None:
         """Tokens before `offset` never came. The gateway sees the same gap in this row, and submits again."""
-        log.warning("%s: tokens %d to %d are missing", sequence.opening.request_id, sequence.next_offset, offset)
-        self.outbox.add(sequence.opening, offset, column, "", finish)
+        log.warning("%s: tokens %d to %d are missing", sequence.start.request_id, sequence.next_offset, offset)
+        self.outbox.add(sequence.start, offset, column, "", finish)
         self._close(sequence)
 
     def _close(self, sequence: TextSequence) -> None:
         sequences, sequence_id = sequence.place
         sequences.pop(sequence_id, None)
-        self._requests.pop(sequence.opening.request_id, None)
-        self.tails.rest(sequence.opening.request_id, sequence.seen_s)
+        self._requests.pop(sequence.start.request_id, None)
+        self.tails.rest(sequence.start.request_id, sequence.seen_s)
         sequence.span.set(tokens=sequence.next_offset, chars=sequence.num_chars)
         sequence.span.end()
+
+
+def _asked_ids(start: SequenceStart) -> bytes:
+    logprobs = start.params.logprobs
+    return b"" if logprobs is None else logprobs.token_ids

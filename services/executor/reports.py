@@ -7,7 +7,7 @@ from xylem.services.executor.engine.step_output import StepOutput
 from xylem.shared.protocol import Embedded, Logprobs, Refused, SequenceStart, StepReport, TokenDeltas
 from xylem.shared.protocol.columns import pack, pack_floats
 
-# Openings carry earlier output, and scores many numbers: many at once could exceed what the bus takes in one message.
+# Starts carry earlier output, and scores many numbers: many at once could exceed what the bus takes in one message.
 MAX_EXTRA_BYTES = 256 << 10
 
 
@@ -20,10 +20,10 @@ class _Columns:
     counts: list[int] = field(default_factory=list)
     token_ids: list[int] = field(default_factory=list)
     finishes: list[int] = field(default_factory=list)
-    openings: list[tuple[int, SequenceStart]] = field(default_factory=list)
+    starts: list[tuple[int, SequenceStart]] = field(default_factory=list)
     scores: list[tuple[int, Logprobs]] = field(default_factory=list)
     prompt_scores: list[tuple[int, Logprobs]] = field(default_factory=list)
-    extra_bytes: int = 0  # of openings and scores
+    extra_bytes: int = 0  # of starts and scores
 
 
 def step_report(output: StepOutput, executor: str) -> StepReport:
@@ -44,10 +44,10 @@ def step_report(output: StepOutput, executor: str) -> StepReport:
 
 
 def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDeltas]]:
-    """(detokenizer, its rows) for all rows that have tokens. More than one each only for huge openings and scores."""
+    """(detokenizer, its rows) for all rows that have tokens. More than one each only for huge starts and scores."""
     groups: dict[str, _Columns] = {}
     full: list[tuple[str, _Columns]] = []
-    start = 0
+    first = 0
     for row, count in enumerate(output.counts):
         if count == 0 and row not in output.broken:
             continue
@@ -58,13 +58,13 @@ def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDelt
         columns.sequence_ids.append(output.sequence_ids[row])
         columns.offsets.append(output.offsets[row])
         columns.counts.append(count)
-        columns.token_ids.extend(output.token_ids[start : start + count])
+        columns.token_ids.extend(output.token_ids[first : first + count])
         columns.finishes.append(output.finishes[row])
-        start += count
-        opening = output.openings.get(row)
-        if opening is not None:
-            columns.openings.append((output.sequence_ids[row], opening))
-            columns.extra_bytes += len(opening.output_ids) + len(opening.context_ids)
+        first += count
+        start = output.starts.get(row)
+        if start is not None:
+            columns.starts.append((output.sequence_ids[row], start))
+            columns.extra_bytes += len(start.output_ids) + len(start.context_ids)
         for found, scores in ((output.scores, columns.scores), (output.prompt_scores, columns.prompt_scores)):
             if row in found:
                 scores.append((len(columns.sequence_ids) - 1, found[row]))
@@ -77,19 +77,19 @@ def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDelt
 def answers(output: StepOutput) -> list[tuple[str, Refused | Embedded]]:
     """(gateway, what it is told) of sequences that end without a token."""
     told: list[tuple[str, Refused | Embedded]] = []
-    for opening, failed in output.refused:
-        refused = Refused(opening.request_id, opening.attempt, failed.code, str(failed), failed.param)
-        told.append((opening.gateway, refused))
-    for opening, state in output.embedded:
+    for start, failed in output.refused:
+        refused = Refused(start.request_id, start.attempt, failed.code, str(failed), failed.param)
+        told.append((start.gateway, refused))
+    for start, state in output.embedded:
         length = math.sqrt(sum(value * value for value in state)) or 1.0
         embedded = Embedded(
-            request_id=opening.request_id,
-            attempt=opening.attempt,
+            request_id=start.request_id,
+            attempt=start.attempt,
             vector=pack_floats([value / length for value in state]),
-            num_prompt_tokens=opening.num_prompt_tokens,
-            num_cached_tokens=opening.num_cached_tokens,
+            num_prompt_tokens=start.num_prompt_tokens,
+            num_cached_tokens=start.num_cached_tokens,
         )
-        told.append((opening.gateway, embedded))
+        told.append((start.gateway, embedded))
     return told
 
 
@@ -102,7 +102,7 @@ def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDelta
         counts=pack(columns.counts),
         token_ids=pack(columns.token_ids),
         finishes=pack(columns.finishes),
-        openings=tuple(columns.openings),
+        starts=tuple(columns.starts),
         scores=tuple(columns.scores),
         prompt_scores=tuple(columns.prompt_scores),
         plan_epoch=output.plan_epoch,

@@ -69,9 +69,9 @@ class SequenceSpans:
                 if sequence is not None:
                     sequence.record(now_ns, "dropped")
         for admit in plan.admits:
-            if admit.trace:
+            if admit.start.trace:
                 num_tokens = admit.num_cached + count(admit.token_ids)
-                self._traced[admit.sequence_id] = _Traced(admit.trace, plan.number, num_tokens, admit.num_cached)
+                self._traced[admit.sequence_id] = _Traced(admit.start.trace, plan.number, num_tokens, admit.num_cached)
 
     def step(self, output: StepOutput) -> None:
         """Moves the traced sequences on by one step."""

@@ -58,7 +58,7 @@ class LongestPrefix:
     def _block_hashes(self, tokenized: Tokenized) -> Iterator[int]:
         """Yields a hash of every prefix that ends with a block. Hashes of different salts have nothing in common."""
         prompt, width = tokenized.prompt_ids, self._policy.block_tokens * ITEM_BYTES
-        before = hash(tokenized.salt)
+        before = hash(tokenized.params.cache_salt)
         for at in range(0, min(len(prompt) // width, self._policy.max_blocks) * width, width):
             before = hash((before, prompt[at : at + width]))
             yield before

@@ -159,8 +159,8 @@ class SchedulerService(Service[SchedulerSettings]):
             span = telemetry.span("queue", request.trace)
             if span.trace:
                 self._spans[key] = span
-        if request.deadline_s:
-            wait_s = request.deadline_s - time.time()
+        if request.params.deadline_s:
+            wait_s = request.params.deadline_s - time.time()
             self._add_event(e.Submit(request, asyncio.get_running_loop().time() + wait_s, trace=span.trace))
         else:
             self._add_event(e.Submit(request, trace=span.trace))

@@ -47,17 +47,12 @@ class PromptEncoder:
             detokenizer=generate.detokenizer,
             prompt_ids=pack(prompt_ids),
             output_ids=generate.output_ids,
-            sampling=generate.sampling,
-            limits=self._limits(generate.limits, len(prompt_ids), param),
-            salt=generate.salt,
-            tenant=generate.tenant,
-            resumable=generate.resumable,
-            priority=generate.priority,
-            deadline_s=generate.deadline_s,
+            params=msgspec.structs.replace(
+                generate.params,
+                stop_conditions=self._stop_conditions(generate.params.stop_conditions, len(prompt_ids), param),
+                grammar=self._grammar(generate.params.grammar, prompt_ids),
+            ),
             trace=trace,
-            grammar=self._grammar(generate.grammar, prompt_ids),
-            scoring=generate.scoring,
-            pooling=generate.pooling,
         )
 
     def tokenize(self, question: Tokenize) -> list[int]:
@@ -122,7 +117,7 @@ class PromptEncoder:
                 f"{param}: token id {wrong} is outside the model's vocabulary of {self._vocab_size}", param=param
             )
 
-    def _limits(self, limits: StopConditions, num_prompt_tokens: int, param: str) -> StopConditions:
+    def _stop_conditions(self, wanted: StopConditions, num_prompt_tokens: int, param: str) -> StopConditions:
         """With max_tokens as a number that fits: of -1, the rest of the context."""
         room = self._context_length - num_prompt_tokens
         if room < 1:
@@ -131,12 +126,12 @@ class PromptEncoder:
                 " the answer included",
                 param=param,
             )
-        if limits.max_tokens < 0:
-            return msgspec.structs.replace(limits, max_tokens=room)
-        if limits.max_tokens > room:
+        if wanted.max_tokens < 0:
+            return msgspec.structs.replace(wanted, max_tokens=room)
+        if wanted.max_tokens > room:
             raise ContextTooLong(
-                f"the prompt has {num_prompt_tokens} tokens and max_tokens is {limits.max_tokens}, together more than"
+                f"the prompt has {num_prompt_tokens} tokens and max_tokens is {wanted.max_tokens}, together more than"
                 f" the model's context of {self._context_length} tokens",
                 param="max_tokens",
             )
-        return limits
+        return wanted

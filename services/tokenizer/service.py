@@ -128,15 +128,15 @@ class TokenizerService(Service[TokenizerSettings]):
 
     def _check_scores(self, tokenized: Tokenized) -> None:
         """All of a prompt's scores travel in one message, with the first token."""
-        scoring = tokenized.scoring
-        if scoring is None or scoring.prompt_from < 0:
+        wanted = tokenized.params.logprobs
+        if wanted is None or wanted.prompt_from < 0:
             return
-        num_tokens = max(0, count(tokenized.prompt_ids) - scoring.prompt_from)
-        of_each = SCORED_BYTES * (1 + scoring.num_top) + ITEM_BYTES * count(scoring.token_ids)
+        num_tokens = max(0, count(tokenized.prompt_ids) - wanted.prompt_from)
+        of_each = SCORED_BYTES * (1 + wanted.num_top) + ITEM_BYTES * count(wanted.token_ids)
         limit = self.bus.max_payload - ENVELOPE_BYTES
         if num_tokens * of_each > limit:
             raise InvalidRequest(
-                f"the log probabilities of {num_tokens} prompt tokens with {scoring.num_top} likely ones each are more"
+                f"the log probabilities of {num_tokens} prompt tokens with {wanted.num_top} likely ones each are more"
                 f" than one answer carries; ask for those of at most {limit // of_each} tokens",
                 param="logprobs",
             )

@@ -9,20 +9,16 @@ from xylem.shared.protocol.base import Message, decode, encode
 from xylem.shared.protocol.cache import CacheEvents
 from xylem.shared.protocol.control import Control, ControlReply, Detokenize, Detokenized, Tokenize, TokenizeReply
 from xylem.shared.protocol.embedding import Embedded
-from xylem.shared.protocol.plan import Admit, PageCopy, Plan
-from xylem.shared.protocol.presence import Capacity, Presence, WhoIsThere
-from xylem.shared.protocol.request import (
-    Abort,
-    Accepted,
-    Ack,
-    Generate,
+from xylem.shared.protocol.generation_params import (
+    GenerationParams,
     Grammar,
     LogprobParams,
-    Refused,
     SamplingParams,
     StopConditions,
-    Tokenized,
 )
+from xylem.shared.protocol.plan import Admit, PageCopy, Plan
+from xylem.shared.protocol.presence import Capacity, Presence, WhoIsThere
+from xylem.shared.protocol.request import Abort, Accepted, Ack, Generate, Refused, Tokenized
 from xylem.shared.protocol.response import ResponseCall, ResponseReply
 from xylem.shared.protocol.status import Adopt, RequestStatus, Started, StatusQuery, StatusReply
 from xylem.shared.protocol.steps import FinishReason, Logprobs, SequenceStart, StepReport, TokenDeltas
@@ -43,6 +39,7 @@ __all__ = [
     "Embedded",
     "FinishReason",
     "Generate",
+    "GenerationParams",
     "Grammar",
     "LogprobParams",
     "Logprobs",

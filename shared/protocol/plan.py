@@ -4,7 +4,6 @@ import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int32, Serial
-from xylem.shared.protocol.request import Grammar, LogprobParams, SamplingParams
 from xylem.shared.protocol.steps import SequenceStart
 
 
@@ -30,16 +29,8 @@ class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
     max_new_tokens: Int32  # from `offset` on
     offset: Count
     detokenizer: str
-    opening: SequenceStart
-    sampling: SamplingParams = SamplingParams()
-    ignore_eos: bool = False
-    stop_token_ids: bytes = b""  # column
+    start: SequenceStart
     copy: PageCopy | None = None
-    trace: str = ""
-    min_tokens: Count = 0
-    grammar: Grammar | None = None
-    scoring: LogprobParams | None = None
-    pooling: str = ""
     seen_ids: bytes = b""  # column: distinct prompt tokens, when there is a repetition penalty
 
 

@@ -7,7 +7,7 @@ import msgspec
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int64, Serial
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 MAX_PAGES = 1 << 22  # a scheduler keeps books of every page: more than any device has would only eat its memory
 

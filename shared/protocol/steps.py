@@ -6,6 +6,7 @@ import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int64
+from xylem.shared.protocol.generation_params import GenerationParams, SamplingParams
 
 
 class FinishReason(IntEnum):
@@ -19,7 +20,10 @@ class FinishReason(IntEnum):
 
 
 class SequenceStart(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What a detokenizer must know of a sequence. Travels with the admit and reaches it with the first tokens."""
+    """Identity and parameters of a sequence: comes to the executor with its admit, to the detokenizer with its tokens.
+
+    The executor hands on `for_detokenizer`, which leaves out what may be large and only the executor reads.
+    """
 
     request_id: str
     attempt: Count
@@ -29,21 +33,23 @@ class SequenceStart(msgspec.Struct, array_like=True, frozen=True, gc=False):
     num_cached_tokens: Count
     context_ids: bytes = b""  # column: last few prompt tokens; text is cut after them
     output_ids: bytes = b""  # column: output tokens before `offset`, replayed to rebuild text and stop state
-    stop: tuple[str, ...] = ()
+    params: GenerationParams = GenerationParams()
     trace: str = ""
-    resumable: bool = False
-    min_tokens: Count = 0
-    stop_regex: tuple[str, ...] = ()
-    keep_stop: bool = False
-    keep_special: bool = False
-    asked_ids: bytes = b""  # column: Scoring.token_ids
+
+    def for_detokenizer(self) -> "SequenceStart":
+        """Returns the same without grammar and logit bias."""
+        params = self.params
+        if params.grammar is None and not params.sampling.bias_ids:
+            return self
+        kept = msgspec.structs.replace(params, grammar=None, sampling=SamplingParams())
+        return msgspec.structs.replace(self, params=kept)
 
 
 class Logprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Log probabilities of tokens one after the other, as columns of float32; NaN for a prompt's first token.
 
     Of k likeliest ones, top_ids and top_logprobs have k for each token, likeliest first; asked_logprobs those of
-    Scoring.token_ids for each.
+    LogprobParams.token_ids for each.
     """
 
     logprobs: bytes = b""
@@ -65,12 +71,12 @@ class StepReport(Message, frozen=True, tag="StepReport"):
     lengths: bytes = b""  # tokens whose KV is in the pages
     counts: bytes = b""
     token_ids: bytes = b""  # concatenated
-    finishes: bytes = b""  # column of Finish
+    finishes: bytes = b""  # column of FinishReason
     duration_us: int = 0
 
 
 class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
-    """New tokens of one step for one detokenizer. A sequence's opening comes with its first tokens."""
+    """New tokens of one step for one detokenizer. A sequence's start comes with its first tokens."""
 
     executor: str
     epoch: int
@@ -79,7 +85,7 @@ class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
     counts: bytes
     token_ids: bytes
     finishes: bytes
-    openings: tuple[tuple[Count, SequenceStart], ...] = ()  # (sequence id, opening)
+    starts: tuple[tuple[Count, SequenceStart], ...] = ()  # (sequence id, start)
     plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
     scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its new tokens)
-    prompt_scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its prompt from Scoring.prompt_from on)
+    prompt_scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its prompt from LogprobParams.prompt_from on)

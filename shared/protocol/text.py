@@ -15,7 +15,7 @@ class TokenLogprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tokens: tuple[bytes, ...]  # the bytes of each, which need not be whole characters
     ends: bytes  # column: characters of the request's text up to the end of each, what is held back or cut included
     top_tokens: tuple[bytes, ...] = ()
-    asked_tokens: tuple[bytes, ...] = ()  # of Scoring.token_ids, once
+    asked_tokens: tuple[bytes, ...] = ()  # of LogprobParams.token_ids, once
     start: Count = 0  # characters before the first
 
 
@@ -33,7 +33,7 @@ class TextDeltas(Message, frozen=True, tag="TextDeltas"):
     counts: bytes
     token_ids: bytes
     texts: tuple[str, ...]
-    finishes: bytes  # column of Finish; the row that is not NONE is the request's last
+    finishes: bytes  # column of FinishReason; the row that is not NONE is the request's last
     num_prompt_tokens: bytes
     num_cached_tokens: bytes
     scored: tuple[tuple[Count, TokenLogprobs], ...] = ()  # (row, all its tokens)

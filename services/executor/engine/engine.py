@@ -157,7 +157,7 @@ class Engine:
                     self._tell_tokens(output, sequence, row, *sequence.accept(token_id))
                 elif sequence.ahead and sequence.is_read:
                     self._tell_tokens(output, sequence, row, *sequence.jump())
-                elif sequence.pooling:
+                elif sequence.params.pooling:
                     self._tell_state(output, sequence, row)
                 else:
                     output.add(sequence, [], FinishReason.NONE)
@@ -178,7 +178,7 @@ class Engine:
         if sequence.num_told:
             output.broken.add(len(output.sequence_ids))
         else:
-            output.refused.append((sequence.opening, failed))
+            output.refused.append((sequence.start, failed))
         output.add(sequence, [], FinishReason.ERROR, sequence.offset + sequence.num_told)
         self._forget(sequence)
 
@@ -188,7 +188,7 @@ class Engine:
         index = len(output.sequence_ids)
         first = sequence.num_new - len(token_ids)
         if first == 0:
-            output.openings[index] = sequence.opening
+            output.starts[index] = sequence.start.for_detokenizer()
             if sequence.prompt_scores:
                 scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
                 scored_ids = sequence.prompt_ids[scored_from:]
@@ -201,14 +201,14 @@ class Engine:
 
     def _tell_state(self, output: StepOutput, sequence: SequenceState, row: StepRow) -> None:
         assert row.state is not None
-        if sequence.pooled is None or sequence.pooling == "last":
+        if sequence.pooled is None or sequence.params.pooling == "last":
             sequence.pooled = row.state
         else:
             sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
         if not sequence.is_read:
             output.add(sequence, [], FinishReason.NONE)
             return
-        output.embedded.append((sequence.opening, sequence.pooled))
+        output.embedded.append((sequence.start, sequence.pooled))
         output.add(sequence, [], FinishReason.STOP)
         self._forget(sequence)
 
@@ -253,11 +253,12 @@ class Engine:
             raise ValueError(f"more than {self.max_running} sequences")
         if not sequence.prompt_ids:
             raise ValueError(f"sequence {sequence.sequence_id} has nothing to read")
-        for token_ids in (sequence.prompt_ids, unpack(admit.opening.output_ids), unpack(admit.seen_ids)):
+        for token_ids in (sequence.prompt_ids, unpack(admit.start.output_ids), unpack(admit.seen_ids)):
             _check_range("token id", token_ids, self.runner.vocab_size)
-        for column in (admit.sampling.bias_ids, b"" if admit.scoring is None else admit.scoring.token_ids):
+        sampling, logprobs = sequence.params.sampling, sequence.params.logprobs
+        for column in (sampling.bias_ids, b"" if logprobs is None else logprobs.token_ids):
             _check_range("token id", unpack(column), self.runner.vocab_size)
-        if count(admit.sampling.bias_ids) != count(admit.sampling.bias_values):
+        if count(sampling.bias_ids) != count(sampling.bias_values):
             raise ValueError("there are not as many biases as biased tokens")
         _check_range("page", sequence.pages, self.runner.num_pages)
         if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
@@ -270,10 +271,10 @@ class Engine:
             raise ValueError(f"output tokens from {admit.offset} on don't fit into a column")
         if admit.copy is not None:
             self._copy(admit.copy)
-        if sequence.scoring is not None and sequence.scoring.prompt_from == 0:
+        if logprobs is not None and logprobs.prompt_from == 0:
             if sequence.num_cached:
                 raise ValueError("cached tokens can't be scored")
-            sequence.prompt_scores.append(unscored(sequence.scoring, count(sequence.scoring.token_ids)))
+            sequence.prompt_scores.append(unscored(logprobs, count(logprobs.token_ids)))
         made = [make_gate(admit, sequence) for make_gate in self._gate_factories]
         sequence.gates = [gate for gate in made if gate is not None]
         sequence.slot = self._free_slots.pop()

@@ -20,7 +20,7 @@ from xylem.services.executor.engine.gate import Gate
 from xylem.services.executor.step.logits_processor import LogitsProcessor, is_bent
 from xylem.services.executor.step.logprobs import RowLogprobs
 from xylem.services.executor.step.row import AWAITED, StepRow
-from xylem.shared.protocol import Admit, FinishReason, LogprobParams, SamplingParams, SequenceStart
+from xylem.shared.protocol import Admit, FinishReason, GenerationParams, SequenceStart
 from xylem.shared.protocol.columns import unpack
 
 
@@ -38,15 +38,13 @@ class SequenceState:
     prompt_len: int
     length: int
     pages: "array[int]"
-    sampling: SamplingParams
+    params: GenerationParams
     end_ids: frozenset[int]
     max_new_tokens: int
     offset: int
     detokenizer: str
-    opening: SequenceStart
+    start: SequenceStart
     shaping: LogitsProcessor | None = None
-    scoring: LogprobParams | None = None
-    pooling: str = ""
     slot: int = 1
     num_new: int = 0
     num_launched: int = 0
@@ -61,9 +59,11 @@ class SequenceState:
     def begin(cls, admit: Admit, eos_token_ids: frozenset[int]) -> "SequenceState":
         """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
         prompt_ids = unpack(admit.token_ids)
-        stop_ids = frozenset(unpack(admit.stop_token_ids))
+        params = admit.start.params
+        stops = params.stop_conditions
+        stop_ids = frozenset(unpack(stops.stop_token_ids))
         # A complete grammar has only its end left, wanted or not.
-        end_ids = stop_ids if admit.ignore_eos and admit.grammar is None else stop_ids | eos_token_ids
+        end_ids = stop_ids if stops.ignore_eos and params.grammar is None else stop_ids | eos_token_ids
         shaping = None
         if is_bent(admit):
             shaping = LogitsProcessor(admit, end_ids=end_ids, eos_token_ids=eos_token_ids)
@@ -74,15 +74,13 @@ class SequenceState:
             prompt_len=admit.num_cached + len(prompt_ids),
             length=admit.num_cached,
             pages=unpack(admit.pages),
-            sampling=admit.sampling,
+            params=params,
             end_ids=end_ids,
             max_new_tokens=admit.max_new_tokens,
             offset=admit.offset,
             detokenizer=admit.detokenizer,
-            opening=admit.opening,
+            start=admit.start,
             shaping=shaping,
-            scoring=admit.scoring,
-            pooling=admit.pooling,
         )
 
     @property
@@ -128,16 +126,17 @@ class SequenceState:
             first = start - self.num_cached
             token_ids: Sequence[int] = self.prompt_ids[first : first + num_tokens]
             last = start + num_tokens == self.prompt_len
-            sample = last and not self.pooling and not self.ahead
-            row = StepRow(token_ids, start, self.pages, sample, self.sampling, pooling=self.pooling, slot=self.slot)
+            sample = last and not self.params.pooling and not self.ahead
+            row = StepRow(token_ids, start, self.pages, sample, self.params.sampling, slot=self.slot)
+            row.pooling = self.params.pooling
             self._score_prompt(row)
         else:
             known = self.num_launched + num_tokens
             token_ids = self.pending[self.num_launched : known] or (AWAITED,)
             sample = known >= len(self.pending)
-            row = StepRow(token_ids, start, self.pages, sample, self.sampling, slot=self.slot)
+            row = StepRow(token_ids, start, self.pages, sample, self.params.sampling, slot=self.slot)
         if sample:
-            row.scoring, row.shaping = self.scoring, self.shaping
+            row.scoring, row.shaping = self.params.logprobs, self.shaping
             self.num_awaited += 1
         self.num_launched += num_tokens
         return row
@@ -154,10 +153,11 @@ class SequenceState:
 
     def _score_prompt(self, row: StepRow) -> None:
         """Has the prompt's tokens scored that follow the tokens of the row."""
-        if self.scoring is None or self.scoring.prompt_from < 0:
+        logprobs = self.params.logprobs
+        if logprobs is None or logprobs.prompt_from < 0:
             return
-        row.scoring = self.scoring
-        row.first_scored = max(0, self.scoring.prompt_from - 1 - row.start)
+        row.scoring = logprobs
+        row.first_scored = max(0, logprobs.prompt_from - 1 - row.start)
         following = row.start + 1 - self.num_cached
         row.targets = self.prompt_ids[following + row.first_scored : following + len(row.token_ids)]
 
@@ -212,6 +212,6 @@ class SequenceState:
 
     def _forced(self) -> list[int]:
         """Without the model; tokens that are scored come from it, all of them."""
-        if self.shaping is None or self.scoring is not None:
+        if self.shaping is None or self.params.logprobs is not None:
             return []
         return self.shaping.forced(self.max_new_tokens - self.num_new)

@@ -13,7 +13,7 @@ from xylem.shared.protocol import FinishReason, Logprobs, SequenceStart
 class StepOutput:
     """What one step did: parallel lists, one entry per sequence that took part; token_ids are concatenated.
 
-    offsets: index of a row's first token among its request's output tokens. openings, prompt_scores: of the sequences
+    offsets: index of a row's first token among its request's output tokens. starts, prompt_scores: of the sequences
     whose first tokens these are, by row. broken: rows of sequences that end without a token after others. embedded (the
     pooled state) and refused (those without any token) are for gateways. started_ns (Unix time) and duration_us belong
     to whoever drives the engine.
@@ -30,7 +30,7 @@ class StepOutput:
     finishes: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     detokenizers: list[str] = field(default_factory=list)
-    openings: dict[int, SequenceStart] = field(default_factory=dict)
+    starts: dict[int, SequenceStart] = field(default_factory=dict)
     scores: dict[int, Logprobs] = field(default_factory=dict)
     prompt_scores: dict[int, Logprobs] = field(default_factory=dict)
     embedded: "list[tuple[SequenceStart, array[float]]]" = field(default_factory=list)

@@ -37,9 +37,10 @@ def grammar_gates(compile_grammar: Compile) -> Callable[[Admit, _HasLogitsProces
     """Returns a factory of gates. compile_grammar begins to compile a grammar; its future may raise GrammarFailed."""
 
     def make_gate(admit: Admit, sequence: _HasLogitsProcessor) -> GrammarGate | None:
-        if admit.grammar is None:
+        grammar = admit.start.params.grammar
+        if grammar is None:
             return None
         assert sequence.shaping is not None
-        return GrammarGate(compile_grammar(admit.grammar), sequence.shaping)
+        return GrammarGate(compile_grammar(grammar), sequence.shaping)
 
     return make_gate

@@ -11,11 +11,11 @@ from xylem.shared.protocol.columns import unpack, unpack_floats
 
 def is_bent(admit: Admit) -> bool:
     """Whether any draw of the sequence needs a Shaping. Raises ValueError for a broken column."""
-    sampling = admit.sampling
+    params = admit.start.params
+    sampling, min_tokens = params.sampling, params.stop_conditions.min_tokens
     penalised = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
-    return bool(
-        penalised or sampling.bias_ids or admit.grammar or admit.min_tokens > len(unpack(admit.opening.output_ids))
-    )
+    num_outputs = len(unpack(admit.start.output_ids))
+    return bool(penalised or sampling.bias_ids or params.grammar or min_tokens > num_outputs)
 
 
 class LogitsProcessor:
@@ -34,8 +34,9 @@ class LogitsProcessor:
         eos_token_ids: frozenset[int],
     ) -> None:
         """Raises ValueError for a broken column."""
-        sampling = self._sampling = admit.sampling
-        earlier_ids = self._earlier_ids = unpack(admit.opening.output_ids)
+        params = admit.start.params
+        sampling = self._sampling = params.sampling
+        earlier_ids = self._earlier_ids = unpack(admit.start.output_ids)
         self._bias_ids = np.array(unpack(sampling.bias_ids), np.int64)
         self._bias_values = np.array(unpack_floats(sampling.bias_values), np.float32)
         repeats = sampling.repetition_penalty != 1.0
@@ -44,9 +45,10 @@ class LogitsProcessor:
         self._output = TokenCounts(earlier_ids) if counts else None
         self._eos_token_ids = eos_token_ids
         self._forbidden = np.array(sorted(end_ids), np.int64)
-        self._num_to_end = max(0, admit.min_tokens - len(earlier_ids))  # tokens before one that may end it
-        self._grammar = admit.grammar
-        self._context_ids = unpack(admit.opening.context_ids)
+        # Tokens before one that may end it.
+        self._num_to_end = max(0, params.stop_conditions.min_tokens - len(earlier_ids))
+        self._grammar = params.grammar
+        self._context_ids = unpack(admit.start.context_ids)
         self.matcher: Matcher | None = None
 
     def begin_matching(self, compiled: Compiled) -> None:

@@ -71,7 +71,7 @@ class RequestState:
 
     def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: OutputQueue) -> None:
         self.id = generate.request_id
-        self.tenant = generate.tenant
+        self.tenant = generate.params.tenant
         self.index = index
         self.attempt = -1
         self._next_attempt = 0  # at least
@@ -115,10 +115,10 @@ class RequestState:
         if row.finish in (FinishReason.ABORT, FinishReason.ERROR):
             self._end(Lost("a stage gave it up") if row.finish is FinishReason.ABORT else Internal("generation failed"))
             return
-        if self._generate.pooling:
+        if self._generate.params.pooling:
             self._note_news()  # the vector comes from the executor itself, and may come later
             return
-        if row.token_ids and self._generate.scoring is not None and row.scored is None:
+        if row.token_ids and self._generate.params.logprobs is not None and row.scored is None:
             self._end(Lost(f"tokens from {row.offset} came without their log probabilities"))
             return
         self._note_news()

@@ -17,7 +17,7 @@ from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.http.errors import ClientGone
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
-from xylem.shared.protocol import FinishReason, Generate
+from xylem.shared.protocol import FinishReason, Generate, GenerationParams
 from xylem.shared.runtime import telemetry
 
 
@@ -198,7 +198,6 @@ class GenerationSession:
     def _generate(self, index: int, choice: ChoiceSpec) -> Generate:
         prompt = choice.prompt
         order = self.order
-        scoring = choice.scoring or order.scoring
         return Generate(
             request_id=f"{self.id}-{index}",
             attempt=0,
@@ -209,18 +208,25 @@ class GenerationSession:
             token_ids=prompt if isinstance(prompt, bytes) else None,
             tools=order.tools,
             template_arguments=order.template_arguments,
+            params=self._params(choice),
+            trace=self._span.trace,
+            add_special_tokens=order.add_special_tokens,
+        )
+
+    def _params(self, choice: ChoiceSpec) -> GenerationParams:
+        order = self.order
+        logprobs = choice.scoring or order.scoring
+        return GenerationParams(
             sampling=choice.sampling,
-            limits=choice.limits or order.limits,
-            salt=order.salt,
+            stop_conditions=choice.limits or order.limits,
+            grammar=choice.grammar or order.grammar,
+            logprobs=logprobs,
+            pooling=order.pooling,
+            cache_salt=order.salt,
             tenant=order.tenant,
             deadline_s=time.time() + self._context.settings.request_timeout_s,
-            trace=self._span.trace,
             # Log probabilities are not kept: such a stream is generated anew for a client that comes back.
-            resumable=order.event_ids and scoring is None,
-            grammar=choice.grammar or order.grammar,
-            scoring=scoring,
-            pooling=order.pooling,
-            add_special_tokens=order.add_special_tokens,
+            resumable=order.event_ids and logprobs is None,
         )
 
     def _note_tokens(self, piece: OutputDelta, now_s: float) -> None:

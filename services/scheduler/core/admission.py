@@ -35,19 +35,19 @@ def max_new_tokens(request: Request, executor_state: ExecutorState) -> int:
     The last token decoded needs no KV. Below 1 the prompt itself does not fit.
     """
     room = executor_state.page_allocator.num_pages * executor_state.page_size - request.num_tokens + 1
-    max_tokens = request.message.limits.max_tokens
+    max_tokens = request.params.stop_conditions.max_tokens
     return room if max_tokens < 0 else min(room, max_tokens - request.num_outputs)
 
 
 def admit_bytes(request: Request, page_size: int) -> int:
     """Estimates the size of the request in a plan in bytes; rather too high than too low."""
-    message = request.message
+    params = request.params
     tokens = request.num_tokens * (1 + 1 / page_size) + request.num_outputs
-    limits, sampling = message.limits, message.sampling
-    strings = sum(len(text) * 4 for text in (*limits.stop, *limits.stop_regex)) + len(limits.stop_token_ids)
+    stops, sampling = params.stop_conditions, params.sampling
+    strings = sum(len(text) * 4 for text in (*stops.stop, *stops.stop_regex)) + len(stops.stop_token_ids)
     strings += len(sampling.bias_ids) + len(sampling.bias_values)
-    if message.grammar is not None:
-        strings += len(message.grammar.text.encode())
+    if params.grammar is not None:
+        strings += len(params.grammar.text.encode())
     if sampling.repetition_penalty != 1.0:
         tokens += request.num_prompt
     return ADMIT_BYTES + strings + int(tokens) * ITEM_BYTES
@@ -94,7 +94,7 @@ class AdmissionRound:
 
     def _placements(self, request: Request) -> list[Placement]:
         """The candidates that could run the request, cheapest first."""
-        max_tokens = request.message.limits.max_tokens - request.num_outputs
+        max_tokens = request.params.stop_conditions.max_tokens - request.num_outputs
         whole = [
             each for each in self._executor_states if each.accepting and max_new_tokens(request, each) >= max_tokens
         ]
@@ -134,7 +134,7 @@ class AdmissionRound:
 def _match_prefix(request: Request, executor_state: ExecutorState) -> PrefixMatch:
     # The last token is prefilled in any case, since its logits yield the next one. It may be the last of a page that is
     # cached: then that page is a partial match and copied, so that no sequence writes into a page of the tree.
-    return executor_state.radix_tree.match_prefix(request.tokens, request.max_cached, request.message.salt)
+    return executor_state.radix_tree.match_prefix(request.tokens, request.max_cached, request.params.cache_salt)
 
 
 def _prefilling_sequence(
@@ -147,7 +147,7 @@ def _prefilling_sequence(
     if (at + 1) * size > request.num_tokens or match.num_tokens >= gain:
         return None
     page_tokens = request.tokens[at * width : (at + 1) * width]
-    sequence = executor_state.inflight_prefixes.get((request.message.salt, at, page_tokens))
+    sequence = executor_state.inflight_prefixes.get((request.params.cache_salt, at, page_tokens))
     if sequence is None:
         return None
     limit = min(len(request.tokens), sequence.num_prefill_tokens * ITEM_BYTES)
@@ -207,11 +207,10 @@ def _allocate_sequence(
 
 def _admit(sequence: Sequence, executor_state: ExecutorState, copy: PageCopy | None) -> Admit:
     request, message = sequence.request, sequence.request.message
-    limits = message.limits
     if request.num_cached < 0:
         request.num_cached = min(sequence.length, request.num_prompt)
     prompt_bytes = request.num_prompt * ITEM_BYTES
-    opening = SequenceStart(
+    start = SequenceStart(
         request_id=message.request_id,
         attempt=message.attempt,
         gateway=message.gateway,
@@ -220,14 +219,8 @@ def _admit(sequence: Sequence, executor_state: ExecutorState, copy: PageCopy | N
         num_cached_tokens=request.num_cached,
         context_ids=message.prompt_ids[-CONTEXT_TOKENS * ITEM_BYTES :],
         output_ids=request.tokens[prompt_bytes:],
-        stop=limits.stop,
+        params=request.params,
         trace=request.trace,
-        resumable=message.resumable,
-        min_tokens=limits.min_tokens,
-        stop_regex=limits.stop_regex,
-        keep_stop=limits.keep_stop,
-        keep_special=limits.keep_special,
-        asked_ids=b"" if message.scoring is None else message.scoring.token_ids,
     )
     return Admit(
         sequence_id=sequence.id,
@@ -237,15 +230,7 @@ def _admit(sequence: Sequence, executor_state: ExecutorState, copy: PageCopy | N
         max_new_tokens=sequence.max_kv_tokens + 1 - sequence.num_prefill_tokens,
         offset=request.num_outputs,
         detokenizer=message.detokenizer,
-        opening=opening,
-        sampling=message.sampling,
-        ignore_eos=limits.ignore_eos,
-        stop_token_ids=limits.stop_token_ids,
+        start=start,
         copy=copy,
-        trace=request.trace,
-        min_tokens=limits.min_tokens,
-        grammar=message.grammar,
-        scoring=request.scoring,
-        pooling=message.pooling,
         seen_ids=request.seen_ids(),
     )

@@ -151,7 +151,7 @@ class ExecutorState:
     def start_sequence(self, sequence: Sequence) -> None:
         """Adds an admitted sequence to the running ones."""
         self.running[sequence.id] = sequence
-        self.running_by_tenant[sequence.request.message.tenant] += 1
+        self.running_by_tenant[sequence.request.params.tenant] += 1
         self._update_forecast(sequence)
         self.num_pending_prefill_tokens += sequence.num_prefill_tokens - sequence.length
         self._publish_inflight_prefix(sequence)
@@ -190,7 +190,7 @@ class ExecutorState:
         sequence.next_grant_length = NEVER
         del self.running[sequence.id]
         self.forecast.remove_sequence(sequence.id)
-        self._count_tenant_down(sequence.request.message.tenant)
+        self._count_tenant_down(sequence.request.params.tenant)
         self._awaiting_grant.pop(sequence.id, None)
 
     def end_plan_epoch(self) -> list[Sequence]:
@@ -254,7 +254,7 @@ class ExecutorState:
         width = self.page_size * ITEM_BYTES
         at = sequence.num_inserted
         if self.policy.prefix_cache and (at + 1) * self.page_size <= sequence.num_prefill_tokens:
-            salt = sequence.request.message.salt
+            salt = sequence.request.params.cache_salt
             sequence.inflight_key = (salt, at, bytes(sequence.tokens[at * width : (at + 1) * width]))
             self.inflight_prefixes[sequence.inflight_key] = sequence
 
@@ -268,7 +268,7 @@ class ExecutorState:
         num_pages = min(sequence.num_inserted, self.cache_event_log.max_pages)
         if num_pages > sequence.num_published:
             prefix = bytes(sequence.tokens[: num_pages * self.page_size * ITEM_BYTES])
-            self.cache_event_log.add_inserted(sequence.request.message.salt, prefix)
+            self.cache_event_log.add_inserted(sequence.request.params.cache_salt, prefix)
             sequence.num_published = num_pages
 
     def _learn_length(self, sequence: Sequence) -> None:

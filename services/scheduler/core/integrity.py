@@ -66,7 +66,7 @@ def _check_executor(executor_state: ExecutorState) -> dict[str, int]:
     _must(all(s.is_prefilling for s in inflight), "a prefix is in flight that no sequence prefills")
     held_pages = sum(len(sequence.page_table) - sequence.num_matched for sequence in running)
     _must(executor_state.forecast.num_held_pages == held_pages, "the forecast counts other pages than sequences have")
-    by_tenant = Counter(s.request.message.tenant for s in running)
+    by_tenant = Counter(s.request.params.tenant for s in running)
     _must(executor_state.running_by_tenant == by_tenant, "a tenant's sequences are miscounted")
     counts = {"running": len(running), "leaving": len(executor_state.retracting), "total": allocator.num_pages}
     return counts | {"free": len(free), "cached": len(cached), "evictable": evictable, "held": len(held)}

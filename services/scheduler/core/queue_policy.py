@@ -12,7 +12,7 @@ QueuePolicy = Callable[[list[Request], Callable[[Request], int]], list[Request]]
 
 def longest_prefix_first(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:
     """Orders by cached prefix, longest first: a hot prefix is used before it is evicted, and long hits cost little."""
-    return sorted(requests, key=lambda request: (request.message.priority, -num_cached(request), request.arrival))
+    return sorted(requests, key=lambda request: (request.params.priority, -num_cached(request), request.arrival))
 
 
 def first_come_first_served(requests: list[Request], num_cached: Callable[[Request], int]) -> list[Request]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from xylem.services.scheduler.core.kv_cache.radix_node import RadixNode
-from xylem.shared.protocol import LogprobParams, Tokenized
+from xylem.shared.protocol import GenerationParams, Tokenized
 from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 
 NEVER = 1 << 62  # a length that no sequence reaches
@@ -22,12 +22,25 @@ class Request:
     trace: str
     tokens: bytes  # prompt and output so far, as a column; while it runs, as of its admission
     num_prompt: int
+    params: GenerationParams = field(init=False)  # those of its next admission
     owned_from: int = -1  # number of arrivals when its gateway submitted or adopted it
     queued: bool = False  # stands in the queue
     sequence: "Sequence | None" = None  # while it is running or retracting
     num_cached: int = -1  # cached tokens at its first admission, for the client's usage
     # A sequence that prefills the same tokens now, and the number of pages that the two share.
     prefix_source: "tuple[Sequence, int] | None" = None
+
+    def __post_init__(self) -> None:
+        self.continue_from(self.tokens)
+
+    def continue_from(self, tokens: bytes) -> None:
+        """Sets the tokens that its next admission begins with. With output the prompt's log probabilities are done."""
+        self.tokens = tokens
+        self.params = self.message.params
+        logprobs = self.params.logprobs
+        if logprobs is not None and logprobs.prompt_from >= 0 and self.num_outputs:
+            of_output = msgspec.structs.replace(logprobs, prompt_from=-1)
+            self.params = msgspec.structs.replace(self.params, logprobs=of_output)
 
     @property
     def id(self) -> str:
@@ -42,28 +55,20 @@ class Request:
         return self.num_tokens - self.num_prompt
 
     @property
-    def scoring(self) -> LogprobParams | None:
-        """Log probabilities still to be computed: those of the prompt are done once there is output."""
-        scoring = self.message.scoring
-        if scoring is None or not self.num_outputs:
-            return scoring
-        return msgspec.structs.replace(scoring, prompt_from=-1)
-
-    @property
     def max_cached(self) -> int:
         """Tokens that need no prefill when they are cached: all but the last, whose logits yield the next one.
 
         A token's log probability comes from the logits of the token before it; mean pooling needs every token's state.
         """
-        if self.message.pooling == "mean":
+        if self.params.pooling == "mean":
             return 0
-        scoring = self.scoring
-        first_scored = self.num_tokens if scoring is None or scoring.prompt_from < 0 else scoring.prompt_from
+        logprobs = self.params.logprobs
+        first_scored = self.num_tokens if logprobs is None or logprobs.prompt_from < 0 else logprobs.prompt_from
         return max(0, min(self.num_tokens, first_scored) - 1)
 
     def seen_ids(self) -> bytes:
         """Returns the prompt's distinct tokens for a repetition penalty as a column; empty without one."""
-        if self.message.sampling.repetition_penalty == 1.0:
+        if self.params.sampling.repetition_penalty == 1.0:
             return b""
         return pack(sorted(set(unpack(self.message.prompt_ids))))
 

@@ -94,7 +94,7 @@ class RequestTable:
     def requeue_retracted(self, sequence: Sequence) -> None:
         """Queues the request of a retracted sequence again, with the tokens it has decoded so far."""
         request = sequence.request
-        request.tokens = bytes(sequence.tokens)
+        request.continue_from(bytes(sequence.tokens))
         request.sequence = None
         self._new.append(request)
 
@@ -219,7 +219,7 @@ class RequestTable:
 
 def _tokens(message: Tokenized) -> tuple[bytes, int]:
     """Prompt and output ids as one column, and the number of prompt tokens. Raises InvalidRequest."""
-    prompt, outputs, limit = message.prompt_ids, message.output_ids, message.limits.max_tokens
+    prompt, outputs, limit = message.prompt_ids, message.output_ids, message.params.stop_conditions.max_tokens
     if not prompt or len(prompt) % ITEM_BYTES or len(outputs) % ITEM_BYTES:
         raise InvalidRequest("the prompt has no tokens" if not prompt else "token ids are not whole", param="prompt")
     if limit == 0:

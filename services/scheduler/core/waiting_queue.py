@@ -36,17 +36,17 @@ class WaitingQueue:
     def add_request(self, request: Request) -> None:
         request.queued = True
         bisect.insort(self._by_arrival, (request.arrival, request))
-        bisect.insort(self._by_rank, (request.message.priority, request.arrival, request))
-        bisect.insort(self._by_tenant.setdefault(request.message.tenant, []), (request.arrival, request))
+        bisect.insort(self._by_rank, (request.params.priority, request.arrival, request))
+        bisect.insort(self._by_tenant.setdefault(request.params.tenant, []), (request.arrival, request))
 
     def remove_request(self, request: Request) -> None:
         request.queued = False
         del self._by_arrival[bisect.bisect_left(self._by_arrival, request.arrival, key=_arrival)]
-        del self._by_rank[bisect.bisect_left(self._by_rank, (request.message.priority, request.arrival), key=_rank)]
-        of_tenant = self._by_tenant[request.message.tenant]
+        del self._by_rank[bisect.bisect_left(self._by_rank, (request.params.priority, request.arrival), key=_rank)]
+        of_tenant = self._by_tenant[request.params.tenant]
         del of_tenant[bisect.bisect_left(of_tenant, request.arrival, key=_arrival)]
         if not of_tenant:
-            del self._by_tenant[request.message.tenant]
+            del self._by_tenant[request.params.tenant]
 
     def aged_requests(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
         """Returns the next requests that waited so long that no younger one goes before them.
@@ -60,7 +60,7 @@ class WaitingQueue:
         if len(tenants) < 2:
             return [request for _, _, request in islice(self._aged_of(self._by_arrival, 0, now), limit)]
         counts = running()
-        fair = merge(*(self._aged_of(each, counts.get(each[0][1].message.tenant, 0), now) for each in tenants))
+        fair = merge(*(self._aged_of(each, counts.get(each[0][1].params.tenant, 0), now) for each in tenants))
         return [request for _, _, request in islice(fair, limit)]
 
     def young_requests(self, now: float) -> list[Request]:

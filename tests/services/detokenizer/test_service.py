@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests import tokenizer_kinds as kinds
+from tests.generation_params import gathered
 from tests.patience import PATIENCE_S
 from xylem.services.detokenizer.service import DetokenizerService
 from xylem.shared.model_info.tokenizer_codec import TextCodec
@@ -66,7 +67,7 @@ class Gateway:
         return rows
 
 
-def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, SequenceStart]) -> TokenDeltas:
+def step(rows: list[tuple[int, int, int, int]], *starts: tuple[int, SequenceStart]) -> TokenDeltas:
     ids, offsets, tokens, finishes = zip(*rows, strict=True)
     return TokenDeltas(
         executor="e",
@@ -76,13 +77,19 @@ def step(rows: list[tuple[int, int, int, int]], *openings: tuple[int, SequenceSt
         counts=pack([1] * len(rows)),
         token_ids=pack(tokens),
         finishes=pack(finishes),
-        openings=openings,
+        starts=starts,
     )
 
 
-def opening(request: str, gateway: str, **more: Any) -> SequenceStart:
+def start_of(request: str, gateway: str, **more: Any) -> SequenceStart:
     return SequenceStart(
-        request_id=request, attempt=0, gateway=gateway, scheduler="s", num_prompt_tokens=1, num_cached_tokens=0, **more
+        request_id=request,
+        attempt=0,
+        gateway=gateway,
+        scheduler="s",
+        num_prompt_tokens=1,
+        num_cached_tokens=0,
+        **gathered(more),
     )
 
 
@@ -96,7 +103,7 @@ async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, cod
     await gateway.open(bus, "tokens-in")
     texts = {"a": "héllo 🙂 there", "b": "the END of it, and more"}
     ids = [codec.encode(text, add_special_tokens=False) for text in texts.values()]
-    first = ((1, opening("a", "tokens-in")), (2, opening("b", "tokens-in", stop=("END",))))
+    first = ((1, start_of("a", "tokens-in")), (2, start_of("b", "tokens-in", stop=("END",))))
     for offset in range(max(map(len, ids))):
         rows = [
             (number, offset, of[offset], FinishReason.LENGTH if offset == len(of) - 1 else FinishReason.NONE)
@@ -126,7 +133,7 @@ async def test_an_abort_to_any_scheduler_frees_the_state(service: DetokenizerSer
     for number, subject in enumerate([subjects.abort(MODEL, "s2"), subjects.abort_any(MODEL)]):
         request = f"gone{number}"
         await bus.publish(
-            subjects.detokenizer(MODEL, "d1"), step([(number, 0, 70, 0)], (number, opening(request, "aborting")))
+            subjects.detokenizer(MODEL, "d1"), step([(number, 0, 70, 0)], (number, start_of(request, "aborting")))
         )
         async with asyncio.timeout(PATIENCE_S):
             await gateway.deltas.get()
@@ -141,7 +148,7 @@ async def test_an_abort_to_any_scheduler_frees_the_state(service: DetokenizerSer
 async def test_states_of_a_dead_executor_are_dropped(service: DetokenizerService, bus: Bus) -> None:
     alive = Presence(kind="executor", id="e", epoch=1, model=MODEL)
     await bus.publish(subjects.presence("executor", "e"), alive)
-    await bus.publish(subjects.detokenizer(MODEL, "d1"), step([(1, 0, 70, 0)], (1, opening("r", "nobody"))))
+    await bus.publish(subjects.detokenizer(MODEL, "d1"), step([(1, 0, 70, 0)], (1, start_of("r", "nobody"))))
     async with asyncio.timeout(PATIENCE_S):
         while await check(bus) != {"open_sequences": 0}:  # three missed heartbeats later
             pass
@@ -154,7 +161,7 @@ async def test_drain_finishes_what_runs(nats_url: str, tmp_path: Path, bus: Bus)
     subject = subjects.detokenizer(MODEL, "draining")
     async with asyncio.timeout(PATIENCE_S):
         async with running(made):
-            await bus.publish(subject, step([(1, 0, 70, 0)], (1, opening("r", "draining"))))
+            await bus.publish(subject, step([(1, 0, 70, 0)], (1, start_of("r", "draining"))))
             await gateway.deltas.get()
             states: asyncio.Queue[str] = asyncio.Queue()
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
+from tests.generation_params import gathered
 from tests.services.executor.model_runner.cuda.recorded import RecordingDevice
 from tests.services.executor.plans import EXECUTOR_EPOCH, admit, plan
 from xylem.services.executor.engine.engine import Engine
@@ -73,7 +74,7 @@ def run(
     *requests: dict[str, Any],
     wait: Callable[[], None] = lambda: None,
 ) -> list[Ran]:
-    """Runs them together. A request: prompt, and what else its Admit has; output_ids are those of earlier attempts.
+    """Runs them together. A request: prompt, what else its parameters have; output_ids: of earlier attempts.
 
     wait: called when there is nothing to do although some are running.
     """
@@ -91,10 +92,12 @@ def run(
             max_new_tokens=max_new_tokens,
             offset=len(output_ids),
         )
-        opening = SequenceStart(f"r{sequence_id}", 0, "g", "s", len(prompt), 0, output_ids=pack(output_ids))
-        if more.get("sampling", GREEDY).repetition_penalty != 1.0:
-            more["seen_ids"] = pack(sorted(set(prompt)))
-        admits.append(replace(admitted, **{"sampling": GREEDY, "opening": opening, **more}))
+        fields = gathered({"sampling": GREEDY, **more})
+        start = SequenceStart(
+            f"r{sequence_id}", 0, "g", "s", len(prompt), 0, output_ids=pack(output_ids), params=fields["params"]
+        )
+        penalised = start.params.sampling.repetition_penalty != 1.0
+        admits.append(replace(admitted, start=start, seen_ids=pack(sorted(set(prompt))) if penalised else b""))
     assert engine.apply(plan(0, *admits))
     ran = [Ran() for _ in requests]
     while engine.num_running:
@@ -119,7 +122,7 @@ def _note(output: StepOutput, ran: list[Ran]) -> None:
             one.scores.append(output.scores[row])
         if row in output.prompt_scores:
             one.prompt_scores = output.prompt_scores[row]
-    for opening, state in output.embedded:
-        ran[int(opening.request_id[1:])].state = list(state)
-    for opening, failed in output.refused:
-        ran[int(opening.request_id[1:])].refusal = str(failed)
+    for sequence_start, state in output.embedded:
+        ran[int(sequence_start.request_id[1:])].state = list(state)
+    for sequence_start, failed in output.refused:
+        ran[int(sequence_start.request_id[1:])].refusal = str(failed)

@@ -3,16 +3,26 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.fake_runner import predict
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.shared.protocol import Admit, FinishReason, PageCopy, Plan, SamplingParams, SequenceStart
+from xylem.shared.protocol import (
+    Admit,
+    FinishReason,
+    GenerationParams,
+    PageCopy,
+    Plan,
+    SamplingParams,
+    SequenceStart,
+    StopConditions,
+)
 from xylem.shared.protocol.columns import pack
 
 EXECUTOR_EPOCH = 7
 
 
-def opening(name: str = "r", scheduler: str = "s", num_prompt_tokens: int = 1) -> SequenceStart:
+def start_of(name: str = "r", scheduler: str = "s", num_prompt_tokens: int = 1, **more: Any) -> SequenceStart:
     return SequenceStart(
         request_id=name,
         attempt=0,
@@ -20,6 +30,7 @@ def opening(name: str = "r", scheduler: str = "s", num_prompt_tokens: int = 1) -
         scheduler=scheduler,
         num_prompt_tokens=num_prompt_tokens,
         num_cached_tokens=0,
+        **more,
     )
 
 
@@ -38,6 +49,10 @@ def admit(
     copy: PageCopy | None = None,
     trace: str = "",
 ) -> Admit:
+    params = GenerationParams(
+        sampling=sampling or SamplingParams(),
+        stop_conditions=StopConditions(ignore_eos=ignore_eos, stop_token_ids=pack(stop_token_ids)),
+    )
     return Admit(
         sequence_id=sequence_id,
         token_ids=pack(token_ids),
@@ -46,12 +61,8 @@ def admit(
         max_new_tokens=max_new_tokens,
         offset=offset,
         detokenizer=detokenizer,
-        opening=opening(f"r{sequence_id}"),
-        sampling=sampling or SamplingParams(),
-        ignore_eos=ignore_eos,
-        stop_token_ids=pack(stop_token_ids),
+        start=start_of(f"r{sequence_id}", params=params, trace=trace),
         copy=copy,
-        trace=trace,
     )
 
 

@@ -3,7 +3,7 @@ from array import array
 import pytest
 from msgspec.structs import replace
 
-from tests.services.executor.plans import opening
+from tests.services.executor.plans import start_of
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
 from xylem.services.executor.step.logprobs import RowLogprobs, scores_message
@@ -26,7 +26,7 @@ def output() -> StepOutput:
         finishes=[FinishReason.NONE, FinishReason.STOP, FinishReason.NONE, FinishReason.LENGTH, FinishReason.NONE],
         offsets=[0, 5, 0, 7, 0],
         detokenizers=["a", "b", "a", "a", "b"],
-        openings={0: opening("r1"), 4: opening("r5")},
+        starts={0: start_of("r1"), 4: start_of("r5")},
         num_running=3,
         duration_us=999,
     )
@@ -52,10 +52,10 @@ def test_each_detokenizer_hears_its_rows_with_tokens() -> None:
     assert list(unpack(a.counts)) == [1, 2]
     assert list(unpack(a.token_ids)) == [100, 400, 401]
     assert list(unpack(a.finishes)) == [0, FinishReason.LENGTH]
-    assert a.openings == ((1, opening("r1")),)
+    assert a.starts == ((1, start_of("r1")),)
     assert list(unpack(b.sequence_ids)) == [2, 5]
     assert list(unpack(b.token_ids)) == [200, 500]
-    assert b.openings == ((5, opening("r5")),)
+    assert b.starts == ((5, start_of("r5")),)
     assert (b.executor, b.epoch) == ("x", 7)
 
 
@@ -68,7 +68,7 @@ def test_a_step_without_rows_tells_the_scheduler_only() -> None:
 def test_an_end_without_a_token_is_for_the_gateway() -> None:
     ended = output()
     ended.finishes[2] = FinishReason.ERROR
-    ended.refused.append((opening("r3"), GrammarFailed("no such keyword", param="regex")))
+    ended.refused.append((start_of("r3"), GrammarFailed("no such keyword", param="regex")))
     assert list(unpack(dict(token_deltas(ended, "x"))["a"].sequence_ids)) == [1, 4]
     [(gateway, refused)] = answers(ended)
     assert gateway == "g"
@@ -87,7 +87,7 @@ def test_a_broken_sequence_ends_where_it_was_heard_of() -> None:
 
 def test_states_leave_with_length_one() -> None:
     embedding = StepOutput(epoch=7, plan_epoch=1, plan=4, step=12)
-    embedding.embedded += [(opening("r1"), array("f", [3.0, -4.0])), (opening("r2"), array("f", [0.0, 0.0]))]
+    embedding.embedded += [(start_of("r1"), array("f", [3.0, -4.0])), (start_of("r2"), array("f", [0.0, 0.0]))]
     vectors = []
     for gateway, embedded in answers(embedding):
         assert gateway == "g"
@@ -116,7 +116,7 @@ def test_huge_openings_are_spread_over_messages() -> None:
         big.finishes.append(FinishReason.NONE)
         big.offsets.append(0)
         big.detokenizers.append("a")
-        big.openings[row] = replace(opening(), output_ids=bytes(MAX_EXTRA_BYTES // 2))
+        big.starts[row] = replace(start_of(), output_ids=bytes(MAX_EXTRA_BYTES // 2))
     messages = token_deltas(big, "x")
     assert [name for name, _ in messages] == ["a", "a"]
     assert all(len(encode(deltas)) < 1 << 20 for _, deltas in messages)

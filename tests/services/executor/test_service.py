@@ -143,7 +143,7 @@ async def test_a_plan_gives_reports_and_deltas(settings: ExecutorSettings, ears:
         await ears.until(lambda: len(ears.deltas) == 8 and len(ears.reports) == 8)
         assert ears.token_ids() == predict([1, 2], 8)[0]
         assert [list(unpack(deltas.offsets)) for deltas in ears.deltas] == [[i] for i in range(8)]
-        assert [len(deltas.openings) for deltas in ears.deltas] == [1] + [0] * 7
+        assert [len(deltas.starts) for deltas in ears.deltas] == [1] + [0] * 7
         assert [report.step for report in ears.reports] == list(range(8))
         assert {(report.plan_epoch, report.plan, report.epoch) for report in ears.reports} == {(1, 0, life)}
         assert list(unpack(ears.reports[-1].finishes)) == [FinishReason.LENGTH]

@@ -126,7 +126,7 @@ class FakePipeline:
 
     async def answer(self, g: Generate) -> None:
         await self.accept(g)
-        stop = g.limits.max_tokens if g.limits.max_tokens >= 0 else 5
+        stop = g.params.stop_conditions.max_tokens if g.params.stop_conditions.max_tokens >= 0 else 5
         await self.words(g, len(unpack(g.output_ids)), stop, FinishReason.LENGTH)
 
     async def _on_request(self, request: Generate | Tokenize | Detokenize) -> Message | None:

@@ -7,7 +7,7 @@ from typing import Any, cast
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.output_queue import OutputQueue
 from xylem.services.gateway.generation.request_state import OVER, Pipeline, RequestState
-from xylem.shared.protocol import Generate, SamplingParams, StopConditions
+from xylem.shared.protocol import Generate
 from xylem.shared.runtime.errors import Unavailable
 
 
@@ -53,9 +53,6 @@ async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() 
         prompt="Hi",
         messages=None,
         token_ids=None,
-        sampling=SamplingParams(),
-        limits=StopConditions(),
-        deadline_s=0.0,
     )
     life = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue())
     task = asyncio.create_task(life.run())

@@ -1,6 +1,6 @@
 from xylem.services.router.longest_prefix import LongestPrefix
 from xylem.services.router.policy import RouterPolicy
-from xylem.shared.protocol import Presence, Tokenized
+from xylem.shared.protocol import GenerationParams, Presence, Tokenized
 from xylem.shared.protocol.columns import pack
 
 POLICY = RouterPolicy()
@@ -9,7 +9,8 @@ BLOCK_TOKENS, RUNNING_COST = POLICY.block_tokens, POLICY.running_cost_tokens
 
 def request(*blocks: int, salt: str = "") -> Tokenized:
     prompt = pack(token for block in blocks for token in [block] * BLOCK_TOKENS)
-    return Tokenized(request_id="r", attempt=0, gateway="g", detokenizer="d", prompt_ids=prompt, salt=salt)
+    params = GenerationParams(cache_salt=salt)
+    return Tokenized(request_id="r", attempt=0, gateway="g", detokenizer="d", prompt_ids=prompt, params=params)
 
 
 def scheduler(name: str, *, epoch: int = 1, waiting: int = 0, running: int = 0) -> Presence:

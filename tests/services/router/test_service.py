@@ -5,7 +5,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from xylem.services.router.service import RouterService
-from xylem.shared.protocol import Presence, Refused, Tokenized, subjects
+from xylem.shared.protocol import GenerationParams, Presence, Refused, Tokenized, subjects
 from xylem.shared.protocol.columns import pack
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.service import running
@@ -23,7 +23,12 @@ async def service(nats_url: str) -> AsyncIterator[RouterService]:
 
 def request(gateway: str, number: int = 0, size: int = 1) -> Tokenized:
     return Tokenized(
-        request_id=f"r{number}", attempt=1, gateway=gateway, detokenizer="d", prompt_ids=pack([1] * size), salt="s"
+        request_id=f"r{number}",
+        attempt=1,
+        gateway=gateway,
+        detokenizer="d",
+        prompt_ids=pack([1] * size),
+        params=GenerationParams(cache_salt="s"),
     )
 
 

@@ -9,10 +9,20 @@ page that somebody wrote to, a page handed out twice or a wrong match is found a
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Admit, Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
+from xylem.shared.protocol import (
+    Admit,
+    Capacity,
+    FinishReason,
+    GenerationParams,
+    Plan,
+    StepReport,
+    StopConditions,
+    Tokenized,
+)
 from xylem.shared.protocol.columns import pack, unpack
 
 VOCABULARY = 50
@@ -23,6 +33,10 @@ WRECK = -1
 def chain(before: int, token: int) -> int:
     """The content of a slot: a hash of all tokens up to and with `token`."""
     return hash((before, token)) & 0xFFFFFFFF
+
+
+def limited(max_tokens: int, **more: Any) -> GenerationParams:
+    return GenerationParams(stop_conditions=StopConditions(max_tokens=max_tokens), **more)
 
 
 def root(salt: str) -> int:
@@ -116,13 +130,13 @@ class SimulatedExecutor:
         if admit.copy is not None:
             source, target, count = self.kv[admit.copy.source], self.kv[admit.copy.target], admit.copy.num_tokens
             target[:] = source[:count] + [WRECK] * (len(target) - count)
-        request = self.world.clients[admit.opening.request_id]
+        request = self.world.clients[admit.start.request_id]
         sequence = Running(admit, request.salt, list(unpack(admit.pages)), admit.num_cached, deque())
         sequence.unread.extend(unpack(admit.token_ids))
         self.running[admit.sequence_id] = sequence
-        tokens = request.prompt + list(unpack(admit.opening.output_ids))
+        tokens = request.prompt + list(unpack(admit.start.output_ids))
         assert tokens[admit.num_cached :] == list(sequence.unread), "wrong tokens to read"
-        assert admit.offset == len(unpack(admit.opening.output_ids))
+        assert admit.offset == len(unpack(admit.start.output_ids))
         self.check(sequence, tokens[: admit.num_cached])
 
     def check(self, sequence: Running, tokens: list[int]) -> None:
@@ -158,7 +172,7 @@ class SimulatedExecutor:
                 budget -= count
                 for _ in range(count):
                     self.write(sequence, sequence.unread.popleft())
-                self.computed.append((sequence.admit.opening.request_id, count))
+                self.computed.append((sequence.admit.start.request_id, count))
                 last = self.drawn(sequence_id, sequence) if not sequence.unread else None
                 rows.append(last or (sequence_id, sequence.length, [], FinishReason.NONE))
         if rows or applied:
@@ -174,11 +188,11 @@ class SimulatedExecutor:
             finish = FinishReason.STOP
         elif sequence.drawn == admit.max_new_tokens:
             finish = FinishReason.LENGTH
-        self.world.clients[admit.opening.request_id].receive(admit, sequence.drawn - 1, token, finish)
+        self.world.clients[admit.start.request_id].receive(admit, sequence.drawn - 1, token, finish)
         length = sequence.length
         if finish:
-            client = self.world.clients[admit.opening.request_id]
-            if client.attempt == admit.opening.attempt and "abort" not in client.ends:
+            client = self.world.clients[admit.start.request_id]
+            if client.attempt == admit.start.attempt and "abort" not in client.ends:
                 self.check(sequence, (client.prompt + client.output)[:length])
             del self.running[sequence_id]
             if self.room(sequence):  # it ran one step ahead: that token is thrown away, but its KV was written
@@ -218,7 +232,7 @@ class Client:
     num_accepted: int = 0
 
     def receive(self, admit: Admit, index: int, token: int, finish: int) -> None:
-        if admit.opening.attempt != self.attempt or "abort" in self.ends:
+        if admit.start.attempt != self.attempt or "abort" in self.ends:
             return
         offset = admit.offset + index
         assert not self.ends, "a token after the end"
@@ -237,9 +251,7 @@ class Client:
             detokenizer="d",
             prompt_ids=pack(self.prompt),
             output_ids=pack(self.output),
-            limits=StopConditions(max_tokens=self.max_tokens),
-            salt=self.salt,
-            priority=self.priority,
+            params=limited(self.max_tokens, cache_salt=self.salt, priority=self.priority),
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.conftest import NatsServer
 from tests.otlp_collector import collecting
@@ -30,7 +31,6 @@ from xylem.shared.protocol import (
     Started,
     StatusQuery,
     StatusReply,
-    StopConditions,
     Tokenized,
     subjects,
 )
@@ -100,7 +100,9 @@ class Peers:
     async def submit(self, client: Client, **fields: Any) -> None:
         self.world.clients[client.id] = client
         request = client.tokenized()
-        await self.send(Tokenized(**({name: getattr(request, name) for name in request.__struct_fields__} | fields)))
+        if "deadline_s" in fields:
+            fields["params"] = replace(request.params, deadline_s=fields.pop("deadline_s"))
+        await self.send(replace(request, **fields))
 
     async def send(self, request: Tokenized) -> None:
         await self.bus.hand_over(subjects.submit(MODEL, self.service.id), request)
@@ -351,7 +353,7 @@ async def test_the_span_of_the_queue_is_the_parent_of_what_follows(nats_url: str
                 peers.paused = True
                 await peers.join()
                 parent = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
-                await peers.submit(Client("r", PROMPT, "", 4), trace=parent, limits=StopConditions(max_tokens=4))
+                await peers.submit(Client("r", PROMPT, "", 4), trace=parent)
                 (admit,) = (await peers.soon(peers.plans)).admits
                 await peers.bus.publish(subjects.abort_any(MODEL), Abort("r", 0))
                 peers.world.clients["r"].ends.append("abort")
@@ -359,5 +361,5 @@ async def test_the_span_of_the_queue_is_the_parent_of_what_follows(nats_url: str
             await asyncio.to_thread(telemetry.stop)
         (span,) = collector.spans
     assert (span.name, span.trace_id, span.parent_id) == ("queue", parent[3:35], parent[36:52])
-    assert admit.trace == admit.opening.trace == f"00-{span.trace_id}-{span.span_id}-01"
+    assert admit.start.trace == f"00-{span.trace_id}-{span.span_id}-01"
     assert span.attributes == {"executor": "x", "prompt_tokens": 12, "cached_tokens": 0}

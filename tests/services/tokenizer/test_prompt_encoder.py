@@ -6,6 +6,7 @@ import pytest
 from tokenizers import Tokenizer, processors
 
 from tests import tokenizer_kinds as kinds
+from tests.generation_params import gathered
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
 from xylem.shared.protocol import Detokenize, Generate, SamplingParams, StopConditions, Tokenize
 from xylem.shared.protocol.columns import pack, unpack
@@ -30,7 +31,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> PromptEncoder:
 
 
 def generate(**fields: Any) -> Generate:
-    return Generate(request_id="r", attempt=2, gateway="g", detokenizer="d", **fields)
+    return Generate(request_id="r", attempt=2, gateway="g", detokenizer="d", **gathered(fields))
 
 
 def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
@@ -38,8 +39,8 @@ def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
         prompt="the quick",
         output_ids=pack([7, 8]),
         sampling=SamplingParams(temperature=0.5, seed=3),
-        limits=StopConditions(max_tokens=5, ignore_eos=True, stop=("x",), stop_token_ids=pack([4])),
-        salt="tenant",
+        stop_conditions=StopConditions(max_tokens=5, ignore_eos=True, stop=("x",), stop_token_ids=pack([4])),
+        cache_salt="tenant",
         priority=3,
         deadline_s=9.5,
         trace="theirs",
@@ -51,13 +52,10 @@ def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
         "gateway",
         "detokenizer",
         "output_ids",
-        "sampling",
-        "limits",
-        "salt",
-        "priority",
+        "params",
     ):
         assert getattr(done, name) == getattr(given, name)
-    assert (done.deadline_s, done.trace) == (9.5, "mine")
+    assert (done.params.deadline_s, done.trace) == (9.5, "mine")
 
 
 def test_plain_prompts_get_special_tokens_and_templates_write_their_own(encoder: PromptEncoder) -> None:
@@ -79,9 +77,9 @@ def test_token_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
 @pytest.mark.parametrize(("wanted", "got"), [(-1, 54), (54, 54), (1, 1), (0, 0)])
 def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
     done = encoder.request(
-        generate(token_ids=pack([1] * 10), limits=StopConditions(max_tokens=wanted, stop=("s",))), ""
+        generate(token_ids=pack([1] * 10), stop_conditions=StopConditions(max_tokens=wanted, stop=("s",))), ""
     )
-    assert done.limits == StopConditions(max_tokens=got, stop=("s",))
+    assert done.params.stop_conditions == StopConditions(max_tokens=got, stop=("s",))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
         ({"prompt": "the " * 80}, ContextTooLong, "prompt", ["context", "64"]),
         ({"prompt": "word " * 400_000}, ContextTooLong, "prompt", ["context", "64", "2000000"]),
         (
-            {"prompt": "the", "limits": StopConditions(max_tokens=63)},
+            {"prompt": "the", "stop_conditions": StopConditions(max_tokens=63)},
             ContextTooLong,
             "max_tokens",
             ["context", "63", "64"],

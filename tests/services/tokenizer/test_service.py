@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests import tokenizer_kinds as kinds
+from tests.generation_params import gathered
 from tests.patience import PATIENCE_S
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
 from xylem.services.tokenizer.service import TokenizerService
@@ -64,7 +65,7 @@ class Next:
 
 
 def generate(gateway: str, **fields: Any) -> Generate:
-    return Generate(request_id="r", attempt=1, gateway=gateway, detokenizer="d", **fields)
+    return Generate(request_id="r", attempt=1, gateway=gateway, detokenizer="d", **gathered(fields))
 
 
 async def test_requests_go_on_to_the_router(service: TokenizerService, bus: Bus) -> None:
@@ -84,11 +85,11 @@ async def test_scores_that_fit_into_no_message_are_refused(service: TokenizerSer
     prompt = pack([5] * 19_000)
     async with asyncio.timeout(PATIENCE_S):
         for prompt_from in (-1, 19_000 - most + 100):
-            scoring = LogprobParams(num_top=20, prompt_from=prompt_from)
-            await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, scoring=scoring))
-            assert (await after.tokenized.get()).scoring == scoring
+            logprobs = LogprobParams(num_top=20, prompt_from=prompt_from)
+            await bus.hand_over(SUBJECT, generate("scores", token_ids=prompt, logprobs=logprobs))
+            assert (await after.tokenized.get()).params.logprobs == logprobs
         await bus.hand_over(
-            SUBJECT, generate("scores", token_ids=prompt, scoring=LogprobParams(num_top=20, prompt_from=0))
+            SUBJECT, generate("scores", token_ids=prompt, logprobs=LogprobParams(num_top=20, prompt_from=0))
         )
         refused = await after.refused.get()
         assert (refused.code, refused.param) == ("invalid_request", "logprobs")

@@ -13,24 +13,6 @@ from xylem.shared.protocol import columns
 
 GOLDEN = Path(__file__).with_name("golden_messages.json")
 
-OPENING = m.SequenceStart(
-    request_id="cmpl-1-0",
-    attempt=1,
-    gateway="gw",
-    scheduler="s",
-    num_prompt_tokens=5,
-    num_cached_tokens=4,
-    context_ids=columns.pack([1, 2]),
-    output_ids=columns.pack([3]),
-    stop=("END",),
-    trace="00-a-b-01",
-    resumable=True,
-    min_tokens=2,
-    stop_regex=("[.]",),
-    keep_stop=True,
-    keep_special=True,
-    asked_ids=columns.pack([3]),
-)
 SAMPLING = m.SamplingParams(
     temperature=0.5,
     top_p=0.9,
@@ -43,28 +25,36 @@ SAMPLING = m.SamplingParams(
     bias_ids=columns.pack([4]),
     bias_values=columns.pack_floats([-100.0]),
 )
-LIMITS = m.StopConditions(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
+STOPS = m.StopConditions(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
 GRAMMAR = m.Grammar("regex", "[0-9]+", 11, "regex")
-SCORING = m.LogprobParams(2, columns.pack([3]), 0)
+LOGPROB_PARAMS = m.LogprobParams(2, columns.pack([3]), 0)
+PARAMS = m.GenerationParams(SAMPLING, STOPS, GRAMMAR, LOGPROB_PARAMS, "mean", "salt", 2, "acme", 9.5, True)
+START = m.SequenceStart(
+    request_id="cmpl-1-0",
+    attempt=1,
+    gateway="gw",
+    scheduler="s",
+    num_prompt_tokens=5,
+    num_cached_tokens=4,
+    context_ids=columns.pack([1, 2]),
+    output_ids=columns.pack([3]),
+    params=PARAMS,
+    trace="00-a-b-01",
+)
 SCORES = m.Logprobs(columns.pack_floats([-0.5]), columns.pack([42]), columns.pack_floats([-0.5]), b"")
 SCORED = m.TokenLogprobs(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([1]), (b"h\xc3",), ())
 ZERO, ONE = columns.pack([0]), columns.pack([1])
-ADMIT = m.Admit(
-    9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", OPENING, SAMPLING, True, b"", m.PageCopy(1, 2, 3), "t", 2,
-    GRAMMAR, SCORING, "last", columns.pack([1]),
-)  # fmt: skip
+ADMIT = m.Admit(9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", START, m.PageCopy(1, 2, 3), columns.pack([1]))
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t",
-        "acme", True, GRAMMAR, SCORING, "mean"),
-    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", SAMPLING, LIMITS, "salt", 2, 9.5, "t", "acme",
-        True, GRAMMAR, SCORING, "mean"),
+    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", PARAMS, "t", False),
+    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", PARAMS, "t"),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),
     m.Abort("cmpl-1-0", 1, "stop"),
     m.Plan("s", 3, 4, 5, columns.pack([8]), (ADMIT,), columns.pack([7]), ONE, columns.pack([6])),
     m.StepReport("e", 5, 3, 4, 6, columns.pack([9]), columns.pack([5]), ONE, columns.pack([42]), ZERO, 1500),
-    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, OPENING),), 3,
+    m.TokenDeltas("e", 5, columns.pack([9]), ZERO, ONE, columns.pack([42]), ONE, ((9, START),), 3,
         ((0, SCORES),), ((0, SCORES),)),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),

@@ -1,5 +1,7 @@
 """Whatever comes over the bus is a message or a DecodeError; nothing else can leave `decode`."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -59,16 +61,20 @@ def test_known_traps(raw: bytes) -> None:
         m.decode(raw, m.Abort)
 
 
+def sampled(**fields: Any) -> m.Tokenized:
+    return m.Tokenized("r", 0, "g", "d", b"", params=m.GenerationParams(sampling=m.SamplingParams(**fields)))
+
+
 @pytest.mark.parametrize(
     ("message", "where"),
     [
         (m.Abort("r", -1), "[2]"),
         (m.Abort("r", 2**31), "[2]"),  # would not fit into the column of attempts
         (m.Refused("r", 0, "queue_full", "", None, float("inf")), "[6]"),
-        (m.Tokenized("r", 0, "g", "d", b"", deadline_s=float("nan")), "[11]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(temperature=-1.0)), "[7][0]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(top_p=float("nan"))), "[7][1]"),
-        (m.Tokenized("r", 0, "g", "d", b"", sampling=m.SamplingParams(seed=2**63)), "[7][4]"),
+        (m.Tokenized("r", 0, "g", "d", b"", params=m.GenerationParams(deadline_s=float("nan"))), "[7][8]"),
+        (sampled(temperature=-1.0), "[7][0][0]"),
+        (sampled(top_p=float("nan")), "[7][0][1]"),
+        (sampled(seed=2**63), "[7][0][4]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(0, 16, 1, 1)), "[11][0]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(2**40, 16, 1, 1)), "[11][0]"),
         (m.Presence("executor", "e", 1, "m", capacity=m.Capacity(1, 0, 1, 1)), "[11][1]"),

@@ -67,7 +67,7 @@ def test_the_opening_comes_with_the_first_token_only(make_engine: MakeEngine) ->
     engine.apply(plan(0, request))
     outputs = run(engine)
     assert [output.counts for output in outputs] == [[0], [1], [1]]
-    assert [output.openings for output in outputs] == [{}, {0: request.opening}, {}]
+    assert [output.starts for output in outputs] == [{}, {0: request.start}, {}]
 
 
 def test_end_of_sequence_is_the_last_token(make_engine: MakeEngine) -> None:

@@ -119,7 +119,9 @@ def test_greedy_tokens(runner: ModelRunner, grammars: Grammars, expected: list[l
 
 def test_scored_tokens_are_drawn_one_by_one(runner: ModelRunner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
-    for request, ran in zip(REQUESTS, run(engine, *({**r, "scoring": LogprobParams()} for r in REQUESTS)), strict=True):
+    for request, ran in zip(
+        REQUESTS, run(engine, *({**r, "logprobs": LogprobParams()} for r in REQUESTS)), strict=True
+    ):
         tokens = stepped(peer, request["prompt"], grammars.compile(request["grammar"]).result())
         assert ran.token_ids == tokens
         assert ran.num_steps == len(tokens) == len(ran.scores)

@@ -134,10 +134,10 @@ def assert_scores(scores: Logprobs, token_ids: list[int], after: torch.Tensor, n
 def test_scores_are_those_before_penalties_and_temperature(
     peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]]
 ) -> None:
-    scoring = LogprobParams(num_top=3, token_ids=pack([5, 900]))
+    logprobs = LogprobParams(num_top=3, token_ids=pack([5, 900]))
     samplings = (GREEDY, SamplingParams(temperature=0.7, seed=3, frequency_penalty=1.0))
     requests = [
-        {"prompt": prompt, "sampling": sampling, "scoring": scoring} for prompt in prompts for sampling in samplings
+        {"prompt": prompt, "sampling": sampling, "logprobs": logprobs} for prompt in prompts for sampling in samplings
     ]
     for request, ran in zip(requests, run(engine_of(runner), *requests, {"prompt": prompts[0]}), strict=False):
         prompt: Any = request["prompt"]
@@ -154,9 +154,9 @@ def test_prompt_scores_however_it_is_read(
     peer: LlamaForCausalLM, runner: ModelRunner, prompts: list[list[int]], token_budget: int, prompt_from: int
 ) -> None:
     prompt = prompts[2]
-    scoring = LogprobParams(num_top=2, token_ids=pack([7]), prompt_from=prompt_from)
+    logprobs = LogprobParams(num_top=2, token_ids=pack([7]), prompt_from=prompt_from)
     engine = engine_of(runner, token_budget=token_budget)
-    ran = run(engine, {"prompt": prompt, "scoring": scoring}, {"prompt": prompts[1]})[0]
+    ran = run(engine, {"prompt": prompt, "logprobs": logprobs}, {"prompt": prompts[1]})[0]
     scores = ran.prompt_scores
     assert scores is not None
     assert list(unpack(scores.token_ids)) == prompt[prompt_from:]

@@ -153,7 +153,7 @@ async def test_openapi_lists_the_routes(http: httpx.AsyncClient) -> None:
 
 async def test_openai_client(gateway: Any, pipeline: Any) -> None:
     async def play(g: Any) -> None:
-        await pipeline.words(g, 0, g.limits.max_tokens, 1)
+        await pipeline.words(g, 0, g.params.stop_conditions.max_tokens, 1)
 
     pipeline.play = play  # stops by itself: the client's helpers raise on finish_reason length
     async with openai.AsyncOpenAI(base_url=f"{gateway.server.url}/v1", api_key="none", max_retries=0) as client:

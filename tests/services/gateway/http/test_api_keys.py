@@ -207,13 +207,13 @@ async def test_the_default_limit_is_for_keys_without_their_own(serving: Any, key
 async def test_the_pipeline_knows_the_tenant_and_keeps_prefixes_apart(http: httpx.AsyncClient, pipeline: Any) -> None:
     for key, salt in ((ALICE, ""), (ALICE, "mine"), (ALICE, "mine"), (BOB, ""), (BOB, "mine")):
         await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(key))
-    assert [g.tenant for g in pipeline.generates] == ["alice"] * 3 + ["bob"] * 2
-    bare, salted, again, *shared = [g.salt for g in pipeline.generates]
+    assert [g.params.tenant for g in pipeline.generates] == ["alice"] * 3 + ["bob"] * 2
+    bare, salted, again, *shared = [g.params.cache_salt for g in pipeline.generates]
     assert (salted == again, salted == bare, shared) == (True, False, ["", "mine"])
     # What a sharing key may choose freely leads into nobody else's prefixes, not even knowing their names.
     for salt in ("alice", "alice\n", "alice\nmine"):
         await http.post(PATH, json={**BODY, "cache_salt": salt}, headers=bearer(BOB))
-    assert not {g.salt for g in pipeline.generates[5:]} & {bare, salted}
+    assert not {g.params.cache_salt for g in pipeline.generates[5:]} & {bare, salted}
     assert not any(text in bare for text in ("alice", ALICE, hashlib.sha256(ALICE.encode()).hexdigest()))
 
 
@@ -221,7 +221,7 @@ async def test_nobody_takes_over_the_stream_of_another(http: httpx.AsyncClient, 
     begun, release = asyncio.Event(), asyncio.Event()
 
     async def play(g: Any) -> None:
-        if g.tenant == "bob":
+        if g.params.tenant == "bob":
             await pipeline.answer(g)
             return
         await pipeline.words(g, 0, 2)

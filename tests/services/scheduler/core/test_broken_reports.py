@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.services.scheduler.simulation import limited
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport, StopConditions, Tokenized
+from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport, Tokenized
 from xylem.shared.protocol.columns import pack
 
 EPOCH = 7
@@ -20,7 +21,7 @@ class Running:
         self.core = SchedulerCore("s", SchedulerPolicy(grant_ahead_tokens=4), plan_epoch=3)
         capacity = Capacity(num_pages=16, page_size=4, max_running=4, token_budget=64)
         self.core.step([e.ExecutorJoined("x", EPOCH, capacity)], 0.0)
-        request = Tokenized("r", 0, "gw", "d", pack(PROMPT), limits=StopConditions(max_tokens=9))
+        request = Tokenized("r", 0, "gw", "d", pack(PROMPT), params=limited(9))
         self.admitted = self.plan(self.core.step([e.Submit(request)], 1.0)).admits[0].sequence_id
         self.report(length=5, counts=[1], token_ids=[9])
 

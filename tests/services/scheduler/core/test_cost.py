@@ -6,9 +6,10 @@ from collections.abc import Callable
 from types import FrameType
 
 from benchmarks.simulated_executor import SimulatedExecutor, StepCost
+from tests.services.scheduler.simulation import limited
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, StopConditions, Tokenized
+from xylem.shared.protocol import Capacity, Tokenized
 from xylem.shared.protocol.columns import pack
 
 PAGE_SIZE = 4
@@ -54,7 +55,7 @@ class Filled:
     def submit(self, name: str) -> e.Submit:
         """Three pages that nobody has."""
         prompt = pack(self.random.choices(range(1 << 30), k=3 * PAGE_SIZE))
-        return e.Submit(Tokenized(name, 0, "g", "d", prompt, limits=StopConditions(max_tokens=60)))
+        return e.Submit(Tokenized(name, 0, "g", "d", prompt, params=limited(60)))
 
     def feed(self, event: e.Event) -> None:
         actions = self.core.step([event], 0.0)

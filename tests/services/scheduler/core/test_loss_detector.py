@@ -2,15 +2,15 @@
 
 import pytest
 
-from tests.services.scheduler.simulation import Client, SimulatedExecutor, World
+from tests.services.scheduler.simulation import Client, SimulatedExecutor, World, limited
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, StopConditions, Tokenized
+from xylem.shared.protocol import Capacity, Tokenized
 from xylem.shared.protocol.columns import pack
 
 
 def request(name: str, tokens: list[int]) -> Tokenized:
-    return Tokenized(name, 0, "g", "d", pack(tokens), limits=StopConditions(max_tokens=4))
+    return Tokenized(name, 0, "g", "d", pack(tokens), params=limited(4))
 
 
 def heard(executor: SimulatedExecutor, **changes: int) -> e.ExecutorHeartbeat:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from tests.services.scheduler.simulation import Client, World, expected_output
+from tests.services.scheduler.simulation import Client, World, expected_output, limited
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, Plan, Refused, StepReport, StopConditions, Tokenized
+from xylem.shared.protocol import Capacity, Plan, Refused, StepReport, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
 
 STEM = [3, 1, 4, 1, 5, 9, 2, 6] * 8
@@ -17,7 +17,7 @@ LONG = 10_000.0
 def request(
     name: str, tokens: list[int], *, max_tokens: int = 4, attempt: int = 0, outputs: tuple[int, ...] = ()
 ) -> Tokenized:
-    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), limits=StopConditions(max_tokens=max_tokens))
+    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), params=limited(max_tokens))
 
 
 def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **numbers: float) -> SchedulerCore:
@@ -69,8 +69,8 @@ def test_an_executor_is_greeted_with_plan_0_and_a_request_with_an_admit() -> Non
     assert (admit.num_cached, admit.max_new_tokens, admit.offset, admit.copy) == (0, 4, 0, None)
     assert list(unpack(admit.token_ids)) == list(range(20))
     assert len(unpack(admit.pages)) == 6  # 20 tokens, and 3 of the 4 that it draws
-    assert list(unpack(admit.opening.context_ids)) == list(range(12, 20))
-    assert admit.trace == admit.opening.trace == "t"
+    assert list(unpack(admit.start.context_ids)) == list(range(12, 20))
+    assert admit.start.trace == "t"
     assert [type(action).__name__ for action in actions] == ["Accept", "Start", "SendPlan"]
 
 
@@ -207,8 +207,8 @@ def test_an_aged_request_that_needs_memory_is_not_overtaken() -> None:
 def test_priority_decides_among_the_young() -> None:
     core = core_with(max_running=1)
     core.step([e.Submit(request("first", [1, 2]))], 0.0)
-    low = Tokenized("low", 0, "g", "d", pack([5, 6]), limits=StopConditions(max_tokens=1), priority=1)
-    high = Tokenized("high", 0, "g", "d", pack([7, 8]), limits=StopConditions(max_tokens=1), priority=-1)
+    low = Tokenized("low", 0, "g", "d", pack([5, 6]), params=limited(1, priority=1))
+    high = Tokenized("high", 0, "g", "d", pack([7, 8]), params=limited(1, priority=-1))
     core.step([e.Submit(low), e.Submit(high)], 0.1)
     assert started(core.step([report(0, [(1, 2, [5], 2)])], 0.2)) == ["high"]
 
@@ -327,7 +327,7 @@ def test_a_later_attempt_replaces_an_earlier_one_and_the_earlier_ones_are_ignore
     (plan,) = plans(core.step([e.Submit(request("r", [1, 2, 3], attempt=2, outputs=(8,)))], 0.2))
     assert list(unpack(plan.drops)) == [1]
     (admit,) = plan.admits
-    assert (admit.sequence_id, admit.offset, admit.max_new_tokens, admit.opening.attempt) == (2, 1, 3, 2)
+    assert (admit.sequence_id, admit.offset, admit.max_new_tokens, admit.start.attempt) == (2, 1, 3, 2)
     assert list(unpack(admit.token_ids)) == [1, 2, 3, 8]
 
 
@@ -354,7 +354,7 @@ def test_a_request_whose_tokens_are_used_up_draws_the_last_one_again() -> None:
     (admit,) = plan.admits
     assert (admit.offset, admit.max_new_tokens) == (2, 1)
     assert list(unpack(admit.token_ids)) == [1, 2, 7, 8]
-    assert list(unpack(admit.opening.output_ids)) == [7, 8]
+    assert list(unpack(admit.start.output_ids)) == [7, 8]
 
 
 @pytest.mark.parametrize(
@@ -415,7 +415,7 @@ def test_memory_that_runs_short_retracts_the_youngest_which_goes_on_after_the_ac
     (again,) = plans(actions)[-1].admits
     assert started(actions) == ["young"]
     assert (again.sequence_id, again.offset, again.max_new_tokens) == (3, 3, 6)
-    assert list(unpack(again.opening.output_ids)) == [6, 6, 6]
+    assert list(unpack(again.start.output_ids)) == [6, 6, 6]
     assert again.num_cached == 4  # its other page was what the old one needed
 
 

@@ -6,12 +6,14 @@ from xylem.services.scheduler.core.policy import SchedulerPolicy
 from xylem.services.scheduler.core.queue_policy import QUEUE_POLICIES
 from xylem.services.scheduler.core.request import Request
 from xylem.services.scheduler.core.waiting_queue import WaitingQueue
-from xylem.shared.protocol import Tokenized
+from xylem.shared.protocol import GenerationParams, Tokenized
 from xylem.shared.protocol.columns import pack
 
 
 def request(arrival: int, *, queued_s: float = 0.0, priority: int = 0, tenant: str = "") -> Request:
-    message = Tokenized(f"r{arrival}", 0, "g", "d", pack([1]), priority=priority, tenant=tenant)
+    message = Tokenized(
+        f"r{arrival}", 0, "g", "d", pack([1]), params=GenerationParams(priority=priority, tenant=tenant)
+    )
     return Request(message, arrival, queued_s, float("inf"), "", pack([1]), 1)
 
 

@@ -61,8 +61,8 @@ async def test_whole(client: anthropic.AsyncAnthropic, pipeline: Any) -> None:
     assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (3, 4, 3)
     (generate,) = pipeline.generates
     assert json.loads(generate.messages) == [{"role": "system", "content": "Be brief."}, *HI]
-    assert (generate.sampling.temperature, generate.sampling.top_k) == (0.5, 3)
-    assert (generate.limits.stop, generate.limits.max_tokens) == (("x",), 9)
+    assert (generate.params.sampling.temperature, generate.params.sampling.top_k) == (0.5, 3)
+    assert (generate.params.stop_conditions.stop, generate.params.stop_conditions.max_tokens) == (("x",), 9)
 
 
 async def test_cut_at_max_tokens(client: anthropic.AsyncAnthropic) -> None:

@@ -44,9 +44,9 @@ async def test_inputs_of_all_kinds(http: httpx.AsyncClient, embedding: Any) -> N
         for each, length in zip(answer["data"], lengths, strict=True):
             assert each["embedding"] == pytest.approx(vector(length), abs=1e-6)
         assert answer["usage"] == {"prompt_tokens": sum(lengths), "total_tokens": sum(lengths)}
-    assert {g.pooling for g in embedding.generates} == {"last"}
+    assert {g.params.pooling for g in embedding.generates} == {"last"}
     await http.post(EMBEDDINGS, json={"input": "x", "pooling": "mean"})
-    assert embedding.generates[-1].pooling == "mean"
+    assert embedding.generates[-1].params.pooling == "mean"
 
 
 async def test_base64_and_dimensions(http: httpx.AsyncClient, embedding: Any) -> None:
@@ -95,8 +95,8 @@ async def test_rank(http: httpx.AsyncClient, embedding: Any) -> None:
 async def test_labels(http: httpx.AsyncClient, pipeline: Any) -> None:
     async def play(g: Generate) -> None:
         await pipeline.accept(g)
-        assert g.scoring is not None
-        labels = unpack(g.scoring.token_ids)
+        assert g.params.logprobs is not None
+        labels = unpack(g.params.logprobs.token_ids)
         scores = Logprobs(pack_floats([-0.1]), asked_logprobs=pack_floats(math.log(i / 100) for i in labels))
         await pipeline.say(
             TextDeltas(

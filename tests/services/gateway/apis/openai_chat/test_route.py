@@ -74,7 +74,7 @@ async def test_several_choices(http: httpx.AsyncClient, pipeline: Any) -> None:
     assert [choice["index"] for choice in answer["choices"]] == [0, 1, 2]
     assert answer["usage"]["prompt_tokens"] == 7
     assert answer["usage"]["completion_tokens"] == 9
-    assert sorted(g.sampling.seed for g in pipeline.generates) == [5, 6, 7]
+    assert sorted(g.params.sampling.seed for g in pipeline.generates) == [5, 6, 7]
     chunks = await events(http, PATH, body(n=2))
     finished = [c["choices"][0]["index"] for c in chunks if c["choices"][0]["finish_reason"]]
     assert sorted(finished) == [0, 1]

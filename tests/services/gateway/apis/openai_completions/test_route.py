@@ -22,7 +22,7 @@ async def test_token_ids(http: httpx.AsyncClient, pipeline: Any) -> None:
     await http.post(PATH, json={"prompt": [1, 2, 3]})
     await http.post(PATH, json={"prompt": [[1, 2], [3]]})
     assert [g.token_ids for g in pipeline.generates] == [pack([1, 2, 3]), pack([1, 2]), pack([3])]
-    assert all(g.limits.max_tokens == 16 for g in pipeline.generates)
+    assert all(g.params.stop_conditions.max_tokens == 16 for g in pipeline.generates)
 
 
 async def test_echo(http: httpx.AsyncClient) -> None:

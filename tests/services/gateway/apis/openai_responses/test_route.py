@@ -54,7 +54,7 @@ async def test_whole(client: openai.AsyncOpenAI, pipeline: Any) -> None:
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (7, 3, 10)
     assert (usage.input_tokens_details.cached_tokens, usage.output_tokens_details.reasoning_tokens) == (4, 0)
     assert sent(pipeline) == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
-    assert pipeline.generates[0].sampling.seed == 7
+    assert pipeline.generates[0].params.sampling.seed == 7
     assert (await client.responses.retrieve(response.id)).output == response.output
 
 

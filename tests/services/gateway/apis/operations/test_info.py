@@ -125,7 +125,7 @@ async def test_health_generate(http: httpx.AsyncClient, gateway: Any, pipeline: 
     assert response.status_code == 200
     assert response.json()["status"] == "healthy"
     (sent,) = pipeline.generates
-    assert (sent.limits.max_tokens, sent.limits.ignore_eos) == (1, True)
+    assert (sent.params.stop_conditions.max_tokens, sent.params.stop_conditions.ignore_eos) == (1, True)
     assert len(gateway.context.lives) == 0
 
 

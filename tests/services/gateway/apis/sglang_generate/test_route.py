@@ -38,9 +38,9 @@ def playing(pipeline: Any) -> Any:
 
     async def play(g: Generate) -> None:
         await pipeline.accept(g)
-        assert g.scoring is not None
-        num = min(2, g.limits.max_tokens)
-        num_asked = len(unpack(g.scoring.token_ids))
+        assert g.params.logprobs is not None
+        num = min(2, g.params.stop_conditions.max_tokens)
+        num_asked = len(unpack(g.params.logprobs.token_ids))
         prompt = scored([1, 2, 3], [float("nan"), -1.0, -2.0], num_asked=num_asked)
         await pipeline.say(
             TextDeltas(
@@ -55,7 +55,7 @@ def playing(pipeline: Any) -> Any:
                 num_prompt_tokens=pack([3]),
                 num_cached_tokens=pack([0]),
                 scored=((0, scored([100, 101][:num], [-0.25, -0.75][:num], num_asked=num_asked)),),
-                prompt_scored=((0, prompt),) if g.scoring.prompt_from == 0 else (),
+                prompt_scored=((0, prompt),) if g.params.logprobs.prompt_from == 0 else (),
             )
         )
 
@@ -82,7 +82,7 @@ async def test_one_prompt(http: httpx.AsyncClient, pipeline: Any) -> None:
     }
     assert (await http.put(PATH, json=body)).json()["text"] == "w0 w1 w2 "
     (sent, _) = pipeline.generates
-    assert (sent.prompt, sent.sampling.temperature, sent.limits.max_tokens) == ("Hi", 0.0, 3)
+    assert (sent.prompt, sent.params.sampling.temperature, sent.params.stop_conditions.max_tokens) == ("Hi", 0.0, 3)
     assert "mine" not in sent.request_id  # which must be unique
 
 
@@ -97,8 +97,8 @@ async def test_a_batch_with_parameters_of_its_own(http: httpx.AsyncClient, pipel
     assert [each["meta_info"]["id"] for each in answer] == ["a", "b-0", "b-1"]
     sent = sorted(pipeline.generates, key=lambda g: g.request_id)
     assert [g.token_ids for g in sent] == [pack([1, 2]), pack([3]), pack([3])]
-    assert [g.sampling.seed for g in sent[1:]] == [5, 6]
-    assert [g.grammar and g.grammar.text for g in sent] == ["a+", None, None]
+    assert [g.params.sampling.seed for g in sent[1:]] == [5, 6]
+    assert [g.params.grammar and g.params.grammar.text for g in sent] == ["a+", None, None]
 
 
 async def test_a_list_of_one_is_a_batch(http: httpx.AsyncClient) -> None:
@@ -169,7 +169,11 @@ async def test_log_probabilities(http: httpx.AsyncClient, pipeline: Any) -> None
     assert meta["output_top_logprobs"][0] == [[-0.5, 7, "a"], [-1.5, 8, "b"]]
     assert meta["input_token_ids_logprobs"][2] == [[-2.5, 9, "q"]]
     (sent, _) = pipeline.generates
-    assert (sent.scoring.num_top, sent.scoring.prompt_from, sent.scoring.token_ids) == (2, 0, pack([9]))
+    assert (sent.params.logprobs.num_top, sent.params.logprobs.prompt_from, sent.params.logprobs.token_ids) == (
+        2,
+        0,
+        pack([9]),
+    )
     stream = (await http.post(PATH, json={**body, "stream": True})).text
     assert events(stream)[-1]["meta_info"]["output_token_logprobs"][1] == [-0.75, 101, None]
 
@@ -188,7 +192,7 @@ async def test_nothing_is_generated(http: httpx.AsyncClient, pipeline: Any) -> N
         assert meta["output_token_logprobs"] == []
         assert meta["completion_tokens"] == 0
         assert meta["finish_reason"] == {"type": "length", "length": 0}
-    assert all(g.limits.max_tokens == 1 for g in pipeline.generates)
+    assert all(g.params.stop_conditions.max_tokens == 1 for g in pipeline.generates)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,11 @@ async def test_what_clients_send_without_meaning_it_is_let_through(http: httpx.A
     }
     assert (await http.post(PATH, json=body)).status_code == 200
     (sent,) = pipeline.generates
-    assert (sent.limits.max_tokens, sent.limits.ignore_eos, sent.scoring) == (-1, True, None)
+    assert (sent.params.stop_conditions.max_tokens, sent.params.stop_conditions.ignore_eos, sent.params.logprobs) == (
+        -1,
+        True,
+        None,
+    )
 
 
 async def test_a_batch_has_a_bound(serving: Any, pipeline: Any) -> None:

@@ -59,7 +59,7 @@ async def test_one_that_has_ended(pair: Any, pipeline: Any) -> None:
     final = told[-1].response
     assert await ended(b, final.id) == final
     assert await streamed(b, final.id) == told  # made again from its order
-    assert pipeline.generates[1].sampling.seed == pipeline.generates[0].sampling.seed
+    assert pipeline.generates[1].params.sampling.seed == pipeline.generates[0].params.sampling.seed
     assert await streamed(b, final.id, starting_after=4) == told[5:]
     assert len(pipeline.generates) == 2  # which was needed only once
     assert (await b.responses.cancel(final.id)).status == final.status
@@ -183,7 +183,7 @@ async def test_a_gateway_that_is_told_to_end_hands_on_what_it_could_not_finish(
         assert told[-1].response.output_text == "w0 w1 w2 w3 w4 "
         with suppress(httpx.HTTPError):
             await foreground.close()
-    assert {g.sampling.seed for g in pipeline.generates if b"Hi" in g.messages} == {5}
+    assert {g.params.sampling.seed for g in pipeline.generates if b"Hi" in g.messages} == {5}
 
 
 async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate: asyncio.Event) -> None:
