@@ -1,6 +1,8 @@
 """Log probabilities against torch's log_softmax; ties, empty questions, and any batch.
 
-Exact to 1e-5, as its float64 shows. Its float32 is itself off by as much where the vocabulary is large.
+Compared with its float64. Its float32 proves nothing more and depends on the machine: it sums V terms in as many lanes
+as the processor has, 8 with AVX2 and 16 with AVX-512, so that its own error grows with V / lanes (2e-5 of 150,001
+terms with AVX2), while what is tested is exact to 1e-5.
 """
 
 import pytest
@@ -11,23 +13,20 @@ from hypothesis import strategies as st
 from tests.kernels.backends import EACH_BACKEND, REFERENCE, logits_of
 from xylem.kernels.interface import Ops
 
-EACH_TYPE = pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 2e-5), (torch.float64, 1e-5)])
+ERROR = 1e-5
 
 
 @EACH_BACKEND
-@EACH_TYPE
 @pytest.mark.parametrize("scale", [0.0, 1.0, 5.0, 30.0])
 @pytest.mark.parametrize("vocab_size", [1, 50, 64, 5000, 150_001])
-def test_log_probabilities_are_those_of_log_softmax(
-    backend: Ops, vocab_size: int, scale: float, dtype: torch.dtype, error: float
-) -> None:
+def test_log_probabilities_are_those_of_log_softmax(backend: Ops, vocab_size: int, scale: float) -> None:
     logits = logits_of(3, vocab_size, scale=scale)
     tokens, asked = [0, vocab_size // 2, vocab_size - 1], [[], [0], [vocab_size - 1, 0, 0]]
-    expected = logits.to(dtype).log_softmax(-1)
+    expected = logits.double().log_softmax(-1)
     for i, scored in enumerate(backend.score(logits, tokens, [0, 5, 20], asked)):
-        assert scored.logprob == pytest.approx(expected[i, tokens[i]].item(), rel=1e-6, abs=error)
-        assert scored.asked_logprobs == pytest.approx(expected[i, asked[i]].tolist(), rel=1e-6, abs=error)
-        assert scored.top_logprobs == pytest.approx(expected[i, scored.top_ids].tolist(), rel=1e-6, abs=error)
+        assert scored.logprob == pytest.approx(expected[i, tokens[i]].item(), rel=1e-6, abs=ERROR)
+        assert scored.asked_logprobs == pytest.approx(expected[i, asked[i]].tolist(), rel=1e-6, abs=ERROR)
+        assert scored.top_logprobs == pytest.approx(expected[i, scored.top_ids].tolist(), rel=1e-6, abs=ERROR)
 
 
 @EACH_BACKEND

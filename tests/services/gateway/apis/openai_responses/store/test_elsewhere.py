@@ -75,6 +75,15 @@ async def ended(client: openai.AsyncOpenAI, identity: str) -> Any:
     return found
 
 
+async def stored(client: openai.AsyncOpenAI, identity: str) -> None:
+    """Returns when another gateway finds the record of the response."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with suppress(openai.NotFoundError):
+                await client.responses.retrieve(identity)
+                return
+
+
 async def test_one_that_runs_is_told_on(pair: Any, gate: asyncio.Event) -> None:
     a, b = pair
     queued = await a.responses.create(model="tiny", input="Hi", background=True)
@@ -176,6 +185,7 @@ async def test_a_gateway_that_is_told_to_end_hands_on_what_it_could_not_finish(
             queued = await a.responses.create(model="tiny", input="Hi", background=True, extra_body={"seed": 5})
             foreground = await a.responses.create(model="tiny", input="Ho", stream=True)
             created = await anext(aiter(foreground))
+            await stored(b, created.response.id)  # a stream may begin before its record is written
         gate.set()
         assert (await ended(b, queued.id)).output_text == "w0 w1 w2 w3 w4 "
         told = await streamed(b, created.response.id, starting_after=created.sequence_number)
