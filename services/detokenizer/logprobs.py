@@ -9,7 +9,7 @@ from xylem.shared.protocol.columns import ITEM_BYTES, pack, unpack
 Spell = Callable[[int], bytes]
 
 
-def scored_tokens(
+def token_logprobs(
     scores: Logprobs, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
 ) -> TokenLogprobs:
     """Joins the log probabilities of a row, or of a prompt, with the bytes and positions of its tokens.
@@ -28,7 +28,7 @@ def scored_tokens(
     )
 
 
-def without_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
+def skip_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
     """Cuts the log probabilities of `num_tokens` tokens to those after the first `num_skipped`."""
     if not num_skipped:
         return scores

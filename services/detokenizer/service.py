@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from xylem.services.detokenizer.decoders import decoder_factory, spelling
+from xylem.services.detokenizer.policy import DetokenizerPolicy
 from xylem.services.detokenizer.transcriber import Transcriber
 from xylem.shared.model_info.model_card import ModelError, locate
 from xylem.shared.model_info.tokenizer_codec import TextCodec
@@ -19,10 +20,14 @@ log = logging.getLogger(__name__)
 
 
 class DetokenizerService(Service[DetokenizerSettings]):
-    """Feeds a Transcriber, and sends what piled up in it: one message per gateway and turn of the event loop."""
+    """Feeds a Transcriber and sends its messages: one per gateway and turn of the event loop."""
 
     kind = "detokenizer"
     settings_type = DetokenizerSettings
+
+    def __init__(self, settings: DetokenizerSettings, policy: DetokenizerPolicy | None = None) -> None:
+        super().__init__(settings)
+        self._policy = policy or DetokenizerPolicy()
 
     async def start(self) -> None:
         try:
@@ -30,11 +35,11 @@ class DetokenizerService(Service[DetokenizerSettings]):
         except ModelError as error:
             raise StartupError(str(error)) from None
         self._transcriber = Transcriber(
-            decoder_factory(codec), decoder_factory(codec, keep_special=True), spelling(codec)
+            decoder_factory(codec), decoder_factory(codec, keep_special=True), spelling(codec), self._policy
         )
         self._filled = asyncio.Event()
         self._sent = asyncio.Event()
-        self.bus.on_epoch(self._transcriber.forget_all)
+        self.bus.on_epoch(self._transcriber.drop_all)
         self.directory.on_change(self._on_peer)
         self.spawn(self._send(), name="send")
         await self.bus.listen(subjects.abort_any(self.model), Abort, self._on_abort)
@@ -58,28 +63,28 @@ class DetokenizerService(Service[DetokenizerSettings]):
         return await super().control(command, arguments)
 
     async def _on_tokens(self, deltas: TokenDeltas) -> None:
-        self._transcriber.take(deltas, asyncio.get_running_loop().time())
+        self._transcriber.transcribe(deltas, asyncio.get_running_loop().time())
         self._filled.set()
 
     async def _on_abort(self, abort: Abort) -> None:
-        self._transcriber.forget(abort.request_id, abort.attempt)
+        self._transcriber.abort_request(abort.request_id, abort.attempt)
         self._filled.set()
 
     async def _on_resume(self, resume: Resume) -> Resumed:
         now_s = asyncio.get_running_loop().time()
-        return self._transcriber.resume(resume.request_id, resume.gateway, resume.num_chars, now_s)
+        return self._transcriber.resume_request(resume.request_id, resume.gateway, resume.num_chars, now_s)
 
     def _on_peer(self, peer: Presence, alive: bool) -> None:
         if peer.kind == "executor":
-            self._transcriber.on_executor(peer, alive=alive)
+            self._transcriber.on_executor_change(peer, alive=alive)
             self._filled.set()
 
     async def _send(self) -> None:
-        """Publishes what the callbacks of a loop turn have left in the transcriber."""
+        """Publishes the messages that the callbacks of a loop turn have left in the transcriber."""
         while True:
             await self._filled.wait()
             self._filled.clear()
-            for gateway, deltas in self._transcriber.outbox.take(self.id):
+            for gateway, deltas in self._transcriber.text_deltas.take_messages(self.id):
                 await self._publish(subjects.gateway(gateway), deltas)
             refusals, self._transcriber.refusals = self._transcriber.refusals, []
             for gateway, refused in refusals:

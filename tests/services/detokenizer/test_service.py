@@ -167,7 +167,7 @@ async def test_drain_finishes_what_runs(nats_url: str, tmp_path: Path, bus: Bus)
 
             async def on_presence(presence: Presence) -> None:
                 states.put_nowait(presence.state)
-                if presence.state == "draining" and not made._transcriber.outbox._rows:
+                if presence.state == "draining" and not made._transcriber.text_deltas._rows:
                     await bus.publish(subject, step([(1, 1, 70, FinishReason.LENGTH)]))
 
             await bus.listen(subjects.presence("detokenizer", "draining"), Presence, on_presence)

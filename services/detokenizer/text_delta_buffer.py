@@ -1,34 +1,34 @@
-"""Rows on their way to gateways: all that is waiting for one gateway leaves as one message."""
+"""Rows of text on their way to gateways: all that wait for one gateway leave as one message."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xylem.services.detokenizer.policy import DetokenizerPolicy
 from xylem.shared.protocol import SequenceStart, TextDeltas, TokenLogprobs
 from xylem.shared.protocol.columns import count, pack
-
-MAX_ROWS = 1024  # of one message: some 100 KiB, well within what NATS carries
 
 _Row = tuple[str, int, int, bytes, str, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class RowExtras:
-    """What few rows have."""
+    """Optional fields of a row: logprobs, matched stop string, per-token lengths."""
 
-    scored: TokenLogprobs | None = None
-    prompt_scored: TokenLogprobs | None = None
+    logprobs: TokenLogprobs | None = None
+    prompt_logprobs: TokenLogprobs | None = None
     matched: str | None = None
-    parts: bytes = b""  # column: characters that came with each of several tokens
+    token_chars: bytes = b""  # column: characters that came with each token, when there are several
 
 
-class Outbox:
+class TextDeltaBuffer:
     """Filled by the transcriber, emptied by the service. A request may have several rows, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: DetokenizerPolicy) -> None:
+        self._max_rows = policy.max_message_rows
         self._rows: dict[str, list[_Row]] = {}
         self._extras: dict[str, dict[int, RowExtras]] = {}  # by gateway and row
 
-    def add(
+    def add_row(
         self,
         start: SequenceStart,
         offset: int,
@@ -37,7 +37,7 @@ class Outbox:
         finish: int,
         extras: RowExtras | None = None,
     ) -> None:
-        """One row. token_ids: column of all that arrived; text: what became certain with them."""
+        """Adds a row for the gateway of `start`. token_ids: column of all new tokens; text: what became certain."""
         row = (
             start.request_id,
             start.attempt,
@@ -56,30 +56,30 @@ class Outbox:
         if extras is not None:
             self._extras.setdefault(start.gateway, {})[len(rows) - 1] = extras
 
-    def take(self, detokenizer: str) -> Iterator[tuple[str, TextDeltas]]:
-        """Empties it: (gateway, message) each."""
+    def take_messages(self, detokenizer: str) -> Iterator[tuple[str, TextDeltas]]:
+        """Empties the buffer and yields (gateway, message). detokenizer: id of the sender."""
         waiting, self._rows = self._rows, {}
         all_extras, self._extras = self._extras, {}
         for gateway, rows in waiting.items():
             extras = all_extras.get(gateway, {})
-            for start, end in _parts(len(rows), extras):
+            for start, end in self._message_bounds(len(rows), extras):
                 part = {row - start: extra for row, extra in extras.items() if start <= row < end} if extras else {}
                 yield gateway, _message(detokenizer, rows[start:end], part)
 
     def clear(self) -> None:
+        """Drops all rows."""
         self._rows.clear()
         self._extras.clear()
 
-
-def _parts(num_rows: int, extras: dict[int, RowExtras]) -> Iterator[tuple[int, int]]:
-    """From row to row, so that each part fits into a message: a scored prompt may be large, and goes by itself."""
-    start = 0
-    large = {row for row, extra in extras.items() if extra.prompt_scored is not None}
-    for row in range(1, num_rows):
-        if row - start == MAX_ROWS or row in large or row - 1 in large:
-            yield start, row
-            start = row
-    yield start, num_rows
+    def _message_bounds(self, num_rows: int, extras: dict[int, RowExtras]) -> Iterator[tuple[int, int]]:
+        """Yields (first row, end) of each message. The log probabilities of a prompt may be large and go alone."""
+        start = 0
+        large = {row for row, extra in extras.items() if extra.prompt_logprobs is not None}
+        for row in range(1, num_rows):
+            if row - start == self._max_rows or row in large or row - 1 in large:
+                yield start, row
+                start = row
+        yield start, num_rows
 
 
 def _message(detokenizer: str, rows: list[_Row], extras: dict[int, RowExtras]) -> TextDeltas:
@@ -95,8 +95,8 @@ def _message(detokenizer: str, rows: list[_Row], extras: dict[int, RowExtras]) -
         finishes=pack(finishes),
         num_prompt_tokens=pack(prompts),
         num_cached_tokens=pack(cached),
-        scored=tuple((row, extra.scored) for row, extra in extras.items() if extra.scored is not None),
-        prompt_scored=tuple((row, extra.prompt_scored) for row, extra in extras.items() if extra.prompt_scored),
+        scored=tuple((row, extra.logprobs) for row, extra in extras.items() if extra.logprobs is not None),
+        prompt_scored=tuple((row, extra.prompt_logprobs) for row, extra in extras.items() if extra.prompt_logprobs),
         matched=tuple((row, extra.matched) for row, extra in extras.items() if extra.matched is not None),
-        parts=tuple((row, extra.parts) for row, extra in extras.items() if extra.parts),
+        parts=tuple((row, extra.token_chars) for row, extra in extras.items() if extra.token_chars),
     )
