@@ -1,4 +1,4 @@
-"""From what a client sent to checked token ids. Pure; may run in several threads at once."""
+"""Encodes prompts and chat messages to checked token ids. Pure; may run in several threads at once."""
 
 import msgspec
 
@@ -12,7 +12,7 @@ from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
 
 class PromptEncoder:
-    """The tokenizer, chat template and limits of one model. All methods raise InvalidRequest or a kind of it."""
+    """The tokenizer, chat template and limits of one model. All methods raise InvalidRequest or a subclass."""
 
     def __init__(self, codec: TextCodec, template: ChatTemplate, *, context_length: int, vocab_size: int) -> None:
         self._codec = codec
@@ -24,19 +24,19 @@ class PromptEncoder:
 
     @classmethod
     def load(cls, model: str) -> "PromptEncoder":
-        """Reads a model's folder. Raises ModelError."""
+        """Loads a model's folder or hub id. Raises ModelError."""
         card = ModelCard.load(locate(model))
         codec = TextCodec.load(card.path)
         template = ChatTemplate.load(codec)
         return cls(codec, template, context_length=card.context_length, vocab_size=card.vocab_size)
 
-    def request(self, generate: Generate, trace: str) -> Tokenized:
-        """The request with its ids, and max_tokens filled in."""
+    def encode_request(self, generate: Generate, trace: str) -> Tokenized:
+        """Returns the request with its token ids, and with max_tokens filled in."""
         if generate.token_ids is not None:
             prompt_ids = list(unpack(generate.token_ids))
             self._check_ids(prompt_ids, "prompt")
         else:
-            prompt_ids = self._ids(generate, add_special_tokens=generate.add_special_tokens)
+            prompt_ids = self._encode(generate, add_special_tokens=generate.add_special_tokens)
         param = "prompt" if generate.messages is None else "messages"
         if not prompt_ids:
             raise InvalidRequest("the prompt is empty", param=param)
@@ -50,26 +50,26 @@ class PromptEncoder:
             params=msgspec.structs.replace(
                 generate.params,
                 stop_conditions=self._stop_conditions(generate.params.stop_conditions, len(prompt_ids), param),
-                grammar=self._grammar(generate.params.grammar, prompt_ids),
+                grammar=self._with_thinking_ids(generate.params.grammar, prompt_ids),
             ),
             trace=trace,
         )
 
-    def tokenize(self, question: Tokenize) -> list[int]:
-        """The ids of a text or of chat messages, of any length."""
-        return self._ids(question, add_special_tokens=question.add_special_tokens, bounded=False)
+    def encode_question(self, question: Tokenize) -> list[int]:
+        """Returns the token ids of a text or of chat messages, of any length."""
+        return self._encode(question, add_special_tokens=question.add_special_tokens, bounded=False)
 
-    def detokenize(self, question: Detokenize) -> str:
-        """The text of token ids, special tokens included."""
+    def decode_question(self, question: Detokenize) -> str:
+        """Returns the text of token ids, special tokens included."""
         token_ids = list(unpack(question.token_ids))
         self._check_ids(token_ids, "tokens")
         return self._codec.decode(token_ids, skip_special_tokens=False)
 
-    def _ids(self, source: Generate | Tokenize, *, add_special_tokens: bool, bounded: bool = True) -> list[int]:
+    def _encode(self, source: Generate | Tokenize, *, add_special_tokens: bool, bounded: bool = True) -> list[int]:
         if source.messages is None:
             param, text = "prompt", source.prompt or ""
         else:
-            param, text = "messages", self._rendered(source, source.messages)
+            param, text = "messages", self._render(source, source.messages)
             add_special_tokens = False  # the template writes them
         if bounded and len(text) > self._max_chars:
             raise ContextTooLong(
@@ -87,23 +87,23 @@ class PromptEncoder:
         self._check_ids(ids, param)
         return ids
 
-    def _rendered(self, source: Generate | Tokenize, messages: bytes) -> str:
+    def _render(self, source: Generate | Tokenize, messages: bytes) -> str:
         tools = parse_json(source.tools, "tools", list) if source.tools else []
         arguments = (
             parse_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
         )
         return self._template.render_messages(parse_messages(messages), tools, arguments)
 
-    def _grammar(self, grammar: Grammar | None, prompt_ids: list[int]) -> Grammar | None:
-        """With the ids of the tokens that end and begin thinking; without them when the prompt decides it."""
+    def _with_thinking_ids(self, grammar: Grammar | None, prompt_ids: list[int]) -> Grammar | None:
+        """Fills in the ids of the tokens that begin and end thinking, as far as the prompt leaves them open."""
         if grammar is None or not grammar.after:
             return grammar
         after_id, opens_id = (self._token_id(text) for text in (grammar.after, grammar.opens))
         last = next((token_id for token_id in reversed(prompt_ids) if token_id in (after_id, opens_id)), -1)
         if after_id < 0 or (last == after_id and last >= 0):
-            after_id = opens_id = -1  # thinking is over, or no model here does it
+            after_id = opens_id = -1  # thinking is over, or the model has no such token
         elif last == opens_id:
-            opens_id = -1  # it has begun
+            opens_id = -1  # thinking has begun
         return msgspec.structs.replace(grammar, after_id=after_id, opens_id=opens_id)
 
     def _token_id(self, text: str) -> int:
@@ -118,7 +118,7 @@ class PromptEncoder:
             )
 
     def _stop_conditions(self, wanted: StopConditions, num_prompt_tokens: int, param: str) -> StopConditions:
-        """With max_tokens as a number that fits: of -1, the rest of the context."""
+        """Replaces max_tokens of -1 by the rest of the context. Raises ContextTooLong for more than that."""
         room = self._context_length - num_prompt_tokens
         if room < 1:
             raise ContextTooLong(

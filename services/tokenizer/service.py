@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from xylem.services.tokenizer.policy import TokenizerPolicy
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
 from xylem.shared.model_info.model_card import ModelError
 from xylem.shared.protocol import (
@@ -28,23 +29,22 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Up to here encoding takes about a millisecond, little more than a way through the thread pool.
-INLINE_CHARS = 2048
-QUESTIONS_AT_ONCE = 256
-ENVELOPE_BYTES = 1024  # room for all of a reply but its payload
-SCORED_BYTES = 32  # of a token with its log probability, its id and its text, as gateways get it
+# Estimates of sizes on the bus: all of a reply but its payload, and a token with its id, text and log probability.
+ENVELOPE_BYTES = 1024
+LOGPROB_BYTES = 32
 
 
 class TokenizerService(Service[TokenizerSettings]):
-    """Acknowledges a request at once, encodes it in a task, and passes it on to a router."""
+    """Acknowledges a request at once, encodes it in a task, and hands it over to a router."""
 
     kind = "tokenizer"
     settings_type = TokenizerSettings
 
-    def __init__(self, settings: TokenizerSettings) -> None:
+    def __init__(self, settings: TokenizerSettings, policy: TokenizerPolicy | None = None) -> None:
         super().__init__(settings)
-        self._threads = ThreadPoolExecutor(settings.tokenizer_threads, thread_name_prefix="encode")
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._policy = policy or TokenizerPolicy(num_threads=settings.tokenizer_threads)
+        self._threads = ThreadPoolExecutor(self._policy.num_threads, thread_name_prefix="encode")
+        self._encoding: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         try:
@@ -56,12 +56,12 @@ class TokenizerService(Service[TokenizerSettings]):
             Generate | Tokenize | Detokenize,
             self._on_message,
             queue=subjects.QUEUE,
-            concurrency=QUESTIONS_AT_ONCE,
+            concurrency=self._policy.max_concurrent_questions,
         )
 
     async def drain(self) -> None:
         await self.bus.leave(subjects.tokenize(self.model))
-        await asyncio.gather(*self._in_hand)
+        await asyncio.gather(*self._encoding)
 
     async def stop(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -69,24 +69,26 @@ class TokenizerService(Service[TokenizerSettings]):
     async def _on_message(self, message: Generate | Tokenize | Detokenize) -> Message | None:
         match message:
             case Generate():
-                task = self.spawn(self._pass_on(message), name=f"tokenize {message.request_id}")
-                self._in_hand.add(task)
-                task.add_done_callback(self._in_hand.discard)
+                task = self.spawn(self._encode_request(message), name=f"tokenize {message.request_id}")
+                self._encoding.add(task)
+                task.add_done_callback(self._encoding.discard)
                 return None
             case Tokenize():
                 return await self._tokenize(message)
             case Detokenize():
                 return await self._detokenize(message)
 
-    async def _pass_on(self, generate: Generate) -> None:
+    async def _encode_request(self, generate: Generate) -> None:
         span = telemetry.span("tokenize", generate.trace, request=generate.request_id, attempt=generate.attempt)
         try:
-            tokenized = await self._work(_size(generate), lambda: self._encoder.request(generate, span.trace))
+            tokenized = await self._offload(
+                _num_chars(generate), lambda: self._encoder.encode_request(generate, span.trace)
+            )
             span.set(prompt_tokens=count(tokenized.prompt_ids))
-            self._check_scores(tokenized)
+            self._check_logprobs_size(tokenized)
             await self.bus.hand_over(subjects.route(self.model), tokenized)
         except Exception as error:
-            known = _known(error, f"tokenizing {generate.request_id}")
+            known = _client_error(error, f"tokenizing {generate.request_id}")
             span.error(known.message)
             await self._refuse(generate, known)
         finally:
@@ -100,24 +102,24 @@ class TokenizerService(Service[TokenizerSettings]):
                 subjects.gateway(generate.gateway), refusal(error, generate.request_id, generate.attempt)
             )
         except XylemError as lost:
-            # The gateway's connection tells it of the outage.
+            # The gateway learns of the outage from its own connection.
             log.warning("could not refuse %s: %s", generate.request_id, lost)
 
     async def _tokenize(self, question: Tokenize) -> TokenizeReply:
         try:
-            token_ids = pack(await self._work(_size(question), lambda: self._encoder.tokenize(question)))
+            token_ids = pack(await self._offload(_num_chars(question), lambda: self._encoder.encode_question(question)))
             self._check_size(len(token_ids))
         except Exception as error:
-            known = _known(error, "tokenizing")
+            known = _client_error(error, "tokenizing")
             return TokenizeReply(code=known.code, message=known.message, param=known.param)
         return TokenizeReply(token_ids=token_ids)
 
     async def _detokenize(self, question: Detokenize) -> Detokenized:
         try:
-            text = await self._work(len(question.token_ids), lambda: self._encoder.detokenize(question))
+            text = await self._offload(len(question.token_ids), lambda: self._encoder.decode_question(question))
             self._check_size(len(text.encode()))
         except Exception as error:
-            known = _known(error, "detokenizing")
+            known = _client_error(error, "detokenizing")
             return Detokenized(code=known.code, message=known.message, param=known.param)
         return Detokenized(text=text)
 
@@ -126,13 +128,13 @@ class TokenizerService(Service[TokenizerSettings]):
         if size > limit:
             raise PayloadTooLarge(f"the answer takes {size} bytes, more than the {limit} that the bus carries")
 
-    def _check_scores(self, tokenized: Tokenized) -> None:
+    def _check_logprobs_size(self, tokenized: Tokenized) -> None:
         """All of a prompt's scores travel in one message, with the first token."""
         wanted = tokenized.params.logprobs
         if wanted is None or wanted.prompt_from < 0:
             return
         num_tokens = max(0, count(tokenized.prompt_ids) - wanted.prompt_from)
-        of_each = SCORED_BYTES * (1 + wanted.num_top) + ITEM_BYTES * count(wanted.token_ids)
+        of_each = LOGPROB_BYTES * (1 + wanted.num_top) + ITEM_BYTES * count(wanted.token_ids)
         limit = self.bus.max_payload - ENVELOPE_BYTES
         if num_tokens * of_each > limit:
             raise InvalidRequest(
@@ -141,20 +143,20 @@ class TokenizerService(Service[TokenizerSettings]):
                 param="logprobs",
             )
 
-    async def _work(self, size: int, work: Callable[[], T]) -> T:
-        """Does the work here when it is little, in a thread otherwise: the loop must stay free."""
-        if size <= INLINE_CHARS:
-            return work()
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _offload(self, num_chars: int, encode: Callable[[], T]) -> T:
+        """Encodes a short text here and a long one in a thread: the event loop must stay free."""
+        if num_chars <= self._policy.max_inline_chars:
+            return encode()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, encode)
 
 
-def _size(source: Generate | Tokenize) -> int:
-    """How much there is to work through, roughly in characters."""
+def _num_chars(source: Generate | Tokenize) -> int:
+    """Length of the text to encode, roughly."""
     return len(source.prompt or "") + len(source.messages or b"") + len(source.tools)
 
 
-def _known(error: Exception, doing: str) -> XylemError:
-    """The error as the client may see it; one that we did not expect is logged."""
+def _client_error(error: Exception, doing: str) -> XylemError:
+    """The error as the client may see it. An unexpected one is logged and becomes Internal."""
     if isinstance(error, XylemError):
         return error
     log.error("%s failed", doing, exc_info=error)

@@ -45,7 +45,7 @@ def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
         deadline_s=9.5,
         trace="theirs",
     )
-    done = encoder.request(given, "mine")
+    done = encoder.encode_request(given, "mine")
     for name in (
         "request_id",
         "attempt",
@@ -59,24 +59,24 @@ def test_all_else_is_passed_on(encoder: PromptEncoder) -> None:
 
 
 def test_plain_prompts_get_special_tokens_and_templates_write_their_own(encoder: PromptEncoder) -> None:
-    plain = unpack(encoder.request(generate(prompt="the"), "").prompt_ids).tolist()
+    plain = unpack(encoder.encode_request(generate(prompt="the"), "").prompt_ids).tolist()
     assert plain[0] == 0
     messages = json.dumps([{"role": "user", "content": "the"}]).encode()
-    assert unpack(encoder.request(generate(messages=messages), "").prompt_ids).tolist() == plain
+    assert unpack(encoder.encode_request(generate(messages=messages), "").prompt_ids).tolist() == plain
     tailed = generate(messages=messages, template_arguments=b'{"tail": "the"}')
-    assert unpack(encoder.request(tailed, "").prompt_ids).tolist() == plain + plain[1:]
-    assert encoder.tokenize(Tokenize(prompt="the")) == plain
-    assert encoder.tokenize(Tokenize(prompt="the", add_special_tokens=False)) == plain[1:]
-    assert encoder.tokenize(Tokenize(messages=messages)) == plain
+    assert unpack(encoder.encode_request(tailed, "").prompt_ids).tolist() == plain + plain[1:]
+    assert encoder.encode_question(Tokenize(prompt="the")) == plain
+    assert encoder.encode_question(Tokenize(prompt="the", add_special_tokens=False)) == plain[1:]
+    assert encoder.encode_question(Tokenize(messages=messages)) == plain
 
 
 def test_token_ids_are_taken_as_they_are(encoder: PromptEncoder) -> None:
-    assert encoder.request(generate(token_ids=pack([3, 499])), "").prompt_ids == pack([3, 499])
+    assert encoder.encode_request(generate(token_ids=pack([3, 499])), "").prompt_ids == pack([3, 499])
 
 
 @pytest.mark.parametrize(("wanted", "got"), [(-1, 54), (54, 54), (1, 1), (0, 0)])
 def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
-    done = encoder.request(
+    done = encoder.encode_request(
         generate(token_ids=pack([1] * 10), stop_conditions=StopConditions(max_tokens=wanted, stop=("s",))), ""
     )
     assert done.params.stop_conditions == StopConditions(max_tokens=got, stop=("s",))
@@ -111,7 +111,7 @@ def test_max_tokens(encoder: PromptEncoder, wanted: int, got: int) -> None:
 )  # fmt: skip
 def test_what_is_refused(encoder: PromptEncoder, fields: Any, error: type, param: str, words: list[str]) -> None:
     with pytest.raises(error) as caught:
-        encoder.request(generate(**fields), "")
+        encoder.encode_request(generate(**fields), "")
     assert type(caught.value) is error
     assert caught.value.param == param
     assert all(word in caught.value.message for word in words), caught.value.message
@@ -120,22 +120,22 @@ def test_what_is_refused(encoder: PromptEncoder, fields: Any, error: type, param
 def test_an_empty_prompt_without_special_tokens(tmp_path: Path) -> None:
     bare = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level())))
     with pytest.raises(InvalidRequest, match="empty"):
-        bare.request(generate(prompt=""), "")
+        bare.encode_request(generate(prompt=""), "")
 
 
 def test_tokens_that_the_model_has_no_weights_for_are_refused(tmp_path: Path) -> None:
     small = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level(), vocab_size=20)))
     with pytest.raises(InvalidRequest, match="outside the model's vocabulary of 20"):
-        small.request(generate(prompt="hello"), "")
+        small.encode_request(generate(prompt="hello"), "")
 
 
 def test_questions_may_be_longer_than_the_context(encoder: PromptEncoder) -> None:
     text = "héllo wörld 你好 🙂 \n\t x" * 100
-    ids = encoder.tokenize(Tokenize(prompt=text))
-    assert encoder.detokenize(Detokenize(token_ids=pack(ids))) == "<s>" + text
+    ids = encoder.encode_question(Tokenize(prompt=text))
+    assert encoder.decode_question(Detokenize(token_ids=pack(ids))) == "<s>" + text
 
 
 def test_token_ids_to_detokenize_are_checked(encoder: PromptEncoder) -> None:
     with pytest.raises(InvalidRequest, match="tokens: token id 500") as caught:
-        encoder.detokenize(Detokenize(token_ids=pack([500])))
+        encoder.decode_question(Detokenize(token_ids=pack([500])))
     assert caught.value.param == "tokens"

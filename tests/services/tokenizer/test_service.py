@@ -160,13 +160,13 @@ async def test_drain_finishes_what_is_in_hand(
 ) -> None:
     after, seen = Next(), asyncio.Event()
     await after.open(bus, "drained")
-    encode, loop = PromptEncoder.request, asyncio.get_running_loop()
+    encode, loop = PromptEncoder.encode_request, asyncio.get_running_loop()
 
-    def request(self: PromptEncoder, *arguments: Any) -> Tokenized:
+    def encode_request(self: PromptEncoder, *arguments: Any) -> Tokenized:
         loop.call_soon_threadsafe(seen.set)
         return encode(self, *arguments)
 
-    monkeypatch.setattr(PromptEncoder, "request", request)
+    monkeypatch.setattr(PromptEncoder, "encode_request", encode_request)
     async with asyncio.timeout(PATIENCE_S):
         async with running(make(nats_url, folder, "t2")):
             await bus.hand_over(SUBJECT, generate("drained", prompt="the quick brown fox " * 2000))
