@@ -1,4 +1,7 @@
-"""Routing policies: which scheduler gets a request. A policy is a class in a file and a row of ROUTING_POLICIES."""
+"""Routing policies: which scheduler gets a request.
+
+A policy is a class in a file of its own, a row of ROUTING_POLICIES, and its name in `RouterSettings.routing_policy`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

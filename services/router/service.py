@@ -22,8 +22,12 @@ class RouterService(Service[RouterSettings]):
     kind = "router"
     settings_type = RouterSettings
 
+    def __init__(self, settings: RouterSettings, policy: RouterPolicy | None = None) -> None:
+        super().__init__(settings)
+        self._policy = policy or RouterPolicy(routing_policy=settings.routing_policy)
+
     async def start(self) -> None:
-        policy = RouterPolicy(routing_policy=self.settings.routing_policy)
+        policy = self._policy
         self.routing_policy = ROUTING_POLICIES[policy.routing_policy](policy)
         self._routing: set[asyncio.Task[None]] = set()
         await self.bus.answer(subjects.route(self.model), Tokenized, self._on_tokenized, queue=subjects.QUEUE)

@@ -21,7 +21,7 @@ class ChatTemplate:
     """The named templates of a model. 'default' is used, and 'tool_use' in its place when there are tools."""
 
     def __init__(self, sources: dict[str, str], special_tokens: dict[str, str]) -> None:
-        """Raises ModelError when a template can't be compiled."""
+        """sources: text of each template by name. Raises ModelError when one can't be compiled."""
         language = environment()
         self._special_tokens = special_tokens
         self._templates: dict[str, jinja2.Template] = {}

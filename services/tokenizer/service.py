@@ -129,7 +129,7 @@ class TokenizerService(Service[TokenizerSettings]):
             raise PayloadTooLarge(f"the answer takes {size} bytes, more than the {limit} that the bus carries")
 
     def _check_logprobs_size(self, tokenized: Tokenized) -> None:
-        """All of a prompt's scores travel in one message, with the first token."""
+        """Raises InvalidRequest when the log probabilities of a prompt, which travel in one message, exceed it."""
         wanted = tokenized.params.logprobs
         if wanted is None or wanted.prompt_from < 0:
             return

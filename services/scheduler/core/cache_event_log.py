@@ -20,12 +20,14 @@ class CacheEventLog:
         self._batches: list[tuple[list[bytes], list[bytes]]] = []
 
     def add_inserted(self, salt: str, prefix: bytes) -> None:
+        """Logs that the cache holds `prefix`, a column of tokens."""
         if not salt:
             if not self._batches or self._batches[-1][1]:
                 self._batches.append(([], []))
             self._batches[-1][0].append(prefix)
 
     def add_evicted(self, salt: str, prefix: bytes) -> None:
+        """Logs that the last page of `prefix`, a column of tokens, and all beyond it are evicted."""
         if not salt:
             if not self._batches:
                 self._batches.append(([], []))

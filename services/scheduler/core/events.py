@@ -25,6 +25,8 @@ class AbortRequest:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """An executor has reported a step."""
+
     report: StepReport
 
 
@@ -40,6 +42,8 @@ class ExecutorJoined:
 
 @dataclass(frozen=True, slots=True)
 class ExecutorLeft:
+    """An executor is gone, and with it all that it ran."""
+
     executor: str
 
 
@@ -70,6 +74,8 @@ class GatewayLeft:
 
 @dataclass(frozen=True, slots=True)
 class AdoptRequest:
+    """Another gateway is the owner of the request from now on."""
+
     request_id: str
     attempt: int
     gateway: str
@@ -110,18 +116,24 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class SendPlan:
+    """The plan is to be sent to the executor."""
+
     executor: str
     plan: Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
+    """The gateway is to be told that its request waits here."""
+
     gateway: str
     message: Accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
+    """The gateway is to be told that its request has ended with an error."""
+
     gateway: str
     message: Refused
 
@@ -154,6 +166,8 @@ class AbortOrphan:
 
 @dataclass(frozen=True, slots=True)
 class PublishCacheEvents:
+    """The cache events are to be published for routers. No router listens yet."""
+
     message: CacheEvents
 
 

@@ -18,10 +18,12 @@ class PlanBuilder:
         self._grants: dict[int, list[int]] = {}
 
     def add_admit(self, admit: Admit, num_bytes: int) -> None:
+        """Adds an admit whose estimated size is `num_bytes`."""
         self._admits.append(admit)
         self.num_bytes += num_bytes
 
     def add_grant(self, sequence_id: int, pages: list[int]) -> None:
+        """Adds `pages` to the end of the sequence's page table."""
         self._grants.setdefault(sequence_id, []).extend(pages)
 
     def add_drop(self, sequence_id: int) -> None:

@@ -1,6 +1,7 @@
-"""Queue policies: the order in which waiting requests are tried. A policy is a function and a row of QUEUE_POLICIES.
+"""Queue policies: the order in which waiting requests are tried.
 
-It orders the requests that have not aged: aged requests go first, oldest first, under every policy.
+A policy is a function, a row of QUEUE_POLICIES, and its name in `SchedulerSettings.queue_policy`. It orders
+requests that have not aged: aged ones go first, oldest first, under every policy.
 """
 
 from collections.abc import Callable

@@ -20,6 +20,7 @@ class PageAllocator:
 
     @property
     def num_free(self) -> int:
+        """Number of free pages."""
         return len(self._free)
 
     def allocate(self, num_pages: int) -> list[int]:
