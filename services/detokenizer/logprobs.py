@@ -10,7 +10,7 @@ Spell = Callable[[int], bytes]
 
 
 def token_logprobs(
-    scores: Logprobs, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
+    logprobs: Logprobs, token_ids: "array[int]", ends: Sequence[int], start: int, asked_ids: bytes, spell: Spell
 ) -> TokenLogprobs:
     """Joins the log probabilities of a row, or of a prompt, with the bytes and positions of its tokens.
 
@@ -18,21 +18,21 @@ def token_logprobs(
     whose log probabilities the client asked for by id; spell: returns the bytes of a token.
     """
     return TokenLogprobs(
-        scores=scores,
+        scores=logprobs,
         token_ids=pack(token_ids),
         tokens=tuple(map(spell, token_ids)),
         ends=pack(ends),
-        top_tokens=tuple(map(spell, unpack(scores.top_ids))),
+        top_tokens=tuple(map(spell, unpack(logprobs.top_ids))),
         asked_tokens=tuple(map(spell, unpack(asked_ids))),
         start=start,
     )
 
 
-def skip_first(scores: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
+def skip_first(logprobs: Logprobs, num_skipped: int, num_tokens: int) -> Logprobs:
     """Cuts the log probabilities of `num_tokens` tokens to those after the first `num_skipped`."""
     if not num_skipped:
-        return scores
-    columns = (scores.logprobs, scores.top_ids, scores.top_logprobs, scores.asked_logprobs)
+        return logprobs
+    columns = (logprobs.logprobs, logprobs.top_ids, logprobs.top_logprobs, logprobs.asked_logprobs)
     return Logprobs(*(_cut(column, num_skipped, num_tokens) for column in columns))
 
 

@@ -78,7 +78,7 @@ class Transcriber:
             self._start(sequences, sequence_id, start, now_s)
         column = deltas.token_ids
         token_ids = unpack(column)
-        scores, prompt_scores = dict(deltas.scores), dict(deltas.prompt_scores)
+        logprobs, prompt_logprobs = dict(deltas.scores), dict(deltas.prompt_scores)
         end = 0
         for row, (sequence_id, offset, num_tokens, finish) in enumerate(
             zip(
@@ -104,10 +104,10 @@ class Transcriber:
                 self._close_with_gap(sequence, offset, column[ITEM_BYTES * first : ITEM_BYTES * end], finish)
                 continue
             new = column[ITEM_BYTES * first : ITEM_BYTES * end]
-            of_row = scores.get(row)
+            of_row = logprobs.get(row)
             if of_row is not None and known > 0:
                 of_row = skip_first(of_row, num_tokens - (end - first), num_tokens)
-            self._write(sequence, offset, new, token_ids[first:end], finish, of_row, prompt_scores.get(row))
+            self._write(sequence, offset, new, token_ids[first:end], finish, of_row, prompt_logprobs.get(row))
 
     def abort_request(self, request_id: str, attempt: int) -> None:
         """Closes an aborted attempt, and ignores its tokens that are still on their way."""
@@ -233,22 +233,25 @@ class Transcriber:
         column: bytes,
         token_ids: "array[int]",
         finish: int,
-        scores: Logprobs | None = None,
-        prompt_scores: Logprobs | None = None,
+        logprobs: Logprobs | None = None,
+        prompt_logprobs: Logprobs | None = None,
     ) -> None:
         start = sequence.start
         extras, token_chars = None, b""
         try:
-            if scores is None and (len(token_ids) < 2 or not start.params.resumable):
+            if logprobs is None and (len(token_ids) < 2 or not start.params.resumable):
                 text = sequence.push_tokens(token_ids, finish)
             else:
                 num_before = sequence.num_decoded
                 texts, ends = sequence.push_tokens_singly(token_ids, finish)
                 text, token_chars = "".join(texts), pack(map(len, texts))
-                logprobs = None
-                if scores is not None:
-                    logprobs = token_logprobs(scores, token_ids, ends, num_before, _asked_ids(start), self._spell)
-                extras = RowExtras(logprobs, self._prompt_logprobs(start, prompt_scores), token_chars=token_chars)
+                extras = RowExtras(
+                    None
+                    if logprobs is None
+                    else token_logprobs(logprobs, token_ids, ends, num_before, _asked_ids(start), self._spell),
+                    None if prompt_logprobs is None else self._prompt_logprobs(start, prompt_logprobs),
+                    token_chars=token_chars,
+                )
         except TooSlow as error:
             self._refuse(start, str(error))
             self._close(sequence)
@@ -265,13 +268,11 @@ class Transcriber:
         if finish:
             self._close(sequence)
 
-    def _prompt_logprobs(self, start: SequenceStart, scores: Logprobs | None) -> TokenLogprobs | None:
-        if scores is None:
-            return None
-        token_ids = unpack(scores.token_ids)
+    def _prompt_logprobs(self, start: SequenceStart, logprobs: Logprobs) -> TokenLogprobs:
+        token_ids = unpack(logprobs.token_ids)
         decode = self._factory(()).decode_token
         ends = list(accumulate(len(decode(token_id)) for token_id in token_ids))
-        return token_logprobs(scores, token_ids, ends, 0, _asked_ids(start), self._spell)
+        return token_logprobs(logprobs, token_ids, ends, 0, _asked_ids(start), self._spell)
 
     def _refuse(self, start: SequenceStart, message: str) -> None:
         error = InvalidRequest(message, param="stop_regex")

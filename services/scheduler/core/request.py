@@ -63,8 +63,8 @@ class Request:
         if self.params.pooling == "mean":
             return 0
         logprobs = self.params.logprobs
-        first_scored = self.num_tokens if logprobs is None or logprobs.prompt_from < 0 else logprobs.prompt_from
-        return max(0, min(self.num_tokens, first_scored) - 1)
+        first_logprob = self.num_tokens if logprobs is None or logprobs.prompt_from < 0 else logprobs.prompt_from
+        return max(0, min(self.num_tokens, first_logprob) - 1)
 
     def seen_ids(self) -> bytes:
         """Returns the prompt's distinct tokens for a repetition penalty as a column; empty without one."""

@@ -116,12 +116,12 @@ class Peers:
         return detail
 
     async def settled(self, **counts: int) -> dict[str, int]:
-        """The executor's books, once they have these counts."""
+        """The executor's counts, once they include these."""
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                books: dict[str, int] = (await self.control("check"))["executors"]["x"]
-                if counts.items() <= books.items():
-                    return books
+                found: dict[str, int] = (await self.control("check"))["executors"]["x"]
+                if counts.items() <= found.items():
+                    return found
 
     async def soon(self, queue: "asyncio.Queue[T]") -> T:
         return await asyncio.wait_for(queue.get(), PATIENCE_S)
@@ -171,8 +171,8 @@ async def test_a_request_runs_to_its_end(peers: Peers) -> None:
         await peers.submit(client)
     for client in clients:
         assert await peers.answer() == Accepted(client.id, 0, "s", 13)
-    books = await peers.settled(running=0, held=0)
-    assert books["cached"] >= 3
+    counts = await peers.settled(running=0, held=0)
+    assert counts["cached"] >= 3
     assert (await peers.control("check"))["waiting"] == 0
     for client in clients:
         assert client.output == expected_output(client.prompt, "", 10)
