@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.kernels.interface import LogitsAdjustment, Ops
 from xylem.shared.protocol import SamplingParams
 
@@ -145,7 +145,7 @@ def table(title: str, figures: list[Figure]) -> Table:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backend", choices=tuple(ops.BACKENDS), default="cpu")
+    parser.add_argument("--backend", choices=tuple(registry.BACKENDS), default="cpu")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--vocabulary", type=int, default=151_936)
     parser.add_argument("--rounds", type=int, default=15)
@@ -156,7 +156,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     when = f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    backend = ops.load(arguments.backend, torch.device("cpu"))
+    backend = registry.load(arguments.backend, torch.device("cpu"))
     results = {}
     for shape in ("model", "flat"):
         logits = logits_like(shape, arguments.rows, arguments.vocabulary)

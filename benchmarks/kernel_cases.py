@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import torch
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.kernels.attention_kind import AttentionKind
+from xylem.kernels.interface import BatchMetadata, Linear, PackLinear
 from xylem.kernels.reference.linear import PlainLinear
 
 # Of the 0.5B model: columns, width.
@@ -46,8 +47,8 @@ class Group:
 
 def linears(rows: Sequence[int], shapes: Sequence[str]) -> Iterator[Group]:
     """Linear layers of the model in bfloat16, for each number of rows."""
-    native, cpu = ops.load("native", torch.device("cpu")), ops.load("cpu", torch.device("cpu"))
-    ways: dict[str, ops.PackLinear] = {
+    native, cpu = registry.load("native", torch.device("cpu")), registry.load("cpu", torch.device("cpu"))
+    ways: dict[str, PackLinear] = {
         "torch F.linear": PlainLinear,
         "oneDNN prepacked": cpu.linears["none"],
         **{f"native {name.replace('none', 'bf16')}": pack for name, pack in native.linears.items()},
@@ -55,7 +56,7 @@ def linears(rows: Sequence[int], shapes: Sequence[str]) -> Iterator[Group]:
     bits = {"native int8": 8, "native int4": 4.25}
     for shape in shapes:
         num_columns, width = SHAPES[shape]
-        layers: dict[str, list[ops.Linear]] = {}
+        layers: dict[str, list[Linear]] = {}
         for way, pack in ways.items():
             copies = max(2, int(COLD_BYTES * 8 / (num_columns * width * bits.get(way, 16))))
             layers[way] = [pack(torch.randn(num_columns, width, dtype=torch.bfloat16), None) for _ in range(copies)]
@@ -83,14 +84,14 @@ def attentions(steps: Sequence[str]) -> Iterator[Group]:
             (before, new, [next(pages) for _ in range(count)])
             for (before, new), count in zip(STEPS[name], tables, strict=True)
         ]
-        layout = ops.BatchMetadata.build(rows, page_size=PAGE_SIZE, device=cpu)
+        layout = BatchMetadata.build(rows, page_size=PAGE_SIZE, device=cpu)
         query = torch.randn(len(layout.positions), NUM_HEADS, HEAD_DIM, dtype=torch.bfloat16)
         shape = (sum(tables) * PAGE_SIZE, NUM_KV_HEADS, HEAD_DIM)
         num_bytes = 2 * 2 * NUM_KV_HEADS * HEAD_DIM * sum(before + new for before, new in STEPS[name])
         num_met = sum(new * before + new * (new + 1) // 2 for before, new in STEPS[name])
         cases = []
         for way in ("cpu", "native"):
-            backend = ops.load(way, cpu)
+            backend = registry.load(way, cpu)
             pools = [
                 [backend.new_kv(shape, torch.bfloat16, cpu).normal_() for _ in range(2)]
                 for _ in range(max(2, min(24, COLD_BYTES // num_bytes)))

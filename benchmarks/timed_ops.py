@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
+from xylem.kernels.interface import LINEARS, DenseLayer, Ops, PackLinear, RunLayers
 
 PARTS = {
     "attention": "attention",
@@ -32,21 +33,21 @@ class TimedOps:
     def __init__(self, name: str) -> None:
         self.name = f"timed-{name}"
         self.spent_s: Counter[str] = Counter()
-        backend = ops.load(name, torch.device("cpu"))
+        backend = registry.load(name, torch.device("cpu"))
         timed = {operation: self._timed(getattr(backend, operation), part) for operation, part in PARTS.items()}
         linears = {name: self._timed_linear(pack) for name, pack in backend.linears.items()}
         timed_backend = dataclasses.replace(backend, linears=linears, fuse_layers=self._timed_layers(backend), **timed)
-        ops.BACKENDS[self.name] = lambda device: timed_backend
+        registry.BACKENDS[self.name] = lambda device: timed_backend
 
-    def _timed_linear(self, pack: ops.PackLinear) -> ops.PackLinear:
+    def _timed_linear(self, pack: PackLinear) -> PackLinear:
         return lambda weight, bias: self._timed(pack(weight, bias), "linear")
 
-    def _timed_layers(self, backend: ops.Ops) -> Callable[[Sequence[ops.DenseLayer], float], ops.RunLayers | None]:
+    def _timed_layers(self, backend: Ops) -> Callable[[Sequence[DenseLayer], float], RunLayers | None]:
         """Layers in one call are one part, "layers"."""
 
-        def fuse(layers: Sequence[ops.DenseLayer], epsilon: float) -> ops.RunLayers | None:
+        def fuse(layers: Sequence[DenseLayer], epsilon: float) -> RunLayers | None:
             plain = [
-                dataclasses.replace(layer, **{name: getattr(layer, name).__wrapped__ for name in ops.LINEARS})
+                dataclasses.replace(layer, **{name: getattr(layer, name).__wrapped__ for name in LINEARS})
                 for layer in layers
             ]
             run = backend.fuse_layers(plain, epsilon)

@@ -1,4 +1,4 @@
-"""The operations that a decoder is made of, and the table of backends that provide them.
+"""The operations that a decoder is made of, as every backend provides them; registry.py says which backends there are.
 
 A backend is a set of functions with the shapes below. `reference` is plain torch and says what is right; every other
 backend is tested against it (tests/kernels). What a backend has no faster way for it takes from the reference.
@@ -8,7 +8,6 @@ S slots of the KV pool (pages x page size), V vocabulary, E experts, of which ea
 size.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,20 +17,17 @@ from torch import Tensor
 
 from xylem.kernels.attention_kind import AttentionKind
 from xylem.kernels.batch_metadata import BatchMetadata, DeviceBatch, RowSpan
-from xylem.kernels.failures import BackendUnavailable
 from xylem.kernels.head_norms import HeadNorms
 from xylem.kernels.logits_adjustment import LogitsAdjustment
 from xylem.kernels.sampling_batch import Draw, SamplingBatch
 from xylem.kernels.token_logprobs import RowLogprobs
 
 __all__ = [
-    "BACKENDS",
     "LINEARS",
     "AddRmsNorm",
     "Adjust",
     "Attention",
     "AttentionKind",
-    "BackendUnavailable",
     "BatchMetadata",
     "DenseLayer",
     "DeviceBatch",
@@ -41,7 +37,6 @@ __all__ = [
     "Linear",
     "LogitsAdjustment",
     "MixExperts",
-    "NoSuchBackend",
     "NoSuchQuantization",
     "Ops",
     "PackExperts",
@@ -53,11 +48,7 @@ __all__ = [
     "SamplingBatch",
     "Score",
     "WriteLatent",
-    "load",
 ]
-
-
-log = logging.getLogger(__name__)
 
 
 class Linear(Protocol):
@@ -231,6 +222,10 @@ class Score(Protocol):
     ) -> list[RowLogprobs]: ...
 
 
+class NoSuchQuantization(ValueError):
+    """A backend can't hold weights in the form that was asked for."""
+
+
 @dataclass(frozen=True)
 class Ops:
     """One backend.
@@ -281,74 +276,3 @@ class Ops:
                 f"the kernel backend {self.name} has no quantization {quantization!r}; it has: {has}"
             )
         return self.linears[quantization]
-
-
-def _reference(device: torch.device) -> Ops:
-    from xylem.kernels import reference
-
-    return reference.OPS
-
-
-def _cpu(device: torch.device) -> Ops:
-    from xylem.kernels import cpu
-
-    return cpu.OPS
-
-
-def _native(device: torch.device) -> Ops:
-    from xylem.kernels.native import backend
-
-    return backend.OPS
-
-
-def _triton(device: torch.device) -> Ops:
-    try:
-        from xylem.kernels import triton
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(f"the package {error.name} is not installed") from None
-    return triton.load(device)
-
-
-def _flashinfer(device: torch.device) -> Ops:
-    try:
-        from xylem.kernels import flashinfer
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(f"the package {error.name} is not installed") from None
-    return flashinfer.load(device)
-
-
-# Imported when asked for: a backend may need a package or a device that is not here.
-BACKENDS: dict[str, Callable[[torch.device], Ops]] = {
-    "reference": _reference,
-    "cpu": _cpu,
-    "native": _native,
-    "triton": _triton,
-    "flashinfer": _flashinfer,
-}
-# Of each kind of device, the fastest first. FlashInfer has to be asked for: it may compile for minutes at the start.
-PREFERRED = {"cpu": ("native", "cpu"), "cuda": ("triton",)}
-
-
-class NoSuchBackend(ValueError):
-    """A backend that was asked for by name does not exist."""
-
-
-class NoSuchQuantization(ValueError):
-    """A backend can't hold weights in the form that was asked for."""
-
-
-def load(name: str, device: torch.device) -> Ops:
-    """The backend of a name; 'auto' takes the fastest one that this machine has for the device.
-
-    Raises NoSuchBackend, and BackendUnavailable for one that was asked for by name.
-    """
-    if name != "auto":
-        if name not in BACKENDS:
-            raise NoSuchBackend(f"there is no kernel backend {name!r}; there are: auto, {', '.join(BACKENDS)}")
-        return BACKENDS[name](device)
-    for preferred in PREFERRED.get(device.type, ()):
-        try:
-            return BACKENDS[preferred](device)
-        except BackendUnavailable as reason:
-            log.info("the kernel backend %s is not used: %s", preferred, reason)
-    return BACKENDS["reference"](device)

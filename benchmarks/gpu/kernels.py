@@ -9,14 +9,15 @@ from benchmarks.gpu.cases import Case, Cases
 from benchmarks.gpu.ceilings import Ceilings
 from benchmarks.gpu.clock import seconds
 from benchmarks.gpu.scale import Scale
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
+from xylem.kernels.interface import Ops
 
 
 def measure(
     scale: Scale, device: torch.device, most: Ceilings, backend: str, note: Callable[[Any], None]
 ) -> list[dict[str, Any]]:
     """note(what there is so far)."""
-    kernels, reference = ops.load(backend, device), ops.load("reference", device)
+    kernels, reference = registry.load(backend, device), registry.load("reference", device)
     rows: list[dict[str, Any]] = []
     for case in Cases(scale, device):
         rows.append(_measured(case, kernels, reference, scale, device, most))
@@ -26,7 +27,7 @@ def measure(
 
 @torch.inference_mode()
 def _measured(
-    case: Case, kernels: ops.Ops, reference: ops.Ops, scale: Scale, device: torch.device, most: Ceilings
+    case: Case, kernels: Ops, reference: Ops, scale: Scale, device: torch.device, most: Ceilings
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"kernel": case.name, "shape": case.shape, "backend": kernels.name}
     try:

@@ -8,13 +8,13 @@ import torch
 from benchmarks.eval_quantization import Text, perplexity, read
 from benchmarks.in_process import plan_of, start
 from benchmarks.timed_ops import TimedOps
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.shared.model_info.model_card import ModelCard, locate
 
 
 def test_each_part_of_a_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ops, "BACKENDS", dict(ops.BACKENDS))
+    monkeypatch.setattr(registry, "BACKENDS", dict(registry.BACKENDS))
     timed = TimedOps("cpu")
     engine = start("demonstration", dtype="float32", kernels=timed.name)
     timed.spent_s.clear()

@@ -20,6 +20,10 @@ VIOLATIONS = {
     "shared and kernels stand below everything": ("shared/planted.py", "import xylem.cli"),
     "kernels and shared are independent": ("kernels/planted.py", "import xylem.shared.protocol.columns"),
     "only the executor uses kernels": ("services/scheduler/planted.py", "import xylem.kernels.interface"),
+    "in kernels, backends know the interface and not the registry": (
+        "kernels/cpu/planted.py",
+        "import xylem.kernels.registry",
+    ),
     "in shared, what crosses the bus stands below what runs on it": (
         "shared/protocol/planted.py",
         "import xylem.shared.runtime.ports",

@@ -5,18 +5,19 @@ import contextlib
 import pytest
 import torch
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
+from xylem.kernels.interface import Ops
 
 CPU = torch.device("cpu")
-REFERENCE = ops.load("reference", CPU)
+REFERENCE = registry.load("reference", CPU)
 
 
-def _here() -> list[ops.Ops]:
+def _here() -> list[Ops]:
     """Those that this machine can run."""
     found = []
-    for name in ops.BACKENDS:
-        with contextlib.suppress(ops.BackendUnavailable):
-            found.append(ops.load(name, CPU))
+    for name in registry.BACKENDS:
+        with contextlib.suppress(registry.BackendUnavailable):
+            found.append(registry.load(name, CPU))
     return found
 
 

@@ -14,9 +14,9 @@ from xylem.kernels.cpu import sampling
 from xylem.kernels.cpu.peaks import FOLDS, Peaks
 from xylem.kernels.cpu.uniform import uniform
 from xylem.kernels.cpu.weights import PIECE, weights
-from xylem.kernels.interface import load
 from xylem.kernels.reference.philox import uniform as reference_uniform
 from xylem.kernels.reference.sampling import sample as reference_sample
+from xylem.kernels.registry import load
 from xylem.shared.protocol import SamplingParams
 
 pytestmark = pytest.mark.usefixtures("one_thread")

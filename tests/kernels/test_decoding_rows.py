@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from tests.kernels.backends import CPU, EACH_BACKEND, REFERENCE
-from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch
+from xylem.kernels.interface import AttentionKind, BatchMetadata, DeviceBatch, Ops
 
 PAGE_SIZE = 4
 NUM_PAGES = 20
@@ -17,7 +16,7 @@ NOBODYS = 19
 @EACH_BACKEND
 @pytest.mark.parametrize("cap", [None, 2.0])
 @pytest.mark.parametrize("window", [None, 1, 6])
-def test_attention(backend: ops.Ops, window: int | None, cap: float | None) -> None:
+def test_attention(backend: Ops, window: int | None, cap: float | None) -> None:
     torch.manual_seed(1)
     spans = BatchMetadata.build(
         [(length - 1, 1, table) for length, table in zip(LENGTHS, TABLES, strict=True)],

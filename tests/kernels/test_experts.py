@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.kernels.backends import CPU, EACH_BACKEND
-from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, BatchMetadata
+from xylem.kernels.interface import AttentionKind, BatchMetadata, Ops
 
 NUM_EXPERTS, WIDTH, INNER = 7, 24, 20
 
@@ -25,7 +24,7 @@ def chosen(num_tokens: int, num_chosen: int, num_experts: int) -> tuple[Tensor, 
     return experts, torch.rand(num_tokens, num_chosen)
 
 
-def mix(backend: ops.Ops, x: Tensor, weights: tuple[Tensor, Tensor], experts: Tensor, shares: Tensor) -> Tensor:
+def mix(backend: Ops, x: Tensor, weights: tuple[Tensor, Tensor], experts: Tensor, shares: Tensor) -> Tensor:
     gate_up, down = (backend.pack_experts(weight.clone(), backend.packing("none")) for weight in weights)
     return backend.mix_experts(x, gate_up, down, experts, shares)
 
@@ -35,7 +34,7 @@ def mix(backend: ops.Ops, x: Tensor, weights: tuple[Tensor, Tensor], experts: Te
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(("num_tokens", "num_chosen"), [(1, 1), (1, 7), (5, 2), (33, 3)])
 def test_a_token_gets_the_weighted_sum_of_its_experts(
-    backend: ops.Ops, num_tokens: int, num_chosen: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, *,
+    backend: Ops, num_tokens: int, num_chosen: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch, *,
     packed: bool,
 ) -> None:  # fmt: skip
     if packed:
@@ -53,7 +52,7 @@ def test_a_token_gets_the_weighted_sum_of_its_experts(
 
 
 @EACH_BACKEND
-def test_experts_and_tokens_beside_it_do_not_touch_a_token(backend: ops.Ops) -> None:
+def test_experts_and_tokens_beside_it_do_not_touch_a_token(backend: Ops) -> None:
     weights = weights_of(torch.float32)
     for weight in weights:
         weight[4:] = float("nan")
@@ -71,7 +70,7 @@ def test_experts_and_tokens_beside_it_do_not_touch_a_token(backend: ops.Ops) -> 
 
 @EACH_BACKEND
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_latent_is_normed_and_its_key_rotated_and_both_are_written(backend: ops.Ops, dtype: torch.dtype) -> None:
+def test_a_latent_is_normed_and_its_key_rotated_and_both_are_written(backend: Ops, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     query, latent, norm = (torch.randn(shape, dtype=dtype) for shape in ((3, 4, 6), (3, 16), (10,)))
     angles, slots, keys = torch.randn(3, 3), torch.tensor([5, 0, 7]), torch.zeros(9, 1, 16, dtype=dtype)
@@ -94,7 +93,7 @@ def test_a_latent_is_normed_and_its_key_rotated_and_both_are_written(backend: op
 
 
 @EACH_BACKEND
-def test_keys_may_be_the_values(backend: ops.Ops) -> None:
+def test_keys_may_be_the_values(backend: Ops) -> None:
     layout = BatchMetadata.build([(3, 1, [4, 1]), (0, 5, [0, 2]), (6, 1, [3, 5])], page_size=4, device=CPU)
     query, keys = torch.randn(7, 6, 16), torch.randn(24, 1, 16)
     given = backend.attention(query, keys, keys, layout, AttentionKind(0.25))

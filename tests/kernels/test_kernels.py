@@ -9,8 +9,8 @@ import torch
 
 import xylem.kernels
 from tests.kernels.backends import BACKENDS, CPU, REFERENCE
-from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, BatchMetadata
+from xylem.kernels import registry
+from xylem.kernels.interface import AttentionKind, BatchMetadata, HeadNorms, Ops
 from xylem.kernels.reference.heads import rotate
 
 PAGE_SIZE = 4
@@ -26,7 +26,7 @@ STEPS = {
 
 
 @pytest.fixture(params=[name for name in BACKENDS if name != "reference"])
-def backend(request: pytest.FixtureRequest) -> ops.Ops:
+def backend(request: pytest.FixtureRequest) -> Ops:
     return BACKENDS[request.param]
 
 
@@ -46,7 +46,7 @@ def layout_of(step: list[tuple[int, int]]) -> tuple[BatchMetadata, int]:
 @pytest.mark.parametrize("window", [None, 1, 5, 100])
 @pytest.mark.parametrize("heads", [(4, 4), (6, 2), (8, 1)])
 @pytest.mark.parametrize("step", STEPS)
-def test_attention(backend: ops.Ops, step: str, heads: tuple[int, int], window: int | None, dtype: torch.dtype) -> None:
+def test_attention(backend: Ops, step: str, heads: tuple[int, int], window: int | None, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layout, num_slots = layout_of(STEPS[step])
     num_new = len(layout.positions)
@@ -62,7 +62,7 @@ def test_attention(backend: ops.Ops, step: str, heads: tuple[int, int], window: 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("window", [None, 5])
 @pytest.mark.parametrize("step", ["decode, mixed lengths", "mixed"])
-def test_capped_attention(backend: ops.Ops, step: str, window: int | None, dtype: torch.dtype) -> None:
+def test_capped_attention(backend: Ops, step: str, window: int | None, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     layout, num_slots = layout_of(STEPS[step])
     query = 3 * torch.randn(len(layout.positions), 6, 16, dtype=dtype)
@@ -79,7 +79,7 @@ def test_capped_attention(backend: ops.Ops, step: str, window: int | None, dtype
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("width", [32, 100])
 @pytest.mark.parametrize("num_tokens", [1, 7])
-def test_pointwise_operations(backend: ops.Ops, num_tokens: int, width: int, dtype: torch.dtype) -> None:
+def test_pointwise_operations(backend: Ops, num_tokens: int, width: int, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     tolerance = 1e-4 if dtype is torch.float32 else 0.1
     x, delta = torch.randn(2, num_tokens, width, dtype=dtype)
@@ -102,11 +102,11 @@ def test_pointwise_operations(backend: ops.Ops, num_tokens: int, width: int, dty
 @pytest.mark.parametrize("rotated_dims", [0, 12, 16])
 @pytest.mark.parametrize("heads", [(4, 4), (6, 2), (8, 1)])
 def test_queries_and_keys_are_normed_and_rotated_and_kv_is_written(
-    backend: ops.Ops, heads: tuple[int, int], rotated_dims: int, dtype: torch.dtype, *, normed: bool
+    backend: Ops, heads: tuple[int, int], rotated_dims: int, dtype: torch.dtype, *, normed: bool
 ) -> None:
     torch.manual_seed(0)
     qkv = torch.randn(3, (heads[0] + 2 * heads[1]) * 16, dtype=dtype)
-    norms = ops.HeadNorms(*torch.randn(2, 16, dtype=dtype), 1e-6) if normed else None
+    norms = HeadNorms(*torch.randn(2, 16, dtype=dtype), 1e-6) if normed else None
     angles = torch.randn(3, rotated_dims // 2)
     rotation = (angles.cos(), angles.sin()) if rotated_dims else None
     slots = torch.tensor([7, 0, 11])
@@ -126,7 +126,7 @@ def test_queries_and_keys_are_normed_and_rotated_and_kv_is_written(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(5, 32), (1024, 512), (777, 1031), (33, 2100)])
 @pytest.mark.parametrize("biased", [False, True])
-def test_linear(backend: ops.Ops, shape: tuple[int, int], dtype: torch.dtype, *, biased: bool) -> None:
+def test_linear(backend: Ops, shape: tuple[int, int], dtype: torch.dtype, *, biased: bool) -> None:
     torch.manual_seed(0)
     weight = torch.randn(shape, dtype=dtype) * 0.05
     bias = torch.randn(shape[0], dtype=dtype) if biased else None
@@ -148,7 +148,7 @@ def test_the_cpu_packs_what_is_large() -> None:
     assert not cpu.linear(large.double(), None).weight.is_mkldnn
 
 
-def test_kv_is_copied(backend: ops.Ops) -> None:
+def test_kv_is_copied(backend: Ops) -> None:
     pools = torch.randn(3, 12, 2, 4)
     expected = pools.clone()
     expected[:, 4:6] = pools[:, 7:9]
@@ -156,7 +156,7 @@ def test_kv_is_copied(backend: ops.Ops) -> None:
     assert torch.equal(pools, expected)
 
 
-def test_one_layout_serves_layers_of_different_windows_and_types(backend: ops.Ops) -> None:
+def test_one_layout_serves_layers_of_different_windows_and_types(backend: Ops) -> None:
     """What is prepared for one kind of layer must not leak into another."""
     torch.manual_seed(0)
     layout, num_slots = layout_of(STEPS["mixed"])
@@ -187,8 +187,10 @@ def test_layout_of_rows() -> None:
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ops.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton, flashinfer"):
-        ops.load("gpu", CPU)
+    with pytest.raises(
+        registry.NoSuchBackend, match=r"'gpu'; there are: auto, reference, cpu, native, triton, flashinfer"
+    ):
+        registry.load("gpu", CPU)
 
 
 @pytest.mark.parametrize("package", ["triton", "flashinfer"])
@@ -197,10 +199,10 @@ def test_a_backend_names_the_package_that_it_lacks(package: str, monkeypatch: py
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr(xylem.kernels, package, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ops.BackendUnavailable, match=f"the package {package} is not installed"):
-        ops.load(package, CPU)
+    with pytest.raises(registry.BackendUnavailable, match=f"the package {package} is not installed"):
+        registry.load(package, CPU)
 
 
 def test_auto_takes_the_backend_of_the_device() -> None:
-    assert ops.load("auto", CPU).name in ("native", "cpu")
-    assert ops.load("auto", torch.device("meta")).name == "reference"
+    assert registry.load("auto", CPU).name in ("native", "cpu")
+    assert registry.load("auto", torch.device("meta")).name == "reference"

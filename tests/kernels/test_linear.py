@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from tests.kernels.backends import BACKENDS, NEEDS_NATIVE, REFERENCE
-from xylem.kernels import interface as ops
 from xylem.kernels import quantization
+from xylem.kernels.interface import NoSuchQuantization, Ops
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -40,7 +40,7 @@ def problem(
 @EACH_DTYPE
 @EACH_FORM
 def test_the_result_is_as_near_as_its_sums_can_be(
-    backend: ops.Ops, form: str, dtype: torch.dtype, shape: tuple[int, int]
+    backend: Ops, form: str, dtype: torch.dtype, shape: tuple[int, int]
 ) -> None:
     x, weight, bias = problem(shape, dtype)
     given = backend.packing(form)(weight.clone(), bias)(x, torch.float32).double()
@@ -86,13 +86,13 @@ def test_a_row_is_the_same_bits_in_any_batch_and_with_any_threads(
 
 
 @EACH_FORM
-def test_nothing_comes_of_no_rows(backend: ops.Ops, form: str) -> None:
+def test_nothing_comes_of_no_rows(backend: Ops, form: str) -> None:
     x, weight, _ = problem((33, 100), num_rows=0)
     assert backend.packing(form)(weight, None)(x).shape == (0, 33)
 
 
 def test_a_quantization_that_a_backend_lacks_is_named() -> None:
-    with pytest.raises(ops.NoSuchQuantization, match=r"cpu has no quantization 'int8'; it has: none"):
+    with pytest.raises(NoSuchQuantization, match=r"cpu has no quantization 'int8'; it has: none"):
         BACKENDS["cpu"].packing("int8")
 
 

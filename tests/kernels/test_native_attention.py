@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from tests.kernels.backends import BACKENDS, CPU, NEEDS_NATIVE, REFERENCE
-from xylem.kernels import interface as ops
-from xylem.kernels.interface import AttentionKind, BatchMetadata
+from xylem.kernels.interface import AttentionKind, BatchMetadata, Ops
 
 pytestmark = NEEDS_NATIVE
 
@@ -39,7 +38,7 @@ class Pool:
         self.keys, self.values = torch.randn(2, slots, heads[1], dim, generator=draw).to(dtype)
         self.queries = [torch.randn(length, heads[0], dim, generator=draw).to(dtype) for length in lengths]
 
-    def attend(self, backend: ops.Ops, rows: list[tuple[int, int, int]], window: int | None = None) -> list[Tensor]:
+    def attend(self, backend: Ops, rows: list[tuple[int, int, int]], window: int | None = None) -> list[Tensor]:
         """Of each (sequence, start, new tokens): [new, H, D]."""
         layout = BatchMetadata.build(
             [(start, new, self.tables[i]) for i, start, new in rows], page_size=self.page_size, device=CPU

@@ -14,7 +14,7 @@ import torch
 from tests.kernels.backends import CPU
 from tests.kernels.test_adjusting import ids, mask_of, values
 from xylem.kernels.interface import LogitsAdjustment
-from xylem.kernels.interface import load as load_backend
+from xylem.kernels.registry import load as load_backend
 from xylem.shared.protocol import SamplingParams
 
 NUM_DRAWS = 20_000

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
+from xylem.kernels.interface import BatchMetadata, NoSuchQuantization, RowLogprobs
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.models.decoder import Decoder, token_tensor
@@ -46,9 +47,9 @@ class LoadedModel:
         self.dtype = dtype
         self.config = decoder_config(card)
         try:
-            self.ops = ops.load(kernels, device)
+            self.ops = registry.load(kernels, device)
             self.ops.packing(quantization)  # before all is read
-        except (ops.NoSuchBackend, ops.BackendUnavailable, ops.NoSuchQuantization) as error:
+        except (registry.NoSuchBackend, registry.BackendUnavailable, NoSuchQuantization) as error:
             raise ModelError(str(error)) from None
         parameters = load_weights(card.path, self.config, dtype=dtype, device=device, progress=progress)
         self.decoder = Decoder(self.config, parameters, self.ops, quantization=quantization)
@@ -60,7 +61,7 @@ class LoadedModel:
 
     def read(self, rows: Sequence[StepRow], token_ids: Tensor, pool: KvPool) -> States:
         """The pass of a step. token_ids: [T], of all rows end to end."""
-        layout = ops.BatchMetadata.build(
+        layout = BatchMetadata.build(
             [(row.start, len(row.token_ids), row.pages) for row in rows], page_size=pool.page_size, device=self.device
         )
         wanted: list[int] = []
@@ -110,7 +111,7 @@ class LoadedModel:
         for row, scored in zip(rows, self.score(logits, token_ids, rows), strict=True):
             row.scored = scored
 
-    def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[ops.RowLogprobs]:
+    def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[RowLogprobs]:
         """What the rows, which have scoring, want to know of their tokens. logits: [B, V], as the model gave them."""
         scorings = [row.scoring for row in rows if row.scoring is not None]
         asked = [unpack(scoring.token_ids) for scoring in scorings]

@@ -13,7 +13,7 @@ import xylem.kernels
 from tests.kernels.backends import CPU, REFERENCE
 from tests.kernels.flashinfer.recording import Decode, Prefill, Wrapper
 from tests.kernels.test_kernels import STEPS, layout_of
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.kernels.attention_kind import AttentionKind
 
 
@@ -90,5 +90,5 @@ def test_what_it_has_no_kernels_for_is_tritons(
 
 
 def test_without_a_gpu_it_is_not_to_be_had(made: list[Wrapper]) -> None:
-    with pytest.raises(ops.BackendUnavailable, match="need a GPU"):
-        ops.load("flashinfer", CPU)
+    with pytest.raises(registry.BackendUnavailable, match="need a GPU"):
+        registry.load("flashinfer", CPU)

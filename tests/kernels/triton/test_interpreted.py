@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 
 FILES = sorted(Path(__file__).with_name("device").glob("test_*.py"))
 
@@ -25,5 +25,5 @@ def test_kernels_do_what_the_reference_does(file: Path) -> None:
 
 
 def test_kernels_that_are_not_interpreted_need_a_gpu() -> None:
-    with pytest.raises(ops.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
-        ops.load("triton", torch.device("cpu"))
+    with pytest.raises(registry.BackendUnavailable, match="need a GPU, not the device 'cpu'"):
+        registry.load("triton", torch.device("cpu"))

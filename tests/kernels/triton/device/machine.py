@@ -2,13 +2,13 @@
 
 import torch
 
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.kernels.interface import Ops
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
-TRITON: Ops = ops.load("triton", DEVICE)
-REFERENCE: Ops = ops.load("reference", DEVICE)
+TRITON: Ops = registry.load("triton", DEVICE)
+REFERENCE: Ops = registry.load("reference", DEVICE)
 
 # bfloat16 is what a GPU serves; the reference rounds it more often than the kernels do.
 TOLERANCES = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 4e-2}

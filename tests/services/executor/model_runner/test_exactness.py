@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import VARIANTS, build
-from xylem.kernels import interface as kernel_backends
+from xylem.kernels import registry
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
@@ -175,7 +175,7 @@ def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..
 
 
 # Backends differ in the quantizations they offer: without AMX only the reference has int8.
-INT8 = "auto" if "int8" in kernel_backends.load("auto", torch.device("cpu")).linears else "reference"
+INT8 = "auto" if "int8" in registry.load("auto", torch.device("cpu")).linears else "reference"
 
 
 @pytest.mark.parametrize(

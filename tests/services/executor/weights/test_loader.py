@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_models import build
-from xylem.kernels import interface as ops
+from xylem.kernels import registry
 from xylem.services.executor.kv_cache.page_budget import page_bytes
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import ARCHITECTURES, decoder_config
@@ -204,7 +204,7 @@ def test_of_latent_attention_the_pool_keeps_one_latent_for_all_heads(tmp_path: P
     config = decoder_config(ModelCard.load(build("deepseek-v2", tmp_path)))
     dtype = torch.bfloat16
     assert page_bytes(config, page_size=16, dtype=dtype) == 3 * 16 * (24 + 8) * 2  # layers, page, latent and key, bytes
-    pool = KvPool(config, ops.load("auto", CPU), num_pages=5, page_size=16, dtype=dtype, device=CPU)
+    pool = KvPool(config, registry.load("auto", CPU), num_pages=5, page_size=16, dtype=dtype, device=CPU)
     kept = {tensor.data_ptr(): tensor.nbytes for tensor in (*pool.keys, *pool.values)}
     assert sum(kept.values()) == 5 * page_bytes(config, page_size=16, dtype=dtype)
 
