@@ -17,7 +17,7 @@ from xylem.shared.protocol.generation_params import (
     StopConditions,
 )
 from xylem.shared.protocol.plan import Admit, PageCopy, Plan
-from xylem.shared.protocol.presence import Capacity, Presence, WhoIsThere
+from xylem.shared.protocol.presence import PROTOCOL_VERSION, Capacity, Presence, WhoIsThere
 from xylem.shared.protocol.request import Abort, Accepted, Ack, Generate, Refused, Tokenized
 from xylem.shared.protocol.response import ResponseCall, ResponseReply
 from xylem.shared.protocol.status import Adopt, RequestStatus, Started, StatusQuery, StatusReply
@@ -25,6 +25,7 @@ from xylem.shared.protocol.steps import FinishReason, Logprobs, SequenceStart, S
 from xylem.shared.protocol.text import Resume, Resumed, TextDeltas, TokenLogprobs
 
 __all__ = [
+    "PROTOCOL_VERSION",
     "Abort",
     "Accepted",
     "Ack",

@@ -1,16 +1,20 @@
 """Who is there: heartbeats on core NATS, over the same connection as the traffic.
 
-A peer is dead after three missed heartbeats, at once when it says `bye`, and replaced when its epoch changes.
+A peer is dead after three missed heartbeats, at once when it says `bye`, and replaced when its epoch changes. One that
+speaks another protocol is ignored, whatever else it says: its messages could not be read.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from math import inf
 
 import msgspec
 
-from xylem.shared.protocol import Presence, WhoIsThere, subjects
+from xylem.shared.protocol import PROTOCOL_VERSION, Presence, WhoIsThere, subjects
 from xylem.shared.runtime.bus import Bus
+
+log = logging.getLogger(__name__)
 
 MISSED = 3
 ANY_EPOCH = 0  # in a bye from whoever saw the process end, and does not know in which life
@@ -26,6 +30,7 @@ class Directory:
         self._timeout_s = heartbeat_s * MISSED
         self._peers: dict[tuple[str, str], Presence] = {}
         self._seen_s: dict[tuple[str, str], float] = {}
+        self._refused: dict[tuple[str, str], int] = {}  # the version of each peer that speaks another protocol
         self._watchers: list[Watcher] = []
         self._listeners: list[Callable[[Presence], None]] = []
 
@@ -58,8 +63,12 @@ class Directory:
         """One peer in whatever state, or None when it is dead or has said bye."""
         return self._peers.get((kind, instance))
 
+    def refused(self) -> list[str]:
+        """Returns a sentence for each peer that is there, but speaks another protocol."""
+        return [_refusal(*key, version) for key, version in sorted(self._refused.items())]
+
     def expire(self, now_s: float) -> None:
-        """Buries the peers whose last heartbeat is too old. now_s: the event loop's time."""
+        """Removes the peers whose last heartbeat is too old, and tells watchers. now_s: the event loop's time."""
         for key in [key for key, seen_s in self._seen_s.items() if now_s - seen_s > self._timeout_s]:
             self._leave(key)
 
@@ -71,6 +80,10 @@ class Directory:
         if presence.model != self._model:
             return
         key = (presence.kind, presence.id)
+        if presence.version != PROTOCOL_VERSION and presence.epoch != ANY_EPOCH:
+            self._refuse(key, presence)
+            return
+        self._refused.pop(key, None)
         if presence.state == "bye":
             known = self._peers.get(key)
             if known is not None and presence.epoch in (known.epoch, ANY_EPOCH):
@@ -84,7 +97,19 @@ class Directory:
         for listener in self._listeners:
             listener(presence)
 
+    def _refuse(self, key: tuple[str, str], presence: Presence) -> None:
+        """Logs an error when it comes, and not with each of its heartbeats."""
+        is_new = self._refused.get(key) != presence.version
+        self._leave(key)  # a process of another build may have taken the place of one that was known
+        if presence.state == "bye":
+            return
+        if is_new:
+            log.error("%s: it is ignored until both are of one version", _refusal(*key, presence.version))
+        self._refused[key] = presence.version
+        self._seen_s[key] = asyncio.get_running_loop().time()
+
     def _leave(self, key: tuple[str, str]) -> None:
+        self._refused.pop(key, None)
         peer = self._peers.pop(key, None)
         self._seen_s.pop(key, None)
         if peer is not None:
@@ -93,3 +118,7 @@ class Directory:
     def _tell(self, presence: Presence, *, alive: bool) -> None:
         for watcher in self._watchers:
             watcher(presence, alive)
+
+
+def _refusal(kind: str, instance: str, version: int) -> str:
+    return f"{kind} {instance} speaks protocol {version}, this is {PROTOCOL_VERSION}"

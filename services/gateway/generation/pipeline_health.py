@@ -28,6 +28,10 @@ class PipelineHealth:
         missing = [kind for kind in STAGES if not self._directory.live(kind)]
         return missing if self._bus.connected else ["NATS", *missing]
 
+    def refused(self) -> list[str]:
+        """Returns a sentence for each peer that is there, but speaks another protocol."""
+        return self._directory.refused()
+
     def unservable(self) -> list[str]:
         """What has been missing for so long, or from the beginning, that a request need not wait for it."""
         self._note_hole()

@@ -100,6 +100,15 @@ def test_a_newer_peers_appended_field_is_ignored_and_an_older_peers_missing_one_
     assert m.decode(msgspec.msgpack.encode(array[:3]), m.Abort) == m.Abort("r", 0, "client")
 
 
+def test_a_message_of_protocol_1_is_a_decode_error() -> None:
+    """There a request had its sampling where its parameters are now, and some tags were other ones."""
+    sampling = [0.5, 1.0, 0, 0.0, 7, 1.0, 0.0, 0.0, b"", b""]
+    tokenized = ["Tokenized", "r", 0, "g", "d", columns.pack([1]), b"", sampling, [16, False, [], b""], "", 0, 0.0, ""]
+    for old, kind in ((tokenized, m.Tokenized), (["Finished", "r", 0], m.Abort)):
+        with pytest.raises(msgspec.DecodeError):
+            m.decode(msgspec.msgpack.encode(old), kind)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x93\xa5Abort\x01\x02", m.encode(m.Ack())])
 def test_anything_else_is_a_decode_error(data: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):

@@ -18,8 +18,11 @@ async def health() -> JSONResponse:
 
 @router.get("/ready", summary="Every stage of the model is alive", response_model=None, responses=answers("They are."))
 async def ready(request: Request) -> JSONResponse:
-    missing = context_of(request).missing()
+    context = context_of(request)
+    missing = context.missing()
     if not missing:
         return JSONResponse({"status": "ready"})
-    body = {**problem(Unavailable(f"no live {', '.join(missing)}")), "missing": missing}
+    refused = context.lives.stages.refused()
+    reason = "; ".join([f"no live {', '.join(missing)}", *refused])
+    body = {**problem(Unavailable(reason)), "missing": missing} | ({"refused": refused} if refused else {})
     return JSONResponse(body, 503, {"retry-after": "1"})

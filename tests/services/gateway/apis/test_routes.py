@@ -9,6 +9,8 @@ import openai
 import pytest
 
 from tests.patience import PATIENCE_S
+from tests.services.gateway.conftest import MODEL
+from xylem.shared.protocol import PROTOCOL_VERSION, Presence
 
 
 async def test_models(http: httpx.AsyncClient) -> None:
@@ -79,6 +81,10 @@ async def test_ready_says_what_is_missing(serving: Any, pipeline: Any) -> None:
         response = await http.get("/ready")
         assert response.status_code == 503
         assert response.json()["missing"] == ["executor"]
+        other = Presence("executor", "executor-0", 1, MODEL, version=PROTOCOL_VERSION + 1)
+        await gateway.directory._on_presence(other)
+        sentence = f"executor executor-0 speaks protocol {PROTOCOL_VERSION + 1}, this is {PROTOCOL_VERSION}"
+        assert (await http.get("/ready")).json()["refused"] == [sentence]
         refused = await http.post("/v1/completions", json={"prompt": "x"})
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
