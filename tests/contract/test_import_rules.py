@@ -32,6 +32,10 @@ VIOLATIONS = {
         "services/executor/kv_cache/planted.py",
         "import xylem.services.executor.models.decoder",
     ),
+    "the gateway's folders stand in one order": (
+        "services/gateway/generation/planted.py",
+        "import xylem.services.gateway.http.errors",
+    ),
     "nats only in the bus and the bucket": ("services/router/planted.py", "import nats"),
     "cryptography only where certificates are made": ("services/gateway/planted.py", "import cryptography"),
     "OpenTelemetry only in shared": ("services/gateway/planted.py", "import opentelemetry.trace"),

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from xylem.services.gateway.apis.anthropic_messages import errors as message_errors
 from xylem.services.gateway.apis.anthropic_messages import route as messages
 from xylem.services.gateway.apis.embeddings import rerank_route as rerank
 from xylem.services.gateway.apis.embeddings import route as embeddings
@@ -21,6 +22,7 @@ from xylem.services.gateway.apis.operations import (
 )
 from xylem.services.gateway.apis.operations import loads_route as loads
 from xylem.services.gateway.apis.sglang_generate import route as generate
+from xylem.services.gateway.http.errors import register_error_body
 
 ROUTERS: tuple[APIRouter, ...] = (
     chat.router,
@@ -41,3 +43,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     abort.router,
     metrics.router,
 )
+
+register_error_body(message_errors.PATH, message_errors.problem)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive
 
+from xylem.services.gateway.generation.client_gone import ClientGone
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
 from xylem.services.gateway.generation.logprobs import LogprobQueue, LogprobToken
@@ -15,7 +16,6 @@ from xylem.services.gateway.generation.request_state import RequestState
 from xylem.services.gateway.generation.resumption import Found
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow
-from xylem.services.gateway.http.errors import ClientGone
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
 from xylem.shared.protocol import FinishReason, Generate, GenerationParams
 from xylem.shared.runtime import telemetry

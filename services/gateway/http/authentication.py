@@ -3,7 +3,7 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from xylem.services.gateway.http.api_keys import Keys
+from xylem.services.gateway.api_keys import Keys
 from xylem.services.gateway.http.errors import problem_response
 from xylem.shared.runtime.errors import XylemError
 

@@ -1,10 +1,11 @@
 """Errors as OpenAI's clients know them: {"error": {"message", "type", "param", "code"}}, whatever has gone wrong.
 
-Under the paths of another API they look as that one's clients know them.
+An API whose clients know another shape registers it for its paths.
 """
 
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from xylem.services.gateway.apis.anthropic_messages import errors as anthropic
+from xylem.services.gateway.generation.client_gone import ClientGone
 from xylem.shared.runtime.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, XylemError
 
 log = logging.getLogger(__name__)
@@ -24,11 +25,19 @@ CLIENT_GONE_STATUS = 499  # nobody reads it but the metrics
 _encoder = msgspec.json.Encoder()
 
 
-class ClientGone(Exception):
-    """The client has closed the connection; there is nobody to tell."""
+_bodies_by_path: dict[str, Callable[[XylemError], dict[str, Any]]] = {}
 
-    def __init__(self) -> None:
-        super().__init__("the client has left")
+
+def register_error_body(path: str, body_of: Callable[[XylemError], dict[str, Any]]) -> None:
+    """Makes `body_of` write the bodies of errors at this path and below it."""
+    _bodies_by_path[path] = body_of
+
+
+def _body(error: XylemError, path: str) -> dict[str, Any]:
+    for prefix, body_of in _bodies_by_path.items():
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return body_of(error)
+    return problem(error)
 
 
 def problem(error: XylemError) -> dict[str, Any]:
@@ -43,8 +52,7 @@ def problem_response(error: XylemError, path: str) -> Response:
     headers = {}
     if error.status in (429, 503):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
-    body = anthropic.problem(error) if anthropic.speaks(path) else problem(error)
-    return Response(_encoder.encode(body), error.status, headers, media_type="application/json")
+    return Response(_encoder.encode(_body(error, path)), error.status, headers, media_type="application/json")
 
 
 async def _on_xylem_error(request: Request, error: Exception) -> Response:

@@ -10,10 +10,11 @@ import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from xylem.services.gateway.generation.client_gone import ClientGone
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
-from xylem.services.gateway.http.errors import ClientGone, problem
+from xylem.services.gateway.http.errors import problem
 from xylem.services.gateway.http.response_writer import ChunkUsage, ResponseWriter, Usage
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError

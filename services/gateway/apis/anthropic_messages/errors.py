@@ -4,7 +4,7 @@ from typing import Any
 
 from xylem.shared.runtime.errors import XylemError
 
-PATHS = "/v1/messages"
+PATH = "/v1/messages"
 
 _TYPES = {
     400: "invalid_request_error",
@@ -20,11 +20,6 @@ _TYPES = {
 # Conversations that the server holds. The package's tool runner asks for one unless it is told not to; when it reads
 # this it sends the whole conversation instead.
 NO_THREADS = {"error_code": "thread_unsupported_request"}
-
-
-def speaks(path: str) -> bool:
-    """Whether who asks for this path expects such errors."""
-    return path == PATHS or path.startswith(f"{PATHS}/")
 
 
 def problem(error: XylemError) -> dict[str, Any]:

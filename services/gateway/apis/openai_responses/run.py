@@ -12,11 +12,11 @@ from xylem.services.gateway.apis.openai_responses.event_writer import EventWrite
 from xylem.services.gateway.apis.openai_responses.request import ResponseRequest
 from xylem.services.gateway.apis.openai_responses.schema import Response
 from xylem.services.gateway.apis.openai_responses.translation import NAMES
+from xylem.services.gateway.generation.client_gone import ClientGone
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.generation.resumption import Found
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
-from xylem.services.gateway.http.errors import ClientGone
 from xylem.shared.runtime.errors import Internal, XylemError
 
 log = logging.getLogger(__name__)

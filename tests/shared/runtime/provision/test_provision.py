@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import NatsServer
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.http.api_keys import Keys
+from xylem.services.gateway.api_keys import Keys
 from xylem.shared.protocol import Control, ControlReply, subjects
 from xylem.shared.runtime import permissions
 from xylem.shared.runtime.bus import Bus, BusError

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive
 
+from xylem.services.gateway.api_keys import Key
 from xylem.services.gateway.apis.openai_responses.items import Item
 from xylem.services.gateway.apis.openai_responses.request import ResponseRequest, understand
 from xylem.services.gateway.apis.openai_responses.run import ResponseRun
@@ -29,7 +30,6 @@ from xylem.services.gateway.apis.openai_responses.store.record import REPEATABLE
 from xylem.services.gateway.apis.openai_responses.store.record_store import RecordStore
 from xylem.services.gateway.apis.openai_responses.store.record_writer import RecordWriter
 from xylem.services.gateway.generation.context import Context
-from xylem.services.gateway.http.api_keys import Key
 from xylem.shared.protocol import ResponseCall, ResponseReply, subjects
 from xylem.shared.runtime.bucket import Stale
 from xylem.shared.runtime.errors import InvalidRequest, NotFound, Unavailable

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from xylem.services.gateway.api_keys import Key
 from xylem.services.gateway.apis.openai_responses.events import ResponseEvent
 from xylem.services.gateway.apis.openai_responses.store.memory_store import StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.record import Record
-from xylem.services.gateway.http.api_keys import Key
 from xylem.services.gateway.http.event_stream import named_event
 from xylem.shared.protocol import ResponseReply
 from xylem.shared.runtime.errors import XylemError

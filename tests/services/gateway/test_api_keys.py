@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.http.api_keys import Keys, KeysError
+from xylem.services.gateway.api_keys import Keys, KeysError
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import Forbidden, Unauthorized
