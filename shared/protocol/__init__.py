@@ -1,4 +1,4 @@
-"""Everything that crosses the bus, as msgspec structs.
+"""Defines all messages of the bus as msgspec structs.
 
 A message is `array_like`, tagged and frozen; fields are only ever appended, with defaults, so that two versions of the
 system can run side by side (tests keep golden bytes). Whatever is per sequence or per token travels in packed

@@ -1,4 +1,4 @@
-"""The base of all messages, with the one encoder and the decoders of a process."""
+"""Holds the base of all messages, the one encoder and the decoders of a process."""
 
 from functools import cache
 from typing import Any, TypeVar
@@ -9,14 +9,14 @@ M = TypeVar("M")
 
 
 class Message(msgspec.Struct, array_like=True, frozen=True, tag=True, gc=False):
-    """A message of the bus. Append fields with defaults; never reorder, rename the class or remove a field."""
+    """Base of the messages. Append fields with defaults; never reorder or remove one, or change a tag."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 
 
 def encode(message: Message) -> bytes:
-    """MessagePack bytes of a message."""
+    """Returns the MessagePack bytes of `message`."""
     return _encoder.encode(message)
 
 
@@ -26,7 +26,7 @@ def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
 
 
 def decode(data: bytes, kind: type[M]) -> M:
-    """A message from its bytes; `kind` is a Message class or a union of them.
+    """Returns the message in `data`; `kind` is a Message class or a union of them.
 
     Raises msgspec.DecodeError (of which ValidationError is one) on anything else.
     """

@@ -1,4 +1,4 @@
-"""Numbers with borders, which the decoder checks: what lies outside is no message, so no stage has to look again."""
+"""Defines bounded numbers. The decoder checks them, so that no stage has to: outside of them is no message."""
 
 from typing import Annotated
 

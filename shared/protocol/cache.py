@@ -1,4 +1,4 @@
-"""What a scheduler's trees hold, told to routers. A gap in `sequence` within an epoch means: ask for a snapshot."""
+"""Tells routers what a scheduler's radix trees hold. A gap in `sequence` within an epoch calls for a snapshot."""
 
 from xylem.shared.protocol.base import Message
 

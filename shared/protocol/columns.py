@@ -1,4 +1,4 @@
-"""Columns of int32 as bytes: how token ids, pages and lengths travel and are kept; of float32 for log probabilities.
+"""Packs columns: int32 bytes for token ids, pages and lengths, float32 bytes for log probabilities.
 
 Packed bytes decode 40 to 100 times faster than a list of ints. `array("i")` reads them without numpy, which the light
 services do not load; the executor uses `numpy.frombuffer(column, dtype="<i4")` on the same bytes.
@@ -14,7 +14,7 @@ _SWAP = sys.byteorder == "big"
 
 
 def pack(values: Iterable[int]) -> bytes:
-    """Little-endian int32 bytes of `values`. Raises OverflowError for a value outside int32."""
+    """Returns `values` as little-endian int32 bytes. Raises OverflowError for a value outside int32."""
     column = values if isinstance(values, array) and values.typecode == "i" else array("i", values)
     if _SWAP:
         column = array("i", column)
@@ -23,7 +23,7 @@ def pack(values: Iterable[int]) -> bytes:
 
 
 def unpack(data: bytes) -> "array[int]":
-    """The values of a column. Raises ValueError when the length is not a multiple of 4 bytes."""
+    """Returns the int32 values of `data`. Raises ValueError when its length is not a multiple of 4 bytes."""
     column = array("i")
     column.frombytes(data)
     if _SWAP:
@@ -32,7 +32,7 @@ def unpack(data: bytes) -> "array[int]":
 
 
 def pack_floats(values: Iterable[float]) -> bytes:
-    """Little-endian float32 bytes of `values`."""
+    """Returns `values` as little-endian float32 bytes."""
     column = array("f", values)
     if _SWAP:
         column.byteswap()
@@ -40,7 +40,7 @@ def pack_floats(values: Iterable[float]) -> bytes:
 
 
 def unpack_floats(data: bytes) -> "array[float]":
-    """The values of a column of float32. Raises ValueError when the length is not a multiple of 4 bytes."""
+    """Returns the float32 values of `data`. Raises ValueError when its length is not a multiple of 4 bytes."""
     column = array("f")
     column.frombytes(data)
     if _SWAP:
@@ -49,5 +49,5 @@ def unpack_floats(data: bytes) -> "array[float]":
 
 
 def count(data: bytes) -> int:
-    """Number of values in a column."""
+    """Returns the number of values in a column."""
     return len(data) // ITEM_BYTES

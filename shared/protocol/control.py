@@ -1,10 +1,10 @@
-"""Request-reply beside the stream of requests: control of one service, and plain tokenization."""
+"""Defines request-reply messages: control of one service, and tokenization without generation."""
 
 from xylem.shared.protocol.base import Message
 
 
 class Control(Message, frozen=True, tag="Control"):
-    """A command to one service: ping, check, flush (schedulers), abort (gateways). `check` runs check_integrity()."""
+    """Commands one service: ping, check, flush (schedulers), abort (gateways). `check` runs check_integrity()."""
 
     command: str
     arguments: bytes = b""  # JSON object
@@ -16,7 +16,7 @@ class ControlReply(Message, frozen=True, tag="ControlReply"):
 
 
 class Tokenize(Message, frozen=True, tag="Tokenize"):
-    """Text or chat messages to token ids, with nothing generated."""
+    """Asks for the token ids of a text or of chat messages; nothing is generated."""
 
     prompt: str | None = None
     messages: bytes | None = None

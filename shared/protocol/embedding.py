@@ -1,11 +1,11 @@
-"""A prompt as a vector, on its way from an executor to a gateway."""
+"""Carries the vector of a prompt from an executor to a gateway."""
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count
 
 
 class Embedded(Message, frozen=True, tag="Embedded"):
-    """The pooled hidden state of a prompt, of length 1 (Euclid)."""
+    """Gives the pooled hidden state of a prompt, normalised to a Euclidean length of 1."""
 
     request_id: str
     attempt: Count

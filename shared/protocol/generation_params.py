@@ -1,4 +1,4 @@
-"""The parameters of one generation: made once by a gateway, and carried unopened to those that read them."""
+"""Defines the parameters of a generation: a gateway makes them, and stages carry them unopened to their readers."""
 
 import msgspec
 
@@ -6,9 +6,9 @@ from xylem.shared.protocol.bounds import Amount, Count, Factor, Int32, Int64, Pe
 
 
 class SamplingParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How the next token is drawn. temperature 0 is greedy; top_k 0 means all of the vocabulary.
+    """Says how tokens are sampled. temperature 0 is greedy; top_k 0 means all of the vocabulary.
 
-    The draw is a pure function of (seed, position): see reference/sampling.py. Penalties are those of the OpenAI
+    The sample is a pure function of (seed, position): see reference/sampling.py. Penalties are those of the OpenAI
     API (frequency, presence: of output tokens) and of Keskar et al. 2019 (repetition: of prompt and output tokens).
     """
 
@@ -25,9 +25,9 @@ class SamplingParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class StopConditions(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What ends a sequence. max_tokens counts all output tokens of the request, those of earlier attempts included.
+    """Says when a sequence ends. max_tokens counts all output tokens of the request, also those of earlier attempts.
 
-    max_tokens -1 means the rest of the context; the tokenizer, who knows the prompt's length, replaces it.
+    max_tokens -1 means the rest of the context; the tokenizer knows the prompt's length and replaces it.
     """
 
     max_tokens: Int32 = -1
@@ -41,7 +41,7 @@ class StopConditions(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Grammar(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What the output must be. kind: json_schema, json_object, regex, ebnf, choice (JSON list) or structural_tag."""
+    """Constrains the output. kind: json_schema, json_object, regex, ebnf, choice (JSON list) or structural_tag."""
 
     kind: str
     text: str = ""
@@ -53,7 +53,7 @@ class Grammar(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class LogprobParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Which log probabilities are wanted besides the tokens: those of the model, before penalties and temperature."""
+    """Asks for log probabilities: those of the model, before penalties and temperature."""
 
     num_top: Count = 0  # likeliest tokens at each position
     token_ids: bytes = b""  # column: these, too, at each position
@@ -61,7 +61,7 @@ class LogprobParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class GenerationParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """All that a request says of its generation beside the prompt.
+    """Holds all that a request says of its generation beside the prompt.
 
     Stages between its maker and its readers carry it as it is. Only the tokenizer replaces what it alone can know:
     `stop_conditions.max_tokens`, and the token ids of the grammar. deadline_s: Unix time after which the answer is not

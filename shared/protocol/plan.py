@@ -1,4 +1,4 @@
-"""What a scheduler lets an executor do. Plans are numbered and applied in order, always between two steps."""
+"""Says what a scheduler lets an executor do. Plans are numbered and applied in order, always between two steps."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from xylem.shared.protocol.steps import SequenceStart
 
 
 class PageCopy(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Copy the KV of the first num_tokens of page `source` to page `target` before the sequence runs."""
+    """Copies the KV of the first num_tokens of page `source` to page `target` before the sequence runs."""
 
     source: Count
     target: Count
@@ -16,7 +16,7 @@ class PageCopy(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Start running a sequence.
+    """Starts a sequence.
 
     Its tokens are [0, num_cached) already in `pages`, then `token_ids` to be read. The token sampled after reading
     them is output token `offset` of the request (earlier ones were produced before a retraction or another attempt).
@@ -35,7 +35,7 @@ class Admit(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Plan(Message, frozen=True, tag="Plan"):
-    """Changes to what an executor may run.
+    """Changes what an executor may run.
 
     Number 0 begins a new epoch: the executor forgets all sequences first. A gap in the numbers, or an unknown epoch
     that does not begin at 0, makes the executor reset and start a new epoch of its own.

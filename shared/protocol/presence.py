@@ -1,4 +1,4 @@
-"""Heartbeats: who is there, in which life, with what load."""
+"""Defines heartbeats: kind, id, epoch and load of a live service."""
 
 from typing import Annotated
 
@@ -13,7 +13,7 @@ MAX_PAGES = 1 << 22  # a scheduler keeps books of every page: more than any devi
 
 
 class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What an executor offers to its scheduler. token_budget: prompt and decode tokens of one step."""
+    """Says what an executor offers to its scheduler. token_budget: prompt and decode tokens of one step."""
 
     num_pages: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGES)]
     page_size: Annotated[int, msgspec.Meta(ge=1, le=1 << 16)]
@@ -24,7 +24,7 @@ class Capacity(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Presence(Message, frozen=True, tag="Presence"):
-    """A heartbeat. `epoch` changes with every restart, reconnection or reset of the sender."""
+    """Is sent as a heartbeat. `epoch` changes with every restart, reconnection or reset of the sender."""
 
     kind: str
     id: str

@@ -1,4 +1,4 @@
-"""A request on its way to a scheduler, and the answers that reach its gateway before the first token."""
+"""Carries a request to its scheduler, and the answers that reach its gateway before the first token."""
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Amount, Count
@@ -6,7 +6,7 @@ from xylem.shared.protocol.generation_params import GenerationParams
 
 
 class Generate(Message, frozen=True, tag="Generate"):
-    """One sequence that a client wants. Exactly one of prompt, messages and token_ids is set."""
+    """Asks for one sequence. Exactly one of prompt, messages and token_ids is set."""
 
     request_id: str  # one per choice: n=2 makes two requests
     attempt: Count
@@ -24,7 +24,7 @@ class Generate(Message, frozen=True, tag="Generate"):
 
 
 class Tokenized(Message, frozen=True, tag="Tokenized"):
-    """A request with its token ids, checked against the context length."""
+    """Carries a request with its token ids, checked against the context length."""
 
     request_id: str
     attempt: Count
@@ -37,11 +37,11 @@ class Tokenized(Message, frozen=True, tag="Tokenized"):
 
 
 class Ack(Message, frozen=True, tag="Ack"):
-    """The next stage has the request. Sent as the reply to a hand-over."""
+    """Replies to a hand-over: the next stage has the request."""
 
 
 class Accepted(Message, frozen=True, tag="Accepted"):
-    """A scheduler has queued the request."""
+    """Says that a scheduler has queued the request."""
 
     request_id: str
     attempt: Count
@@ -50,7 +50,7 @@ class Accepted(Message, frozen=True, tag="Accepted"):
 
 
 class Refused(Message, frozen=True, tag="Refused"):
-    """The request ends here without a token. `code` names a class of xylem.shared.runtime.errors."""
+    """Says that the request ends without a token. `code` names a class of xylem.shared.runtime.errors."""
 
     request_id: str
     attempt: Count
@@ -61,7 +61,7 @@ class Refused(Message, frozen=True, tag="Refused"):
 
 
 class Abort(Message, frozen=True, tag="Abort"):
-    """Nobody wants the rest of this request. From a gateway (client gone) or a detokenizer (stop string found)."""
+    """Cancels the rest of a request. From a gateway (client gone) or a detokenizer (stop string found)."""
 
     request_id: str
     attempt: Count

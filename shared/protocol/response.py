@@ -1,4 +1,4 @@
-"""Between gateways: about a response that another one makes. Each question has one answer."""
+"""Lets a gateway ask another one about a response that it makes. Each question has one answer."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Where a request stands in a scheduler: said when it begins to run, and on the question of its gateway."""
+"""Reports the status of a request in its scheduler: when it begins to run, and when its gateway asks."""
 
 from enum import IntEnum
 
@@ -7,7 +7,7 @@ from xylem.shared.protocol.bounds import Count, Serial
 
 
 class RequestStatus(IntEnum):
-    """A request in a scheduler's books, as it travels in a column."""
+    """Status of a request in a scheduler, as it travels in a column."""
 
     UNKNOWN = 0  # never heard of, or ended
     WAITING = 1
@@ -15,7 +15,7 @@ class RequestStatus(IntEnum):
 
 
 class Started(Message, frozen=True, tag="Started"):
-    """An executor has the request in its plan: for the first time, or again after a retraction."""
+    """Says that an executor has the request in its plan: for the first time, or again after a retraction."""
 
     request_id: str
     attempt: Count
@@ -25,21 +25,21 @@ class Started(Message, frozen=True, tag="Started"):
 
 
 class StatusQuery(Message, frozen=True, tag="StatusQuery"):
-    """A gateway has had no news of these attempts for a while."""
+    """Asks for the status of attempts that a gateway has had no news of."""
 
     request_ids: tuple[str, ...]
     attempts: bytes  # column
 
 
 class StatusReply(Message, frozen=True, tag="StatusReply"):
-    """The answer, in the order of the question."""
+    """Answers in the order of the question."""
 
-    states: bytes  # column of State
+    states: bytes  # column of RequestStatus
     lengths: bytes  # column: tokens whose KV is there, which shows progress; 0 unless it runs
 
 
 class Adopt(Message, frozen=True, tag="Adopt"):
-    """A gateway continues a request of another one, that may be dead."""
+    """Says that a gateway continues a request of another one, which may be dead."""
 
     request_id: str
     attempt: Count

@@ -1,4 +1,4 @@
-"""What an executor has done: the same step, told to the scheduler (books) and to detokenizers (text)."""
+"""Reports a step of an executor: to its scheduler, which keeps account, and to detokenizers, which make text."""
 
 from enum import IntEnum
 
@@ -10,7 +10,7 @@ from xylem.shared.protocol.generation_params import GenerationParams, SamplingPa
 
 
 class FinishReason(IntEnum):
-    """Why a sequence ended, as it travels in a column."""
+    """Reason for the end of a sequence, as it travels in a column."""
 
     NONE = 0
     STOP = 1  # end-of-sequence, stop token id or stop string
@@ -20,7 +20,7 @@ class FinishReason(IntEnum):
 
 
 class SequenceStart(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Identity and parameters of a sequence: comes to the executor with its admit, to the detokenizer with its tokens.
+    """Identifies a sequence: comes to the executor with its admit, and to the detokenizer with its first tokens.
 
     The executor hands on `for_detokenizer`, which leaves out what may be large and only the executor reads.
     """
@@ -46,7 +46,7 @@ class SequenceStart(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Logprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Log probabilities of tokens one after the other, as columns of float32; NaN for a prompt's first token.
+    """Holds log probabilities of successive tokens as columns of float32; NaN for a prompt's first token.
 
     Of k likeliest ones, top_ids and top_logprobs have k for each token, likeliest first; asked_logprobs those of
     LogprobParams.token_ids for each.
@@ -60,7 +60,7 @@ class Logprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class StepReport(Message, frozen=True, tag="StepReport"):
-    """Rows of one step. Row i: sequence, KV length after the step, tokens produced, and how it ended."""
+    """Holds the rows of one step. Row i: sequence, KV length after the step, tokens produced, and how it ended."""
 
     executor: str
     epoch: int  # the executor's
@@ -76,7 +76,7 @@ class StepReport(Message, frozen=True, tag="StepReport"):
 
 
 class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
-    """New tokens of one step for one detokenizer. A sequence's start comes with its first tokens."""
+    """Carries the new tokens of one step to one detokenizer. A sequence's start comes with its first tokens."""
 
     executor: str
     epoch: int

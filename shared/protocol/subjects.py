@@ -1,4 +1,4 @@
-"""Every NATS subject of the system. `model` is a slug made by `slug`."""
+"""Builds every NATS subject of the system. `model` is a slug made by `slug`."""
 
 import re
 
@@ -6,7 +6,7 @@ QUEUE = "workers"  # the queue group of stateless services
 
 
 def slug(name: str) -> str:
-    """A served model's name as one subject token: lower case, `[a-z0-9_-]`. Raises ValueError when nothing is left."""
+    """Returns a model's name as one subject token: lower case, `[a-z0-9_-]`. Raises ValueError when nothing is left."""
     token = re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-")
     if not token:
         raise ValueError(f"{name!r} can't be used as a model name: it has no letter or digit")
@@ -30,12 +30,12 @@ def abort(model: str, scheduler: str) -> str:
 
 
 def abort_any(model: str) -> str:
-    """For a gateway that does not know yet which scheduler has the request: every scheduler of the model listens."""
+    """Aborts from a gateway that does not know yet which scheduler has the request: all of the model listen."""
     return f"xy.{model}.abort"
 
 
 def all_aborts(model: str) -> str:
-    """Aborts to any one scheduler: detokenizers listen, to forget what nobody will finish."""
+    """Aborts to any one scheduler: detokenizers listen, and forget the request."""
     return f"xy.{model}.sched.*.abort"
 
 
@@ -102,6 +102,6 @@ def bucket_key(bucket: str, key: str) -> str:
 
 
 def bucket_calls(bucket: str) -> tuple[str, ...]:
-    """What is asked of JetStream by who has a bucket, and nobody else."""
+    """Returns the JetStream calls that only users of the bucket make."""
     calls = ("CREATE", "UPDATE", "INFO", "PURGE", "MSG.GET")
     return tuple(f"$JS.API.STREAM.{call}.{bucket_stream(bucket)}" for call in calls)

@@ -1,4 +1,4 @@
-"""Text on its way to a gateway."""
+"""Carries text to gateways."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from xylem.shared.protocol.steps import FinishReason, Logprobs
 
 
 class TokenLogprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Tokens with their log probabilities, and what they look like. Lists run as in `scores`."""
+    """Holds tokens with their log probabilities and their bytes. Lists run as in `scores`."""
 
     scores: Logprobs
     token_ids: bytes  # column
@@ -20,7 +20,7 @@ class TokenLogprobs(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class TextDeltas(Message, frozen=True, tag="TextDeltas"):
-    """New text of the requests of one gateway, from one detokenizer. Row i belongs to request_ids[i].
+    """Carries new text from one detokenizer to one gateway. Row i belongs to request_ids[i].
 
     `texts[i]` is what became certain; text held back for a possible stop string or half a character comes with a later
     row of the request. Token ids are all that arrived, so that the gateway can resubmit from them.
@@ -43,7 +43,7 @@ class TextDeltas(Message, frozen=True, tag="TextDeltas"):
 
 
 class Resume(Message, frozen=True, tag="Resume"):
-    """A gateway asks a detokenizer to go on with a request of another one, from a character on."""
+    """Asks a detokenizer to send a request of another gateway to this one, from character num_chars on."""
 
     request_id: str
     gateway: str
@@ -51,7 +51,7 @@ class Resume(Message, frozen=True, tag="Resume"):
 
 
 class Resumed(Message, frozen=True, tag="Resumed"):
-    """What the detokenizer has of it; what comes next goes to the new gateway. Only `found` counts when it is false."""
+    """Answers Resume; what comes next goes to the asking gateway. Only `found` counts when it is false."""
 
     found: bool = False
     attempt: Count = 0
