@@ -19,8 +19,8 @@ import xgrammar
 
 from benchmarks.eval_schemas import allowed_ids
 from benchmarks.shapes import write_tokenizer
-from xylem.services.executor.structured_output import Compiled, Matcher
-from xylem.services.executor.structured_output.compiler import compiled, compiler, token_table
+from xylem.services.executor.structured_output import CompiledGrammar, Matcher
+from xylem.services.executor.structured_output.compiler import compile_grammar, make_compiler, token_table
 from xylem.shared.protocol import Grammar
 
 VOCAB_SIZE = 151_936
@@ -54,18 +54,18 @@ def timed(of: Any, *arguments: Any) -> tuple[Any, float]:
 
 
 def measure(make: xgrammar.GrammarCompiler, table: xgrammar.TokenizerInfo, name: str, rows: int) -> dict[str, Any]:
-    grammar, compile_ms = timed(compiled, make, *KINDS[name])
+    grammar, compile_ms = timed(compile_grammar, make, *KINDS[name])
     written, write_ms = timed(grammar.serialize_json)
     read, read_ms = timed(xgrammar.CompiledGrammar.deserialize_json, written, table)
     draw = random.Random(0)
     bitmask = xgrammar.allocate_token_bitmask(rows, VOCAB_SIZE)
     form = Grammar(KINDS[name][0])
-    matchers = [Matcher(Compiled(read, 0), form, end_ids=frozenset([0]), output_ids=()) for _ in range(rows)]
+    matchers = [Matcher(CompiledGrammar(read, 0), form, end_ids=frozenset([0]), output_ids=()) for _ in range(rows)]
     fills, accepts = [], []
     for _ in range(12):
         began_s = time.perf_counter()
         for row, matcher in enumerate(matchers):
-            matcher.fill(bitmask, row)
+            matcher.fill_mask(bitmask, row)
         fills.append(1e3 * (time.perf_counter() - began_s))
         for row, matcher in enumerate(matchers):
             accepts.append(1e3 * timed(matcher.accept, draw.choice(allowed_ids(bitmask[row])))[1])
@@ -90,7 +90,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_tokenizer(Path(folder), VOCAB_SIZE)
         table, table_ms = timed(token_table, Path(folder), VOCAB_SIZE, [0])
-    make = compiler(table)
+    make = make_compiler(table)
     load = os.getloadavg()[0]
     date = datetime.datetime.now(tz=datetime.UTC).date()
     print(f"{date}, {os.cpu_count()} cores, load {load:.1f}, {arguments.rows} rows, table of tokens {table_ms:.0f} ms")

@@ -25,7 +25,7 @@ from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.engine.engine import Engine
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.step.grammar_gate import grammar_gates
-from xylem.services.executor.structured_output import Grammars
+from xylem.services.executor.structured_output import GrammarBackend
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import (
     Admit,
@@ -139,7 +139,7 @@ def main() -> None:
         page_size=16,
         kv_bytes=512 << 20,
     )
-    grammars = Grammars(
+    grammars = GrammarBackend(
         folder, vocab_size=card.vocab_size, end_ids=card.eos_token_ids, timeout_s=60, memory_bytes=2 << 30,
         cache_bytes=256 << 20,
     )  # fmt: skip

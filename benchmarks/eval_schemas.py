@@ -22,9 +22,9 @@ import torch
 import xgrammar
 
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher
-from xylem.services.executor.structured_output.compiler import compiled, compiler, token_table
-from xylem.services.executor.structured_output.vocabulary import spellings
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarFailed, Matcher
+from xylem.services.executor.structured_output.compiler import compile_grammar, make_compiler, token_table
+from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
 from xylem.shared.model_info.model_card import read_json
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import Grammar
@@ -46,23 +46,23 @@ class Writer:
         codec = TextCodec.load(MODEL_PATH)
         config = read_json(MODEL_PATH / "config.json")
         self.draw = draw
-        self.spelled = spellings(codec)
+        self.spelled = bytes_of_tokens(codec)
         self.end_ids = frozenset([int(config["eos_token_id"])])
         vocab_size = int(config["vocab_size"])
-        self.compiler = compiler(token_table(codec, vocab_size, self.end_ids))
+        self.compiler = make_compiler(token_table(codec, vocab_size, self.end_ids))
         self._mask = xgrammar.allocate_token_bitmask(1, vocab_size)
 
-    def compile(self, kind: str, text: str) -> Compiled:
-        grammar = compiled(self.compiler, kind, text)
-        return Compiled(grammar, grammar.memory_size_bytes)
+    def compile(self, kind: str, text: str) -> CompiledGrammar:
+        grammar = compile_grammar(self.compiler, kind, text)
+        return CompiledGrammar(grammar, grammar.memory_size_bytes)
 
-    def write(self, grammar: Compiled, most_tokens: int = 600) -> bytes | None:
+    def write(self, grammar: CompiledGrammar, most_tokens: int = 600) -> bytes | None:
         """A finished document; None when it has not ended after so many tokens."""
         matcher = Matcher(grammar, Grammar("json_schema"), end_ids=self.end_ids, output_ids=())
         out = b""
         for step in range(most_tokens):
             self._mask.fill_(-1)
-            matcher.fill(self._mask, 0)
+            matcher.fill_mask(self._mask, 0)
             ids = allowed_ids(self._mask[0])
             if not ids:
                 raise AssertionError(f"nothing may follow {out!r}")

@@ -131,7 +131,7 @@ class FakeRunner:
     def _allowed(self, matcher: Matcher, token_id: int) -> int:
         """The first token from this one on that the grammar allows."""
         mask = torch.full((1, -(-self.vocab_size // 32)), -1, dtype=torch.int32)
-        matcher.fill(mask, 0)
+        matcher.fill_mask(mask, 0)
         bits = np.unpackbits(mask[0].numpy().view(np.uint8), bitorder="little")[: self.vocab_size]
         allowed = np.flatnonzero(bits)
         return int(allowed[np.searchsorted(allowed, token_id) % len(allowed)])

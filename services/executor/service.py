@@ -19,7 +19,7 @@ from xylem.services.executor.reports import answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
 from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
-from xylem.services.executor.structured_output import Compiled, Grammars
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.model_card import ModelCard, ModelError, locate
 from xylem.shared.protocol import Capacity, Grammar, Message, Plan, Presence, subjects
@@ -48,7 +48,7 @@ class ExecutorService(Service[ExecutorSettings]):
         super().__init__(settings)
         self._steps = StepLoop(self._load, on_gap=self.renew_epoch)
         self._spans = SequenceSpans()
-        self._grammars: Grammars | None = None
+        self._grammars: GrammarBackend | None = None
         self._capacity: Capacity | None = None
         self._num_running = 0
         self._num_held_pages = 0
@@ -127,7 +127,7 @@ class ExecutorService(Service[ExecutorSettings]):
         settings = self.settings
         card = ModelCard.load(locate(settings.model, with_weights=True))
         runner = self.make_runner(card)
-        self._grammars = Grammars(
+        self._grammars = GrammarBackend(
             card.path,
             vocab_size=card.vocab_size,
             end_ids=card.eos_token_ids,
@@ -145,7 +145,7 @@ class ExecutorService(Service[ExecutorSettings]):
             gates=[grammar_gates(self._compile)],
         )
 
-    def _compile(self, grammar: Grammar) -> "Future[Compiled]":
+    def _compile(self, grammar: Grammar) -> "Future[CompiledGrammar]":
         assert self._grammars is not None
         compiled = self._grammars.compile(grammar)
         compiled.add_done_callback(lambda _: self._steps.wake())

@@ -5,10 +5,10 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from xylem.services.executor.step.logits_processor import LogitsProcessor
-from xylem.services.executor.structured_output import Compiled
+from xylem.services.executor.structured_output import CompiledGrammar
 from xylem.shared.protocol import Admit, Grammar
 
-Compile = Callable[[Grammar], "Future[Compiled]"]
+Compile = Callable[[Grammar], "Future[CompiledGrammar]"]
 
 
 class _HasLogitsProcessor(Protocol):
@@ -21,7 +21,7 @@ class GrammarGate:
 
     allows_prefill = True  # the grammar only concerns output tokens
 
-    def __init__(self, compiled: "Future[Compiled]", processor: LogitsProcessor) -> None:
+    def __init__(self, compiled: "Future[CompiledGrammar]", processor: LogitsProcessor) -> None:
         self._compiled = compiled
         self._processor = processor
 

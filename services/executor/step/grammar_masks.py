@@ -29,5 +29,5 @@ class GrammarMasks:
         mask = torch.full((len(rows), self._num_words), ALL_ALLOWED, dtype=torch.int32)
         for index, row in enumerate(rows):
             if row.shaping is not None and row.shaping.matcher is not None:
-                row.shaping.matcher.fill(mask, index)
+                row.shaping.matcher.fill_mask(mask, index)
         return mask

@@ -4,7 +4,7 @@ import numpy as np
 
 from xylem.kernels.interface import LogitsAdjustment
 from xylem.kernels.token_counts import TokenCounts
-from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarFailed, Matcher
 from xylem.shared.protocol import Admit
 from xylem.shared.protocol.columns import unpack, unpack_floats
 
@@ -51,7 +51,7 @@ class LogitsProcessor:
         self._context_ids = unpack(admit.start.context_ids)
         self.matcher: Matcher | None = None
 
-    def begin_matching(self, compiled: Compiled) -> None:
+    def begin_matching(self, compiled: CompiledGrammar) -> None:
         """Makes the matcher of the compiled grammar. Raises GrammarFailed."""
         assert self._grammar is not None
         try:
@@ -100,4 +100,4 @@ class LogitsProcessor:
 
     def forced(self, limit: int) -> list[int]:
         """What must follow now, whatever the model says: at most so many tokens."""
-        return [] if self.matcher is None else self.matcher.forced(limit)
+        return [] if self.matcher is None else self.matcher.find_forced_tokens(limit)

@@ -6,7 +6,7 @@ Goes out: for each sequence and step the row of a bitmask over the vocabulary; o
 """
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.grammars import Compiled, Grammars
+from xylem.services.executor.structured_output.grammar_backend import CompiledGrammar, GrammarBackend
 from xylem.services.executor.structured_output.matcher import Matcher
 
-__all__ = ["Compiled", "GrammarFailed", "Grammars", "Matcher"]
+__all__ = ["CompiledGrammar", "GrammarBackend", "GrammarFailed", "Matcher"]

@@ -1,4 +1,4 @@
-"""Where one sequence stands in its grammar.
+"""The state of one sequence in its grammar.
 
 opening ──opens_id──▶ thinking ──after_id──▶ grammar        (a model that may think)
 opening ──any other──────────────────────▶ grammar
@@ -15,30 +15,30 @@ import torch
 import xgrammar
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.grammars import Compiled
-from xylem.services.executor.structured_output.merging import CONTEXTS
+from xylem.services.executor.structured_output.grammar_backend import CompiledGrammar
+from xylem.services.executor.structured_output.token_merging import CONTEXTS
 from xylem.shared.protocol import Grammar
 
 
-class _Place(Enum):
+class _Phase(Enum):
     OPENING = 0
     THINKING = 1
     GRAMMAR = 2
 
 
 class Matcher:
-    """A function of the output token ids alone: any executor comes to the same place. To be used by one thread."""
+    """Tracks one sequence. Its state depends on the output token ids alone: the same on any executor. For one thread."""
 
     def __init__(
         self,
-        compiled: Compiled,
+        compiled: CompiledGrammar,
         grammar: Grammar,
         *,
         end_ids: frozenset[int],
         output_ids: Sequence[int],
         context_ids: Sequence[int] = (),
     ) -> None:
-        """output_ids: what the sequence has written before, context_ids: the end of its prompt.
+        """output_ids: the earlier output of the sequence; context_ids: the end of its prompt.
 
         Raises ValueError when the grammar does not allow the output.
         """
@@ -46,9 +46,9 @@ class Matcher:
         self._matcher = xgrammar.GrammarMatcher(compiled.grammar, override_stop_tokens=sorted(end_ids) or None)
         self._end_ids = end_ids
         self._opens_id, self._after_id = grammar.opens_id, grammar.after_id
-        self._place = _Place.GRAMMAR
+        self._phase = _Phase.GRAMMAR
         if grammar.after_id >= 0:
-            self._place = _Place.OPENING if grammar.opens_id >= 0 else _Place.THINKING
+            self._phase = _Phase.OPENING if grammar.opens_id >= 0 else _Phase.THINKING
         self._merging = compiled.merging
         self._latest = deque(context_ids, maxlen=CONTEXTS[0])
         self._scratch: torch.Tensor | None = None
@@ -57,10 +57,10 @@ class Matcher:
             if not self.accept(token_id):
                 raise ValueError(f"token {token_id} does not follow in the grammar")
 
-    def fill(self, bitmask: torch.Tensor, row: int) -> bool:
-        """Writes what may come next into a row of int32 [B, ceil(V/32)]; False: everything may, nothing is written."""
+    def fill_mask(self, bitmask: torch.Tensor, row: int) -> bool:
+        """Writes the allowed tokens into a row of int32 [B, ceil(V/32)]; False: all are allowed, nothing is written."""
         words = bitmask[row]
-        if self._place is _Place.THINKING:
+        if self._phase is _Phase.THINKING:
             if not self._end_ids:
                 return False
             words.fill_(-1)
@@ -76,41 +76,41 @@ class Matcher:
             words.copy_(self._scratch[0])
         elif not self._matcher.fill_next_token_bitmask(bitmask, row):
             return False
-        if self._place is _Place.OPENING:
+        if self._phase is _Phase.OPENING:
             words[self._opens_id // 32] |= _bit(self._opens_id)
         return True
 
     def accept(self, token_id: int) -> bool:
-        """Moves on by one token; False: it may not come here, and nothing has changed."""
+        """Accepts one token; False when it is not allowed here, and nothing has changed."""
         accepted = 0 <= token_id < self._vocab_size and self._accept(token_id)
         if accepted:
             self._latest.append(token_id)
         return accepted
 
     def _accept(self, token_id: int) -> bool:
-        if self._place is _Place.OPENING and token_id == self._opens_id:
-            self._place = _Place.THINKING
+        if self._phase is _Phase.OPENING and token_id == self._opens_id:
+            self._phase = _Phase.THINKING
             return True
-        if self._place is _Place.THINKING:
+        if self._phase is _Phase.THINKING:
             if token_id == self._after_id:
-                self._place = _Place.GRAMMAR
+                self._phase = _Phase.GRAMMAR
             return token_id not in self._end_ids
         if self._matcher.is_terminated():
             return token_id in self._end_ids
         if not self._matcher.accept_token(token_id):
             return False
-        self._place = _Place.GRAMMAR
+        self._phase = _Phase.GRAMMAR
         self._known_in = max(self._known_in, 0) - 1
         return True
 
-    def forced(self, limit: int) -> list[int]:
-        """The tokens that come next, at most `limit`, whatever the model says; where it stands is not changed.
+    def find_forced_tokens(self, limit: int) -> list[int]:
+        """Returns the tokens that must come next, at most `limit`, whatever the model says; the state is not changed.
 
-        These are the tokens of text that has to come, as the tokenizer merges it, and the only one that a mask allows.
+        These are the tokens of forced text, as the tokenizer merges it, and the only token that a mask allows.
         Raises GrammarFailed when xgrammar contradicts itself.
         """
         self._known_in = -1
-        if self._place is not _Place.GRAMMAR:
+        if self._phase is not _Phase.GRAMMAR:
             return []
         forced: list[int] = []
         accepted = 0
@@ -138,10 +138,10 @@ class Matcher:
             stretch = self._matcher.find_jump_forward_string()
         except UnicodeDecodeError:
             return []  # it begins within a character, or ends there
-        return self._merging.tokens([*self._latest, *forced], stretch) if len(stretch) > 1 else []
+        return self._merging.merge_forced([*self._latest, *forced], stretch) if len(stretch) > 1 else []
 
     def _only_one(self) -> list[int]:
-        """The one token that the mask allows. Leaves the mask in the scratch row."""
+        """Returns the only token that the mask allows, if there is one. Leaves the mask in the scratch row."""
         if self._scratch is None:
             self._scratch = xgrammar.allocate_token_bitmask(1, self._vocab_size)
         if not self._matcher.fill_next_token_bitmask(self._scratch, 0):
@@ -153,6 +153,6 @@ class Matcher:
 
 
 def _bit(token_id: int) -> int:
-    """A token's bit in its word, as the signed number that an int32 holds."""
+    """Returns a token's bit in its word, as the signed number that an int32 holds."""
     bit = 1 << token_id % 32
     return bit - (1 << 32) if bit >= 1 << 31 else bit

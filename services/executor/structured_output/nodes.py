@@ -92,7 +92,7 @@ def united(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def without(ranges: Ranges, taken: Ranges) -> Ranges:
-    """The code points of `ranges` that are not in `taken`."""
+    """Returns the code points of `ranges` that are not in `taken`."""
     out = []
     for first, last in ranges:
         at = first
@@ -114,7 +114,7 @@ class Rules:
         self.bodies: dict[str, Node] = {}
 
     def reserve(self) -> str:
-        """A name for a rule whose body comes later: rules may refer to themselves."""
+        """Names a rule whose body comes later: rules may refer to themselves."""
         name = f"r{len(self.bodies)}"
         self.bodies[name] = NOTHING
         return name
@@ -124,24 +124,24 @@ class Rules:
         self.bodies[name] = body
         return Rule(name)
 
-    def text(self, root: Node) -> str | None:
-        """The grammar in EBNF; None when no text at all matches it (a schema that demands itself without end)."""
+    def to_ebnf(self, root: Node) -> str | None:
+        """Writes the grammar in EBNF; None when no text matches it (a schema that demands itself without end)."""
         alive = self._alive()
         pruned = _pruned(root, alive)
         if pruned == NOTHING:
             return None
         bodies = {name: _pruned(self.bodies[name], alive) for name in alive}
-        lines, waiting, seen = [f"root ::= {rendered(pruned)}"], [pruned], set[str]()
+        lines, waiting, seen = [f"root ::= {to_ebnf(pruned)}"], [pruned], set[str]()
         while waiting:
             for name in _names(waiting.pop()):
                 if name not in seen:
                     seen.add(name)
-                    lines.append(f"{name} ::= {rendered(bodies[name])}")
+                    lines.append(f"{name} ::= {to_ebnf(bodies[name])}")
                     waiting.append(bodies[name])
         return "\n".join(lines) + "\n"
 
     def _alive(self) -> set[str]:
-        """The rules from which some finite text can be made."""
+        """Returns the rules that some finite text matches."""
         alive: set[str] = set()
         while more := {n for n, body in self.bodies.items() if n not in alive and _pruned(body, alive) != NOTHING}:
             alive |= more
@@ -179,23 +179,23 @@ def _names(node: Node) -> Iterable[str]:
             yield from _names(inner)
 
 
-def rendered(node: Node) -> str:
-    """The node's text in EBNF."""
+def to_ebnf(node: Node) -> str:
+    """Writes a node in EBNF."""
     match node:
         case Text(text):
             return '"' + "".join(_quoted(char) for char in text) + '"'
         case Chars(ranges):
             return "[" + "".join(_range(first, last) for first, last in ranges) + "]"
         case Seq(parts):
-            return "(" + " ".join(rendered(part) for part in parts) + ")"
+            return "(" + " ".join(to_ebnf(part) for part in parts) + ")"
         case Alt(options):
-            return "(" + " | ".join(rendered(option) for option in options) + ")"
+            return "(" + " | ".join(to_ebnf(option) for option in options) + ")"
         case Repeat(inner, least, most):
             if isinstance(inner, Chars) and (least if most is None else most) > LONGEST_NESTED:
-                return f"{rendered(inner)}{{{least},{'' if most is None else most}}}"
+                return f"{to_ebnf(inner)}{{{least},{'' if most is None else most}}}"
             if (most or least) - (least if most else 0) > LONGEST_NESTED:
                 raise GrammarFailed(f"more than {LONGEST_NESTED} repetitions of a group are not supported")
-            return _repeated(rendered(inner), least, most)
+            return _repeated(to_ebnf(inner), least, most)
         case Rule(name):
             return name
 

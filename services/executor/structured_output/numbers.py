@@ -23,16 +23,16 @@ class Bounds:
     low_open: bool = False
     high_open: bool = False
 
-    def meet(self, other: "Bounds") -> "Bounds":
+    def intersect(self, other: "Bounds") -> "Bounds":
         lows = [(b.low, b.low_open) for b in (self, other) if b.low is not None]
         highs = [(-b.high, b.high_open) for b in (self, other) if b.high is not None]
         low = max(lows, default=(None, False))
         high = max(highs, default=(None, False))
         return Bounds(low[0], None if high[0] is None else -high[0], low[1], high[1])
 
-    def holds(self, number: Fraction) -> bool:
-        above = self.low is None or number > self.low or (number == self.low and not self.low_open)
-        return above and (self.high is None or number < self.high or (number == self.high and not self.high_open))
+    def holds(self, value: Fraction) -> bool:
+        above = self.low is None or value > self.low or (value == self.low and not self.low_open)
+        return above and (self.high is None or value < self.high or (value == self.high and not self.high_open))
 
     def integers(self) -> tuple[int, int]:
         """The lowest and the highest integer within; the first is greater when there is none."""
@@ -44,7 +44,7 @@ class Bounds:
         return low, high
 
 
-def integer(bounds: Bounds, multiple: int = 1) -> Node:
+def json_integer(bounds: Bounds, multiple: int = 1) -> Node:
     """Integers that are multiples of `multiple`. Raises GrammarFailed for those that have no grammar."""
     low, high = bounds.integers()
     if low > high:
@@ -72,22 +72,22 @@ def integer(bounds: Bounds, multiple: int = 1) -> Node:
     raise GrammarFailed(f"multipleOf {multiple} is not supported without narrow bounds")
 
 
-def number(bounds: Bounds, multiple: Fraction | None = None) -> Node:
+def json_number(bounds: Bounds, multiple: Fraction | None = None) -> Node:
     """Numbers with or without a fraction; `multiple` may be a power of ten. Raises GrammarFailed for others."""
     if multiple is not None:
         if multiple.denominator == 1:
-            return integer(bounds, multiple.numerator)
+            return json_integer(bounds, multiple.numerator)
         places = len(str(multiple.denominator)) - 1
         if multiple != Fraction(1, 10**places):
             raise GrammarFailed(f"multipleOf {float(multiple)} is not supported")
     else:
         places = MOST_DIGITS
-    positive = bounds.meet(Bounds(low=Fraction(0)))
+    positive = bounds.intersect(Bounds(low=Fraction(0)))
     mirrored = Bounds(
         None if bounds.high is None else -bounds.high, None if bounds.low is None else -bounds.low,
         bounds.high_open, bounds.low_open,
     )  # fmt: skip
-    negative = mirrored.meet(Bounds(low=Fraction(0), low_open=True))
+    negative = mirrored.intersect(Bounds(low=Fraction(0), low_open=True))
     return alt([*_magnitudes(positive, places), *(seq(Text("-"), node) for node in _magnitudes(negative, places))])
 
 
@@ -155,4 +155,4 @@ def _same_length(low: str, high: str) -> Node:
     return alt(options + ([upper] if upper else []))
 
 
-__all__ = ["Bounds", "integer", "maybe", "number"]
+__all__ = ["Bounds", "json_integer", "json_number", "maybe"]

@@ -1,6 +1,6 @@
 """Regular expressions of JSON Schema (ECMA-262) as grammar nodes, one node per character.
 
-What a grammar can't say is refused by name: look-around, back references, word boundaries, anchors in the middle.
+Features that a grammar can't express are refused by name: look-around, back references, word boundaries, anchors in the middle.
 """
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
@@ -38,13 +38,13 @@ PRINTABLE = without(ALL, ((0, 31), (127, 159)))
 _BEGIN, _END = Seq((EMPTY, Chars(((0, 0),)))), Seq((EMPTY, Chars(((1, 1),))))  # anchors, while parsing
 
 
-def matched(pattern: str) -> Node:
-    """Texts that match the pattern from end to end."""
+def fullmatch_node(pattern: str) -> Node:
+    """Returns the texts that match a pattern from end to end. Raises GrammarFailed."""
     return _unanchored(pattern, EMPTY)
 
 
-def searched(pattern: str) -> Node:
-    """Texts in which the pattern is found, which need not reach from end to end."""
+def search_node(pattern: str) -> Node:
+    """Returns the texts in which a pattern is found somewhere. Raises GrammarFailed."""
     return _unanchored(pattern, Repeat(Chars(PRINTABLE), 0, None))
 
 

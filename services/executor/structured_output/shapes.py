@@ -1,4 +1,4 @@
-"""What a JSON schema allows, sorted by type: a list of shapes, any of which will do.
+"""Shapes: the values that a JSON schema allows, by type. A value must be of one shape of the list.
 
 Schemas inside objects and arrays stay as they are; where several must hold they become an `allOf`.
 """
@@ -10,15 +10,15 @@ from typing import Any
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.numbers import Bounds
-from xylem.services.executor.structured_output.strings import found
+from xylem.services.executor.structured_output.strings import pattern_matches
 
 OPEN = Bounds()
 Schema = Any
 """A JSON schema as json.loads gives it."""
 
 
-def both(*schemas: Schema) -> Schema:
-    """A schema for what satisfies all of these."""
+def all_of(*schemas: Schema) -> Schema:
+    """Returns a schema for the values that satisfy all of these."""
     needed = [schema for i, schema in enumerate(schemas) if schema not in (True, {}) and schema not in schemas[:i]]
     if any(schema is False for schema in needed):
         return False
@@ -37,14 +37,14 @@ class Number:
     bounds: Bounds = OPEN
     multiple: Fraction | None = None  # 1 is an integer
 
-    def meet(self, other: "Number") -> "Number":
+    def intersect(self, other: "Number") -> "Number":
         a, b = self.multiple, other.multiple
         if a is None or b is None:
             multiple = a or b
         else:
             common = math.lcm(a.denominator, b.denominator)
             multiple = Fraction(math.lcm(int(a * common), int(b * common)), common)
-        return Number(self.bounds.meet(other.bounds), multiple)
+        return Number(self.bounds.intersect(other.bounds), multiple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class String:
     patterns: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
 
-    def meet(self, other: "String") -> "String":
+    def intersect(self, other: "String") -> "String":
         return String(
             max(self.least, other.least),
             _lower(self.most, other.most),
@@ -74,12 +74,12 @@ class Array:
     contains: tuple[Schema, ...] = ()
     unique: bool = False
 
-    def meet(self, other: "Array") -> "Array":
+    def intersect(self, other: "Array") -> "Array":
         length = max(len(self.prefix), len(other.prefix))
         neither = self.rest is None and other.rest is None
         return Array(
-            tuple(both(self.item(i), other.item(i)) for i in range(length)),
-            None if neither else both(self.item(length), other.item(length)),
+            tuple(all_of(self.item(i), other.item(i)) for i in range(length)),
+            None if neither else all_of(self.item(length), other.item(length)),
             max(self.least, other.least),
             _lower(self.most, other.most),
             self.contains + other.contains,
@@ -101,9 +101,9 @@ class Members:
     rest: Schema | None = None
 
     def schemas(self, name: str) -> list[Schema]:
-        """What the value of a member must satisfy."""
+        """Returns the schemas that the value of a member must satisfy."""
         out = [self.named[name]] if name in self.named else []
-        out += [schema for pattern, schema in self.patterns.items() if found(pattern, name)]
+        out += [schema for pattern, schema in self.patterns.items() if pattern_matches(pattern, name)]
         if not out and self.rest is not None:
             out.append(self.rest)
         return out
@@ -117,7 +117,7 @@ class Object:
     most: int | None = None
     names: tuple[Schema, ...] = ()
 
-    def meet(self, other: "Object") -> "Object":
+    def intersect(self, other: "Object") -> "Object":
         return Object(
             self.members + tuple(m for m in other.members if m not in self.members),
             tuple(dict.fromkeys(self.required + other.required)),
@@ -127,7 +127,7 @@ class Object:
         )
 
     def member(self, name: str) -> Schema:
-        return both(*(schema for members in self.members for schema in members.schemas(name)))
+        return all_of(*(schema for members in self.members for schema in members.schemas(name)))
 
 
 Shape = Literal | Number | String | Array | Object
@@ -149,31 +149,44 @@ TYPES: dict[str, tuple[Shape, ...]] = {
 ANYTHING = [shape for name in ("string", "number", "object", "array", "boolean", "null") for shape in TYPES[name]]
 
 
-def same(a: Any, b: Any) -> bool:
-    """Equality of JSON: true is not 1, and 1.0 is."""
+def json_equal(a: Any, b: Any) -> bool:
+    """Whether two JSON values are equal: true is not 1, and 1.0 is."""
     if isinstance(a, bool) or isinstance(b, bool):
         return a is b
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+        return a.keys() == b.keys() and all(json_equal(a[k], b[k]) for k in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(same, a, b))
+        return len(a) == len(b) and all(map(json_equal, a, b))
     return bool(a == b)
 
 
-def whole(value: Any, keyword: str) -> int:
-    """A keyword's count. Raises GrammarFailed when it is none."""
+def parse_count(value: Any, keyword: str) -> int:
+    """Reads a keyword's count. Raises GrammarFailed when it is no integer from 0 on."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
         raise GrammarFailed(f"the schema's {keyword} must be an integer from 0 on")
     return int(value)
 
 
-def fraction(value: Any, keyword: str) -> Fraction:
+def parse_fraction(value: Any, keyword: str) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GrammarFailed(f"the schema's {keyword} must be a number")
     return Fraction(str(value))
 
 
 __all__ = [
-    "ANYTHING", "TYPES", "Array", "Literal", "Members", "Number", "Object", "Schema", "Shape", "String", "both",
-    "fraction", "replace", "same", "whole",
+    "ANYTHING",
+    "TYPES",
+    "Array",
+    "Literal",
+    "Members",
+    "Number",
+    "Object",
+    "Schema",
+    "Shape",
+    "String",
+    "all_of",
+    "json_equal",
+    "parse_count",
+    "parse_fraction",
+    "replace",
 ]  # fmt: skip

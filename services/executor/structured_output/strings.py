@@ -25,7 +25,7 @@ from xylem.services.executor.structured_output.nodes import (
     seq,
     without,
 )
-from xylem.services.executor.structured_output.regexes import ALL, searched
+from xylem.services.executor.structured_output.regexes import ALL, search_node
 
 QUOTE = Text('"')
 PLAIN = Chars(without(ALL, ((0, 31), (34, 34), (92, 92), (127, 159))))
@@ -77,9 +77,9 @@ FORMATS |= {"iri-reference": FORMATS["uri-reference"]}
 meaning in the standard and are annotations."""
 
 
-def found(pattern: str, text: str) -> bool:
+def pattern_matches(pattern: str, text: str) -> bool:
     """Does a pattern of a schema match? Raises GrammarFailed for one that searched() would refuse."""
-    searched(pattern)
+    search_node(pattern)
     python = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     try:
         return re.search(python, text, re.ASCII) is not None
@@ -87,15 +87,15 @@ def found(pattern: str, text: str) -> bool:
         raise GrammarFailed(f"the pattern {pattern!r} can't be used: {error}") from None
 
 
-def string(patterns: Iterable[str], formats: Iterable[str], least: int, most: int | None) -> Node:
-    """A string with all these properties; lengths in characters. Raises GrammarFailed for a mix that has no grammar."""
+def json_string(patterns: Iterable[str], formats: Iterable[str], least: int, most: int | None) -> Node:
+    """Returns strings with all these properties; lengths in characters. Raises GrammarFailed for an unsupported mix."""
     wanted = {"p" + p: p for p in patterns} | {"f" + f: f"^(?:{FORMATS[f]})$" for f in formats if f in FORMATS}
     if most is not None and most < least:
         return NOTHING
     if len(wanted) > 1:
         raise GrammarFailed("pattern and format, or two of them, on one string are not supported")
     for pattern in wanted.values():
-        return quoted(_within(searched(pattern), least, most, pattern))
+        return quote_json(_within(search_node(pattern), least, most, pattern))
     if not least and most is None:
         return seq(QUOTE, Repeat(CHARACTER, 0, None), QUOTE)
     least_counted = min(least, LONGEST_COUNTED)
@@ -106,8 +106,8 @@ def string(patterns: Iterable[str], formats: Iterable[str], least: int, most: in
     return seq(QUOTE, Repeat(COUNTED, least, min(most, LONGEST_COUNTED)), QUOTE)
 
 
-def quoted(node: Node) -> Node:
-    """A node over characters, as a JSON string."""
+def quote_json(node: Node) -> Node:
+    """Wraps a node over characters into a JSON string."""
     return seq(QUOTE, escaped(node), QUOTE)
 
 
@@ -133,13 +133,13 @@ def _escape(point: int) -> str:
     return f"\\{_SHORT[point]}" if point in _SHORT else f"\\u{point:04x}" if point < 32 else "\\" + chr(point)
 
 
-def any_but(texts: Sequence[str]) -> Node:
-    """Keys other than these, over characters: follows the texts as a tree and leaves it somewhere."""
+def any_key_but(texts: Sequence[str]) -> Node:
+    """Returns all keys but these, over characters: follows the texts as a tree and leaves it somewhere."""
     rest = Repeat(PLAIN, 0, None)
     ends = "" in texts
     heads = sorted({text[0] for text in texts if text})
     other = seq(Chars(without(PLAIN.ranges, tuple((ord(h), ord(h)) for h in heads))), rest)
-    deeper = [seq(Text(h), any_but([t[1:] for t in texts if t.startswith(h)])) for h in heads]
+    deeper = [seq(Text(h), any_key_but([t[1:] for t in texts if t.startswith(h)])) for h in heads]
     return alt([*([] if ends else [EMPTY]), other, *deeper])
 
 
@@ -213,4 +213,4 @@ def _room(node: Node) -> float:
     return float("inf") if node.most is None else node.most - node.least
 
 
-__all__ = ["FORMATS", "any_but", "found", "maybe", "quoted", "string"]
+__all__ = ["FORMATS", "any_key_but", "json_string", "maybe", "pattern_matches", "quote_json"]

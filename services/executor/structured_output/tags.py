@@ -3,14 +3,14 @@
 import json
 from typing import Any
 
-from xylem.services.executor.structured_output.document import ebnf
 from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.json_grammar import schema_to_ebnf
 
 JSON_STYLES = (None, "json")
 
 
-def with_grammars(text: str) -> str:
-    """The tag with every JSON schema in it written as a grammar of ours. Raises GrammarFailed.
+def replace_schemas(text: str) -> str:
+    """Replaces every JSON schema in a tag by a grammar of json_grammar. Raises GrammarFailed.
 
     Arguments in other styles (as XML) are left to xgrammar, which has its own way to write them; a schema that can't be
     promised is refused there, too.
@@ -25,7 +25,7 @@ def with_grammars(text: str) -> str:
 def _written(node: Any) -> Any:
     match node:
         case {"type": "json_schema", "json_schema": schema, **more}:
-            grammar = ebnf(json.dumps(schema))
+            grammar = schema_to_ebnf(json.dumps(schema))
             return {"type": "grammar", "grammar": grammar} if more.get("style") in JSON_STYLES else node
         case dict():
             return {key: _written(value) for key, value in node.items()}

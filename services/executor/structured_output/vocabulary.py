@@ -1,4 +1,4 @@
-"""The bytes that each token stands for: byte-level BPE, sentencepiece with byte fallback, and plain text."""
+"""The bytes of each token: byte-level BPE, sentencepiece with byte fallback, and plain text."""
 
 from functools import reduce
 
@@ -6,8 +6,8 @@ from xylem.shared.model_info.token_bytes import byte_alphabet, byte_of, decoder_
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 
-def spellings(codec: TextCodec) -> list[bytes]:
-    """Bytes by token id. Special tokens have none, so that no grammar can be written with them."""
+def bytes_of_tokens(codec: TextCodec) -> list[bytes]:
+    """Returns the bytes by token id. Special tokens have none, so that no grammar can be written with them."""
     tokenizer = codec.tokenizer
     added = tokenizer.get_added_tokens_decoder()
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)

@@ -15,7 +15,7 @@ from xgrammar.contrib.hf import LogitsProcessor
 from tests.services.executor.model_runs import RUNNERS, engine_of, run, runner_of
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.step.runner_interface import ModelRunner
-from xylem.services.executor.structured_output import Compiled, Grammars, Matcher
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend, Matcher
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import FinishReason, Grammar, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import pack
@@ -39,9 +39,9 @@ PROMPTS = ([1, 400, 600], [1, 9, 9, 9, 1200, 33, 501])
 
 
 @pytest.fixture(scope="module")
-def grammars() -> Iterator[Grammars]:
+def grammars() -> Iterator[GrammarBackend]:
     card = ModelCard.load(MODEL_PATH)
-    made = Grammars(
+    made = GrammarBackend(
         MODEL_PATH,
         vocab_size=card.vocab_size,
         end_ids=card.eos_token_ids,
@@ -63,7 +63,7 @@ def runner(request: pytest.FixtureRequest) -> ModelRunner:
     return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=512, context_length=128)
 
 
-def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: Compiled) -> list[int]:
+def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: CompiledGrammar) -> list[int]:
     """Every token drawn by the model."""
     ids = torch.tensor([prompt])
     output = peer.generate(
@@ -78,16 +78,16 @@ def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: Compiled) -> li
     return output[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
 
-def jumping(peer: LlamaForCausalLM, prompt: list[int], compiled: Compiled, grammar: Grammar) -> list[int]:
+def jumping(peer: LlamaForCausalLM, prompt: list[int], compiled: CompiledGrammar, grammar: Grammar) -> list[int]:
     """Alone, without a cache: what has to come is appended, the rest drawn by the model."""
     output: list[int] = []
     while not output or output[-1] != EOS:
         matcher = Matcher(compiled, grammar, end_ids=frozenset([EOS]), output_ids=output)
-        if forced := matcher.forced(60):
+        if forced := matcher.find_forced_tokens(60):
             output += forced
             continue
         mask = torch.full((1, -(-peer.config.vocab_size // 32)), -1, dtype=torch.int32)
-        matcher.fill(mask, 0)
+        matcher.fill_mask(mask, 0)
         logits = peer(torch.tensor([prompt + output])).logits[:, -1].detach()
         apply_token_bitmask_inplace(logits, mask)
         output.append(int(logits.argmax()))
@@ -95,7 +95,7 @@ def jumping(peer: LlamaForCausalLM, prompt: list[int], compiled: Compiled, gramm
 
 
 @pytest.fixture(scope="module")
-def expected(peer: LlamaForCausalLM, grammars: Grammars) -> list[list[int]]:
+def expected(peer: LlamaForCausalLM, grammars: GrammarBackend) -> list[list[int]]:
     """Of each prompt under each grammar."""
     compiled = {grammar: grammars.compile(grammar).result() for grammar in GRAMMARS}
     return [jumping(peer, prompt, compiled[grammar], grammar) for prompt in PROMPTS for grammar in GRAMMARS]
@@ -108,7 +108,9 @@ FREE: dict[str, Any] = {"prompt": [1, 77, 300], "max_new_tokens": 20}
 
 
 @pytest.mark.parametrize("token_budget", [4, 512])
-def test_greedy_tokens(runner: ModelRunner, grammars: Grammars, expected: list[list[int]], token_budget: int) -> None:
+def test_greedy_tokens(
+    runner: ModelRunner, grammars: GrammarBackend, expected: list[list[int]], token_budget: int
+) -> None:
     engine = engine_of(runner, token_budget=token_budget, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, *REQUESTS, FREE)
     assert [each.token_ids for each in ran[:-1]] == expected
@@ -117,7 +119,9 @@ def test_greedy_tokens(runner: ModelRunner, grammars: Grammars, expected: list[l
     assert sum(each.num_steps for each in ran[:-1]) < 0.6 * sum(len(each.token_ids) for each in ran[:-1]), "no jumps"
 
 
-def test_scored_tokens_are_drawn_one_by_one(runner: ModelRunner, grammars: Grammars, peer: LlamaForCausalLM) -> None:
+def test_scored_tokens_are_drawn_one_by_one(
+    runner: ModelRunner, grammars: GrammarBackend, peer: LlamaForCausalLM
+) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     for request, ran in zip(
         REQUESTS, run(engine, *({**r, "logprobs": LogprobParams()} for r in REQUESTS)), strict=True
@@ -128,7 +132,9 @@ def test_scored_tokens_are_drawn_one_by_one(runner: ModelRunner, grammars: Gramm
 
 
 @pytest.mark.parametrize("at", [1, 2, 5, 9])
-def test_another_attempt_goes_on(runner: ModelRunner, grammars: Grammars, expected: list[list[int]], at: int) -> None:
+def test_another_attempt_goes_on(
+    runner: ModelRunner, grammars: GrammarBackend, expected: list[list[int]], at: int
+) -> None:
     begun = [(r, tokens) for r, tokens in zip(REQUESTS, expected, strict=True) if len(tokens) > at]
     assert begun
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
@@ -136,7 +142,7 @@ def test_another_attempt_goes_on(runner: ModelRunner, grammars: Grammars, expect
     assert [each.token_ids for each in run(engine, *requests)] == [tokens[at:] for _, tokens in begun]
 
 
-def test_the_last_token_allowed_is_within_a_jump(runner: ModelRunner, grammars: Grammars) -> None:
+def test_the_last_token_allowed_is_within_a_jump(runner: ModelRunner, grammars: GrammarBackend) -> None:
     grammar = Grammar("regex", "only one way to say it")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     whole = run(engine, {**FREE, "grammar": grammar, "max_new_tokens": 60})[0]
@@ -151,7 +157,9 @@ def test_the_last_token_allowed_is_within_a_jump(runner: ModelRunner, grammars: 
     assert stopped.token_ids == whole.token_ids[: whole.token_ids.index(stop_id) + 1]
 
 
-def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(runner: ModelRunner, grammars: Grammars) -> None:
+def test_min_tokens_and_ignore_eos_give_way_to_a_complete_grammar(
+    runner: ModelRunner, grammars: GrammarBackend
+) -> None:
     grammar = Grammar("regex", "[0-9]{4}")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     requests = [
@@ -165,14 +173,16 @@ class Compiler:
     """Compiles when it is told to."""
 
     def __init__(self) -> None:
-        self.futures: list[Future[Compiled]] = []
+        self.futures: list[Future[CompiledGrammar]] = []
 
-    def compile(self, grammar: Grammar) -> "Future[Compiled]":
+    def compile(self, grammar: Grammar) -> "Future[CompiledGrammar]":
         self.futures.append(Future())
         return self.futures[-1]
 
 
-def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: ModelRunner, grammars: Grammars) -> None:
+def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(
+    runner: ModelRunner, grammars: GrammarBackend
+) -> None:
     compiler = Compiler()
     engine = engine_of(runner, eos=[EOS], compile_grammar=compiler.compile)
     waits: list[int] = []
@@ -187,7 +197,7 @@ def test_who_waits_for_a_grammar_reads_its_prompt_and_holds_up_nobody(runner: Mo
     assert ran[0].token_ids == run(engine, REQUESTS[2])[0].token_ids
 
 
-def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: ModelRunner, grammars: Grammars) -> None:
+def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: ModelRunner, grammars: GrammarBackend) -> None:
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     bad = Grammar("regex", "(", param="regex")
     ran = run(engine, {**FREE, "grammar": bad}, FREE)
@@ -196,7 +206,7 @@ def test_a_grammar_that_can_not_be_had_ends_its_sequence_only(runner: ModelRunne
     assert ran[1].token_ids == run(engine_of(runner, eos=[EOS]), FREE)[0].token_ids
 
 
-def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: ModelRunner, grammars: Grammars) -> None:
+def test_output_that_does_not_follow_from_the_grammar_is_refused(runner: ModelRunner, grammars: GrammarBackend) -> None:
     grammar = replace(GRAMMARS[1], param="regex")
     engine = engine_of(runner, eos=[EOS], compile_grammar=grammars.compile)
     ran = run(engine, {**FREE, "grammar": grammar, "output_ids": [700, 701]})[0]
@@ -211,7 +221,7 @@ def test_an_engine_without_grammars_says_so(runner: ModelRunner) -> None:
 
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
-    runner: ModelRunner, grammars: Grammars, at: int, monkeypatch: pytest.MonkeyPatch
+    runner: ModelRunner, grammars: GrammarBackend, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """xgrammar contradicts itself: it allows a token and does not take it."""
     accept, taken = Matcher.accept, []
@@ -230,7 +240,7 @@ def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
 
 
 @pytest.mark.parametrize("text", ["é", "éa 日本 and so on", "日"])
-def test_stretches_that_begin_within_a_character(grammars: Grammars, text: str) -> None:
+def test_stretches_that_begin_within_a_character(grammars: GrammarBackend, text: str) -> None:
     """A model may write a character byte by byte."""
     grammar = Grammar("regex", text)
     compiled = grammars.compile(grammar).result()
@@ -239,5 +249,5 @@ def test_stretches_that_begin_within_a_character(grammars: Grammars, text: str) 
     for num_bytes in range(len(wanted)):
         written = [spelled.index(wanted[i : i + 1]) for i in range(num_bytes)]
         matcher = Matcher(compiled, grammar, end_ids=frozenset([EOS]), output_ids=written)
-        forced = matcher.forced(60)
+        forced = matcher.find_forced_tokens(60)
         assert wanted[num_bytes:].startswith(b"".join(spelled[i] for i in forced if i != EOS))

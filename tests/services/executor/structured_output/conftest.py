@@ -7,16 +7,18 @@ import pytest
 
 from benchmarks.eval_schemas import Writer
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.structured_output import Grammars
+from xylem.services.executor.structured_output import GrammarBackend
 from xylem.shared.model_info.model_card import read_json
 
 VOCAB_SIZE = int(read_json(MODEL_PATH / "config.json")["vocab_size"])
 END_ID = int(read_json(MODEL_PATH / "config.json")["eos_token_id"])
 
 
-def start(*, timeout_s: float = 60, memory_bytes: int = 1 << 30, cache_bytes: int = 1 << 26, more: int = 0) -> Grammars:
-    """Grammars of the demonstration model; `more`: logits without a token."""
-    return Grammars(
+def start(
+    *, timeout_s: float = 60, memory_bytes: int = 1 << 30, cache_bytes: int = 1 << 26, more: int = 0
+) -> GrammarBackend:
+    """GrammarBackend of the demonstration model; `more`: logits without a token."""
+    return GrammarBackend(
         MODEL_PATH,
         vocab_size=VOCAB_SIZE + more,
         end_ids=[END_ID],
@@ -32,7 +34,7 @@ def writer() -> Writer:
 
 
 @pytest.fixture(scope="package")
-def grammars() -> Iterator[Grammars]:
+def grammars() -> Iterator[GrammarBackend]:
     made = start()
     yield made
     made.close()

@@ -10,7 +10,7 @@ import xgrammar
 
 from benchmarks.eval_schemas import Writer, allowed_ids
 from tests.services.executor.structured_output.conftest import END_ID, VOCAB_SIZE
-from xylem.services.executor.structured_output import Compiled, GrammarFailed, Matcher, trial
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarFailed, Matcher, mask_timing
 from xylem.shared.protocol import Grammar
 
 ENDS = frozenset([END_ID])
@@ -25,10 +25,10 @@ CARD = {
 def mask(matcher: Matcher) -> list[int] | None:
     """What may come; None for everything."""
     bitmask = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE)
-    return allowed_ids(bitmask[0]) if matcher.fill(bitmask, 0) else None
+    return allowed_ids(bitmask[0]) if matcher.fill_mask(bitmask, 0) else None
 
 
-def walked(writer: Writer, grammar: Compiled, seed: int, form: Grammar = PLAIN) -> list[int]:
+def walked(writer: Writer, grammar: CompiledGrammar, seed: int, form: Grammar = PLAIN) -> list[int]:
     """A finished random output, in token ids."""
     draw = random.Random(seed)
     matcher = Matcher(grammar, form, end_ids=ENDS, output_ids=())
@@ -43,11 +43,11 @@ def walked(writer: Writer, grammar: Compiled, seed: int, form: Grammar = PLAIN) 
 
 
 @pytest.fixture(scope="module")
-def card(writer: Writer) -> Compiled:
+def card(writer: Writer) -> CompiledGrammar:
     return writer.compile("json_schema", json.dumps(CARD))
 
 
-def test_replay_comes_to_the_same_place(writer: Writer, card: Compiled) -> None:
+def test_replay_comes_to_the_same_place(writer: Writer, card: CompiledGrammar) -> None:
     output = walked(writer, card, 1)
     matcher = Matcher(card, PLAIN, end_ids=ENDS, output_ids=())
     for at, token_id in enumerate(output):
@@ -56,12 +56,12 @@ def test_replay_comes_to_the_same_place(writer: Writer, card: Compiled) -> None:
     assert mask(matcher) == [END_ID]
 
 
-def test_output_that_does_not_fit_is_a_fault(writer: Writer, card: Compiled) -> None:
+def test_output_that_does_not_fit_is_a_fault(writer: Writer, card: CompiledGrammar) -> None:
     with pytest.raises(ValueError, match="does not follow"):
         Matcher(card, PLAIN, end_ids=ENDS, output_ids=[writer.spelled.index(b"[")])
 
 
-def test_a_token_that_is_not_allowed_changes_nothing(writer: Writer, card: Compiled) -> None:
+def test_a_token_that_is_not_allowed_changes_nothing(writer: Writer, card: CompiledGrammar) -> None:
     matcher = Matcher(card, PLAIN, end_ids=ENDS, output_ids=())
     before = mask(matcher)
     assert not matcher.accept(writer.spelled.index(b"["))
@@ -70,7 +70,7 @@ def test_a_token_that_is_not_allowed_changes_nothing(writer: Writer, card: Compi
     assert mask(matcher) == before
 
 
-def test_special_tokens_are_never_allowed(writer: Writer, card: Compiled) -> None:
+def test_special_tokens_are_never_allowed(writer: Writer, card: CompiledGrammar) -> None:
     special = {i for i, spelled in enumerate(writer.spelled) if not spelled} - {END_ID}
     assert special
     draw = random.Random(3)
@@ -86,7 +86,7 @@ def test_special_tokens_are_never_allowed(writer: Writer, card: Compiled) -> Non
                 break
 
 
-def test_thinking_comes_first(writer: Writer, card: Compiled) -> None:
+def test_thinking_comes_first(writer: Writer, card: CompiledGrammar) -> None:
     after = writer.spelled.index(b"!")
     form = Grammar("json_schema", after_id=after)
     matcher = Matcher(card, form, end_ids=ENDS, output_ids=())
@@ -94,13 +94,13 @@ def test_thinking_comes_first(writer: Writer, card: Compiled) -> None:
     assert allowed is not None
     assert set(range(VOCAB_SIZE)) - set(allowed) == {END_ID}
     assert not matcher.accept(END_ID)
-    assert matcher.forced(5) == []
+    assert matcher.find_forced_tokens(5) == []
     assert matcher.accept(writer.spelled.index(b"x"))
     assert matcher.accept(after)
     assert mask(matcher) == mask(Matcher(card, PLAIN, end_ids=ENDS, output_ids=()))
 
 
-def test_a_model_that_may_think(writer: Writer, card: Compiled) -> None:
+def test_a_model_that_may_think(writer: Writer, card: CompiledGrammar) -> None:
     opens, after = writer.spelled.index(b"?"), writer.spelled.index(b"!")
     form = Grammar("json_schema", after_id=after, opens_id=opens)
     start = mask(Matcher(card, PLAIN, end_ids=ENDS, output_ids=()))
@@ -125,7 +125,7 @@ def test_forced_tokens_are_those_of_the_mask(writer: Writer) -> None:
         for at in range(len(output)):
             matcher = Matcher(grammar, PLAIN, end_ids=ENDS, output_ids=output[:at])
             before = mask(matcher)
-            forced = matcher.forced(4)
+            forced = matcher.find_forced_tokens(4)
             assert mask(matcher) == before
             expected: list[int] = []
             while len(expected) < 4 and len(allowed := mask(matcher) or []) == 1 and END_ID not in expected:
@@ -136,12 +136,12 @@ def test_forced_tokens_are_those_of_the_mask(writer: Writer) -> None:
     assert seen
 
 
-def test_many_grammars_in_one_bitmask(writer: Writer, card: Compiled) -> None:
+def test_many_grammars_in_one_bitmask(writer: Writer, card: CompiledGrammar) -> None:
     digits = writer.compile("regex", "[0-9]+")
     forms = [card, digits, card, digits]
     bitmask = torch.full((4, xgrammar.get_bitmask_shape(1, VOCAB_SIZE)[1]), -1, dtype=torch.int32)
     for row, grammar in enumerate(forms):
-        assert Matcher(grammar, PLAIN, end_ids=ENDS, output_ids=()).fill(bitmask, row)
+        assert Matcher(grammar, PLAIN, end_ids=ENDS, output_ids=()).fill_mask(bitmask, row)
     assert torch.equal(bitmask[0], bitmask[2])
     assert torch.equal(bitmask[1], bitmask[3])
     assert {writer.spelled[i] for i in allowed_ids(bitmask[1])} == {s for s in writer.spelled if s.isdigit()}
@@ -189,8 +189,8 @@ def test_texts_that_are_no_grammar(writer: Writer, kind: str, text: str, message
         writer.compile(kind, text)
 
 
-def test_a_grammar_whose_masks_are_slow_is_refused(card: Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
-    trial.tried(card.grammar, "json_schema")
-    monkeypatch.setattr(trial, "SLOWEST_S", 0.0)
+def test_a_grammar_whose_masks_are_slow_is_refused(card: CompiledGrammar, monkeypatch: pytest.MonkeyPatch) -> None:
+    mask_timing.check_mask_time(card.grammar, "json_schema")
+    monkeypatch.setattr(mask_timing, "MAX_MASK_S", 0.0)
     with pytest.raises(GrammarFailed, match="json_schema takes too long at every token"):
-        trial.tried(card.grammar, "json_schema")
+        mask_timing.check_mask_time(card.grammar, "json_schema")

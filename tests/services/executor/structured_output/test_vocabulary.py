@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests import tokenizer_kinds
-from xylem.services.executor.structured_output.vocabulary import spellings
+from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 KINDS = {
@@ -21,7 +21,7 @@ KINDS = {
 def test_bytes_of_tokens_are_those_of_the_text(name: str, tmp_path: Path) -> None:
     tokenizer: Tokenizer = KINDS[name]
     codec = TextCodec.load(tokenizer_kinds.write_model(tmp_path / "model", tokenizer))
-    spelled = spellings(codec)
+    spelled = bytes_of_tokens(codec)
     texts = ["the quick fox", "a {b} 12"] if name == "metaspace" else tokenizer_kinds.CORPUS
     for text in texts:
         ids = codec.encode(text, add_special_tokens=False)
@@ -33,6 +33,6 @@ def test_bytes_of_tokens_are_those_of_the_text(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", KINDS)
 def test_special_tokens_have_no_bytes_and_added_ones_do(name: str, tmp_path: Path) -> None:
     codec = TextCodec.load(tokenizer_kinds.write_model(tmp_path / "model", KINDS[name]))
-    spelled = spellings(codec)
+    spelled = bytes_of_tokens(codec)
     for token_id, token in codec.tokenizer.get_added_tokens_decoder().items():
         assert spelled[token_id] == (b"" if token.special else token.content.encode())

@@ -1,4 +1,4 @@
-"""Walks a fresh grammar for some steps: one whose masks are slow would stall every sequence of its executor.
+"""Times the masks of a fresh grammar: slow ones would stall every sequence of its executor.
 
 xgrammar resolves most tokens when it compiles; those that cross the end of a rule are tried at each step. Counted
 repetitions of such rules in a client's EBNF can make a single mask take seconds.
@@ -14,11 +14,11 @@ import xgrammar
 from xylem.services.executor.structured_output.failures import GrammarFailed
 
 STEPS = 24
-SLOWEST_S = 0.15  # of one mask; those of ordinary schemas take 0.2 ms
-ROUNDS = 3  # what else runs can only lengthen one
+MAX_MASK_S = 0.15  # of one mask; those of ordinary schemas take 0.2 ms
+ROUNDS = 3  # of each mask: other processes can only lengthen one
 
 
-def tried(grammar: xgrammar.CompiledGrammar, kind: str) -> None:
+def check_mask_time(grammar: xgrammar.CompiledGrammar, kind: str) -> None:
     """Raises GrammarFailed when a mask takes too long."""
     draw = random.Random(0)
     matcher = xgrammar.GrammarMatcher(grammar)
@@ -36,4 +36,4 @@ def _slow(matcher: xgrammar.GrammarMatcher, mask: torch.Tensor) -> bool:
     began_s = time.perf_counter()
     mask.fill_(-1)
     matcher.fill_next_token_bitmask(mask, 0)
-    return time.perf_counter() - began_s > SLOWEST_S
+    return time.perf_counter() - began_s > MAX_MASK_S

@@ -1,4 +1,4 @@
-"""JSON documents of a schema as a grammar in EBNF.
+"""The grammar, in EBNF, of the JSON documents that satisfy a schema.
 
 White space is bounded, since a model could else emit blanks for ever: in each gap nothing, one blank, or one line end
 with an indentation of at most MOST_INDENT blanks; none before a comma or a colon.
@@ -21,25 +21,40 @@ from xylem.services.executor.structured_output.nodes import (
     maybe,
     seq,
 )
-from xylem.services.executor.structured_output.numbers import integer, number
+from xylem.services.executor.structured_output.numbers import json_integer, json_number
 from xylem.services.executor.structured_output.schema import Schemas
-from xylem.services.executor.structured_output.shapes import Array, Literal, Number, Object, Schema, Shape, String, both
-from xylem.services.executor.structured_output.strings import LONGEST_COUNTED, any_but, found, quoted, string
+from xylem.services.executor.structured_output.shapes import (
+    Array,
+    Literal,
+    Number,
+    Object,
+    Schema,
+    Shape,
+    String,
+    all_of,
+)
+from xylem.services.executor.structured_output.strings import (
+    LONGEST_COUNTED,
+    any_key_but,
+    json_string,
+    pattern_matches,
+    quote_json,
+)
 
 MOST_INDENT = 16
 MOST_RULES = 20_000
 GAP = alt((EMPTY, Text(" "), seq(Text("\n"), Repeat(chars((32, 32)), 0, MOST_INDENT))))
 
 
-def ebnf(text: str) -> str:
-    """The grammar of a JSON schema. Raises GrammarFailed for what is no schema or can't be promised."""
+def schema_to_ebnf(text: str) -> str:
+    """Writes the grammar of a JSON schema. Raises GrammarFailed for an invalid or unsupported schema."""
     try:
         schema = json.loads(text, parse_constant=_no_number)
     except ValueError as error:
         raise GrammarFailed(f"the schema is no JSON: {error}") from None
     try:
         document = _Document(schema)
-        written = document.rules.text(document.value(schema))
+        written = document.rules.to_ebnf(document.value(schema))
     except RecursionError:
         raise GrammarFailed("the schema is nested too deeply") from None
     if written is None:
@@ -47,9 +62,9 @@ def ebnf(text: str) -> str:
     return written
 
 
-def any_object() -> str:
-    """The grammar of any JSON object."""
-    return ebnf('{"type": "object"}')
+def any_object_ebnf() -> str:
+    """Writes the grammar of any JSON object."""
+    return schema_to_ebnf('{"type": "object"}')
 
 
 def _no_number(name: str) -> Any:
@@ -65,7 +80,7 @@ class _Document:
         self._comma = seq(Text(","), self._gap)
 
     def value(self, schema: Schema) -> Node:
-        """A rule for the values of a schema; one rule for each schema, however often it is met."""
+        """Returns the rule for the values of a schema; each schema has one, however often it is met."""
         key = json.dumps(schema)
         if key not in self._known:
             if len(self.rules.bodies) > MOST_RULES:
@@ -80,9 +95,9 @@ class _Document:
             case Literal(value):
                 return self._literal(value)
             case Number(bounds, multiple):
-                return integer(bounds) if multiple == 1 else number(bounds, multiple)
+                return json_integer(bounds) if multiple == 1 else json_number(bounds, multiple)
             case String(least, most, patterns, formats):
-                return string(patterns, formats, least, most)
+                return json_string(patterns, formats, least, most)
             case Array():
                 return self._array(shape)
             case Object():
@@ -133,7 +148,7 @@ class _Document:
         # What must be contained comes first: one place for it is enough.
         prefix = [shape.item(i) for i in range(max(len(shape.prefix), len(shape.contains)))]
         for index, wanted in enumerate(shape.contains):
-            prefix[index] = both(prefix[index], wanted)
+            prefix[index] = all_of(prefix[index], wanted)
         least = max(shape.least, len(shape.contains))
         rest = shape.rest
         if rest is None and (not shape.prefix or least > len(prefix)):
@@ -170,23 +185,23 @@ class _Document:
         rests = [members.rest for members in shape.members]
         if patterns:
             # One pattern that no name matches: its members then differ from all others. The rest stays out.
-            if len(patterns) > 1 or any(found(p, name) for p in patterns for name in names) or shape.names:
+            if len(patterns) > 1 or any(pattern_matches(p, name) for p in patterns for name in names) or shape.names:
                 return None
             (pattern,) = patterns
-            schema = both(
+            schema = all_of(
                 *(s for members in shape.members for s in _of_pattern(members.patterns, members.rest, pattern))
             )
-            key = string([pattern], [], 0, None)
+            key = json_string([pattern], [], 0, None)
         elif any(rest is not None for rest in rests) or not any(
             inner is not False for members in shape.members for inner in members.named.values()
         ):
-            schema = both(*(rest for rest in rests if rest is not None))
+            schema = all_of(*(rest for rest in rests if rest is not None))
             if shape.names:
                 if names:
                     return None
-                key = self.value(both({"type": "string"}, *shape.names))
+                key = self.value(all_of({"type": "string"}, *shape.names))
             else:
-                key = quoted(any_but(names)) if names else string([], [], 0, None)
+                key = quote_json(any_key_but(names)) if names else json_string([], [], 0, None)
         else:
             return None
         if not self._schemas.shapes(schema):

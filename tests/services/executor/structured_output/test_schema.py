@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.eval_schemas import Writer, judge
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.services.executor.structured_output.document import ebnf
+from xylem.services.executor.structured_output.json_grammar import schema_to_ebnf
 
 CARD = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}
 
@@ -115,7 +115,7 @@ REFUSED: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("schema", "named"), REFUSED)
 def test_what_cannot_be_promised_is_refused_by_name(schema: Any, named: str) -> None:
     with pytest.raises(GrammarFailed, match=re.escape(named)):
-        ebnf(json.dumps(schema))
+        schema_to_ebnf(json.dumps(schema))
 
 
 def _schemas() -> st.SearchStrategy[Any]:

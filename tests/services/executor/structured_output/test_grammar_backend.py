@@ -13,7 +13,7 @@ import torch
 import xgrammar
 
 from tests.services.executor.structured_output.conftest import END_ID, VOCAB_SIZE, start
-from xylem.services.executor.structured_output import GrammarFailed, Grammars, Matcher
+from xylem.services.executor.structured_output import GrammarBackend, GrammarFailed, Matcher
 from xylem.shared.protocol import Grammar
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -23,19 +23,19 @@ HOSTILE = Grammar("regex", "(.{0,200}x){0,200}", param="guided_regex")
 GREEDY = Grammar("regex", "((((a{100}){100}){100}){100}){100}", param="guided_regex")
 
 
-def pid(grammars: Grammars) -> int:
+def pid(grammars: GrammarBackend) -> int:
     return grammars._worker.pid
 
 
-def test_a_compiled_grammar_comes_back_whole(grammars: Grammars) -> None:
+def test_a_compiled_grammar_comes_back_whole(grammars: GrammarBackend) -> None:
     compiled = grammars.compile(Grammar("json_object")).result(120)
     assert compiled.num_bytes > 0
     bitmask = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE)
-    assert Matcher(compiled, SMALL, end_ids=frozenset([END_ID]), output_ids=()).fill(bitmask, 0)
+    assert Matcher(compiled, SMALL, end_ids=frozenset([END_ID]), output_ids=()).fill_mask(bitmask, 0)
     assert bitmask.ne(0).any()
 
 
-def test_the_same_grammar_is_compiled_once(grammars: Grammars) -> None:
+def test_the_same_grammar_is_compiled_once(grammars: GrammarBackend) -> None:
     first, second = (grammars.compile(Grammar("regex", "once+")) for _ in range(2))
     assert first.result(120) is second.result(120)
     again = grammars.compile(Grammar("regex", "once+", after_id=5))
@@ -43,7 +43,7 @@ def test_the_same_grammar_is_compiled_once(grammars: Grammars) -> None:
     assert again.result() is first.result()
 
 
-def test_a_failure_names_its_field_and_is_remembered(grammars: Grammars) -> None:
+def test_a_failure_names_its_field_and_is_remembered(grammars: GrammarBackend) -> None:
     with pytest.raises(GrammarFailed, match="parenthesis") as failed:
         grammars.compile(Grammar("regex", "(a", param="guided_regex")).result(120)
     assert (failed.value.param, failed.value.code) == ("guided_regex", "invalid_request")
@@ -142,7 +142,7 @@ def test_logits_beyond_the_tokenizer_are_never_allowed() -> None:
         grammars.close()
     bitmask = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE + 100)
     matcher = Matcher(compiled, SMALL, end_ids=frozenset([END_ID]), output_ids=())
-    assert matcher.fill(bitmask, 0)
+    assert matcher.fill_mask(bitmask, 0)
     bits = torch.arange(bitmask.shape[1] * 32)
     allowed = (bitmask[0][bits // 32] >> (bits % 32)) & 1
     assert allowed[:VOCAB_SIZE].any()

@@ -1,4 +1,4 @@
-"""The child process that compiles, seen from the executor: started, asked, and killed when it takes too long."""
+"""The compiler process seen from the executor: started, asked, and killed when it takes too long."""
 
 import contextlib
 import os
@@ -13,21 +13,21 @@ from pathlib import Path
 import msgspec
 
 from xylem import IMPORT_PATH
+from xylem.services.executor.structured_output.compile_messages import CompileReply, CompileRequest, encode_frame
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.frames import CompileReply, CompileRequest, framed
 
 STARTUP_S = 120.0  # it imports torch, on a machine that may be busy with weights
 
 
-class Worker:
-    """One child process after another; to be used by one thread."""
+class CompilerProcess:
+    """Runs one compiler process, and starts another when it has died. For one thread."""
 
     def __init__(
         self, model_path: Path, vocab_size: int, end_ids: Sequence[int], *, timeout_s: float, memory_bytes: int
     ) -> None:
         ends = msgspec.json.encode(list(end_ids)).decode()
         self._command = [
-            sys.executable, "-m", "xylem.services.executor.structured_output.child",
+            sys.executable, "-m", "xylem.services.executor.structured_output.compiler_main",
             str(model_path), str(vocab_size), ends, str(memory_bytes),
         ]  # fmt: skip
         self._timeout_s = timeout_s
@@ -35,11 +35,11 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the child; 0 when there is none."""
+        """Process id of the compiler child, 0 if none."""
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """A child that is ready, if there is none. Raises GrammarFailed when it can't be had."""
+        """Starts a child, unless one is ready. Raises GrammarFailed when it can't be started."""
         if self._process is not None and self._process.poll() is None:
             return
         self.kill()
@@ -55,12 +55,12 @@ class Worker:
             raise GrammarFailed("the compiler of grammars can't be started", code="unavailable") from None
 
     def compile(self, kind: str, text: str) -> bytes:
-        """The compiled grammar as JSON. Raises GrammarFailed."""
+        """Returns the compiled grammar as JSON. Raises GrammarFailed."""
         self.start()
         assert self._process is not None
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(framed(CompileRequest(kind, text)))
+            self._process.stdin.write(encode_frame(CompileRequest(kind, text)))
             self._process.stdin.flush()
             result = self._result(self._timeout_s)
         except TimeoutError:
@@ -77,13 +77,13 @@ class Worker:
         return result.compiled
 
     def stop(self) -> None:
-        """Kills the child from another thread; the one that waits for an answer sees it die."""
+        """Kills the child from another thread; the thread that waits for a reply sees it die."""
         process = self._process
         if process is not None:
             process.kill()
 
     def kill(self) -> int | None:
-        """Ends the child; its exit code, if there was one."""
+        """Ends the child and returns its exit code, or None if there was no child."""
         process, self._process = self._process, None
         if process is None:
             return None
