@@ -42,7 +42,7 @@ def start(
         quantization=quantization,
     )
     runner.warm_up()
-    runner.settle_threads()
+    runner.choose_num_threads()
     return Engine(runner, max_running=256, token_budget=token_budget, eos_token_ids=card.eos_token_ids, epoch=EPOCH)
 
 

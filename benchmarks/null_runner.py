@@ -24,19 +24,19 @@ class NullRunner:
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         pass
 
-    def launch(self, rows: Sequence[StepRow]) -> "NullFlight":
-        return NullFlight([next(self._tokens) for row in rows if row.sample])
+    def launch(self, rows: Sequence[StepRow]) -> "NullStep":
+        return NullStep([next(self._tokens) for row in rows if row.sample])
 
     def warm_up(self) -> None:
         pass
 
 
 @dataclass
-class NullFlight:
+class NullStep:
     token_ids: list[int]
 
-    def draw(self) -> None:
+    def start_sampling(self) -> None:
         pass
 
-    def tokens(self) -> list[int]:
+    def sampled_tokens(self) -> list[int]:
         return self.token_ids

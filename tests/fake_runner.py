@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from xylem.services.executor.step.logprobs import RowLogprobs
-from xylem.services.executor.step.row import AWAITED, StepRow
+from xylem.services.executor.step.row import PLACEHOLDER_ID, StepRow
 from xylem.services.executor.structured_output import Matcher
 from xylem.shared.protocol import FinishReason, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import count
@@ -79,7 +79,7 @@ class FakeRunner:
 
         self.enqueue(copy)
 
-    def launch(self, rows: Sequence[StepRow]) -> "FakeFlight":
+    def launch(self, rows: Sequence[StepRow]) -> "FakeInFlightStep":
         if self.steps == self.fail_at:
             raise RuntimeError("the device broke")
         self.steps += 1
@@ -92,12 +92,12 @@ class FakeRunner:
         def read() -> None:
             for row, known, start, of_row in zip(rows, token_ids, starts, places, strict=True):
                 for slot, token_id in zip(of_row[start:], known, strict=True):
-                    assert token_id != AWAITED or (self.runs_ahead and len(known) == 1)
-                    self.kv[slot] = self.last_token[row.slot] if token_id == AWAITED else token_id
+                    assert token_id != PLACEHOLDER_ID or (self.runs_ahead and len(known) == 1)
+                    self.kv[slot] = self.last_token[row.slot] if token_id == PLACEHOLDER_ID else token_id
                     assert 0 <= self.kv[slot] < self.vocab_size
 
         self.enqueue(read)
-        return FakeFlight(self, self.rows, places)
+        return FakeInFlightStep(self, self.rows, places)
 
     def enqueue(self, work: Callable[[], None]) -> None:
         self._queue.append(work)
@@ -109,7 +109,7 @@ class FakeRunner:
         while last in self._queue:
             self._queue.popleft()()
 
-    def draw(self, row: StepRow, places: Sequence[int]) -> list[int]:
+    def sample(self, row: StepRow, places: Sequence[int]) -> list[int]:
         """Its drawn token, if it draws one. States and scores have the right shapes, and no meaning."""
         known = array("i", [self.kv[slot] for slot in places])
         if row.pooling:
@@ -146,7 +146,7 @@ class FakeRunner:
             yield row.pages[page] * self.page_size + place
 
 
-class FakeFlight:
+class FakeInFlightStep:
     """A step of the fake runner. places: the slots of all known tokens of each row."""
 
     def __init__(self, runner: FakeRunner, rows: Sequence[StepRow], places: Sequence[Sequence[int]]) -> None:
@@ -154,13 +154,13 @@ class FakeFlight:
         self._rows, self._places = rows, places
         self._token_ids: list[int] = []
 
-    def draw(self) -> None:
-        self._runner.enqueue(self._draw)
+    def start_sampling(self) -> None:
+        self._runner.enqueue(self._sample)
 
-    def _draw(self) -> None:
+    def _sample(self) -> None:
         for row, places in zip(self._rows, self._places, strict=True):
-            self._token_ids += self._runner.draw(row, places)
+            self._token_ids += self._runner.sample(row, places)
 
-    def tokens(self) -> list[int]:
-        self._runner.run_until(self._draw)
+    def sampled_tokens(self) -> list[int]:
+        self._runner.run_until(self._sample)
         return self._token_ids

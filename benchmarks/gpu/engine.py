@@ -15,7 +15,7 @@ from xylem.services.executor.engine.engine import Engine
 from xylem.services.executor.kv_cache.page_budget import page_bytes
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.model_config.decoder_config import DecoderConfig
-from xylem.services.executor.model_runner.factory import runner_of
+from xylem.services.executor.model_runner.factory import make_model_runner
 from xylem.services.executor.weights.decoder_map import parameter_shapes
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.settings import ExecutorSettings
@@ -37,7 +37,7 @@ def measure(
     settings = settings_of(scale, device, folder)
     card = ModelCard.load(folder)
     began_s = time.perf_counter()
-    runner = runner_of(card, settings, lambda show: show)
+    runner = make_model_runner(card, settings, lambda show: show)
     ready_s = time.perf_counter() - began_s
     engine = Engine(
         runner,

@@ -14,7 +14,7 @@ import msgspec
 from xylem.services.executor.engine.engine import NO_PLAN, Engine
 from xylem.services.executor.engine.step_loop import LoopEnded, StepLoop
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.services.executor.model_runner.factory import runner_of
+from xylem.services.executor.model_runner.factory import make_model_runner
 from xylem.services.executor.reports import answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
 from xylem.services.executor.step.grammar_gate import grammar_gates
@@ -58,7 +58,7 @@ class ExecutorService(Service[ExecutorSettings]):
 
     def make_runner(self, card: ModelCard) -> ModelRunner:
         """The model, loaded and warm. Called in the step thread."""
-        return runner_of(card, self.settings, self._stoppable)
+        return make_model_runner(card, self.settings, self._stoppable)
 
     async def start(self) -> None:
         sys.setswitchinterval(SWITCH_INTERVAL_S)

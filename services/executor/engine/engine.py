@@ -47,7 +47,7 @@ class _EngineStep:
     """A step that was launched: who takes part with which row, and the runner's side of it."""
 
     turns: list[tuple[SequenceState, StepRow]]
-    flight: InFlightStep
+    in_flight: InFlightStep
 
 
 class Engine:
@@ -115,7 +115,7 @@ class Engine:
         """A step that nothing went before."""
         step = self._launch()
         if step is not None:
-            step.flight.draw()
+            step.in_flight.start_sampling()
         return step
 
     def _launch(self) -> _EngineStep | None:
@@ -133,7 +133,7 @@ class Engine:
             if row.sample and (sequence.is_forced_on or not self._runs(sequence)):
                 row.sample = False
                 sequence.num_awaited -= 1
-        step.flight.draw()
+        step.in_flight.start_sampling()
         return step
 
     def _still_wanted(self, step: _EngineStep | None) -> _EngineStep | None:
@@ -146,7 +146,7 @@ class Engine:
 
     def _settle(self, step: _EngineStep, output: StepOutput) -> None:
         """Takes and tells what the step has found."""
-        drawn = iter(step.flight.tokens())
+        drawn = iter(step.in_flight.sampled_tokens())
         for sequence, row in step.turns:
             token_id = next(drawn) if row.sample else None
             if not self._runs(sequence):

@@ -9,7 +9,7 @@
 What others hear of is `length`: the tokens of the steps that are settled. Steps that are launched and not settled have
 num_launched more under way: the next step goes on after these. From the first drawn token on, `pending` are the known
 tokens at [length, ...): the last drawn one, and after it those that its grammar leaves no choice about. While a token's
-draw is under way itself, a step may be launched with it all the same: as AWAITED.
+draw is under way itself, a step may be launched with it all the same: as PLACEHOLDER_ID.
 """
 
 from array import array
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from xylem.services.executor.engine.gate import Gate
 from xylem.services.executor.step.logits_processor import LogitsProcessor, is_bent
 from xylem.services.executor.step.logprobs import RowLogprobs
-from xylem.services.executor.step.row import AWAITED, StepRow
+from xylem.services.executor.step.row import PLACEHOLDER_ID, StepRow
 from xylem.shared.protocol import Admit, FinishReason, GenerationParams, SequenceStart
 from xylem.shared.protocol.columns import unpack
 
@@ -132,7 +132,7 @@ class SequenceState:
             self._score_prompt(row)
         else:
             known = self.num_launched + num_tokens
-            token_ids = self.pending[self.num_launched : known] or (AWAITED,)
+            token_ids = self.pending[self.num_launched : known] or (PLACEHOLDER_ID,)
             sample = known >= len(self.pending)
             row = StepRow(token_ids, start, self.pages, sample, self.params.sampling, slot=self.slot)
         if sample:

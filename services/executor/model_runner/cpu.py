@@ -1,4 +1,4 @@
-"""The runner of a CPU: a step is done when it has been launched."""
+"""The model runner of a CPU: `launch` returns when the forward pass is done."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ from torch import Tensor
 
 from xylem.services.executor.kv_cache.page_budget import page_bytes, pages_in_bytes
 from xylem.services.executor.model_config.architectures import decoder_config
-from xylem.services.executor.model_runner.loaded_model import LoadedModel, States
-from xylem.services.executor.model_runner.threads import Threads, settle
+from xylem.services.executor.model_runner.loaded_model import HiddenStates, LoadedModel
+from xylem.services.executor.model_runner.thread_count import ThreadCounts, choose_threads
 from xylem.services.executor.models.decoder import token_tensor
 from xylem.services.executor.step.grammar_masks import GrammarMasks
 from xylem.services.executor.step.row import StepRow
@@ -19,7 +19,7 @@ from xylem.shared.protocol import SamplingParams
 
 
 class CpuModelRunner:
-    """A model with its KV pool. num_pages 0 takes as many pages as kv_bytes holds."""
+    """A model with its KV pool. num_pages 0 allocates as many pages as kv_bytes holds."""
 
     runs_ahead = False
 
@@ -52,7 +52,7 @@ class CpuModelRunner:
         )
         self._masks = GrammarMasks(config.vocab_size)
         self._pool = self._model.new_pool(self.num_pages, page_size)
-        self._threads: Threads | None = None  # as torch has it
+        self._threads: ThreadCounts | None = None  # None: as torch has it
 
     @torch.inference_mode()
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
@@ -61,67 +61,69 @@ class CpuModelRunner:
 
     @torch.inference_mode()
     def launch(self, rows: Sequence[StepRow]) -> "ComputedStep":
-        """Reads the tokens of all rows."""
+        """Runs the forward pass of the rows; sampling comes later."""
         model = self._model
-        drawing = [row for row in rows if row.sample]
-        masks = self._masks.begin(drawing)
-        states = self._read(rows)
-        model.note(rows, states)
-        if not drawing:
+        sampling = [row for row in rows if row.sample]
+        masks = self._masks.begin(sampling)
+        states = self._forward(rows)
+        model.record_prompt_outputs(rows, states)
+        if not sampling:
             return ComputedStep(list)
         logits = model.logits(rows, states)
-        return ComputedStep(lambda: self._draw(logits, drawing, None if masks is None else masks.result()))
+        return ComputedStep(lambda: self._sample(logits, sampling, None if masks is None else masks.result()))
 
     @torch.inference_mode()
     def logits(self, rows: Sequence[StepRow]) -> Tensor:
-        """float32 logits [rows with sample=True, V]."""
-        return self._model.logits(rows, self._read(rows))
+        """Returns float32 logits [rows with sample=True, V]."""
+        return self._model.logits(rows, self._forward(rows))
 
-    def _read(self, rows: Sequence[StepRow]) -> States:
+    def _forward(self, rows: Sequence[StepRow]) -> HiddenStates:
         token_ids = [token for row in rows for token in row.token_ids]
         if self._threads is not None:
-            self._threads.take(len(token_ids))
-        return self._model.read(rows, token_tensor(token_ids, self._model.device), self._pool)
+            self._threads.set_for(len(token_ids))
+        return self._model.forward(rows, token_tensor(token_ids, self._model.device), self._pool)
 
     @torch.inference_mode()
-    def _draw(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> list[int]:
+    def _sample(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> list[int]:
         model = self._model
         positions = [row.start + len(row.token_ids) for row in rows]
-        scored = [index for index, row in enumerate(rows) if row.scoring is not None]
-        raw = logits[scored] if scored else None  # a copy: adjusting is done in place
-        model.bend(logits, rows, mask)
-        drawn = model.ops.sample(logits, [row.sampling for row in rows], positions)
-        if raw is not None:
-            model.note_drawn([rows[index] for index in scored], raw, [drawn[index] for index in scored])
-        return drawn
+        with_logprobs = [index for index, row in enumerate(rows) if row.scoring is not None]
+        model_logits = logits[with_logprobs] if with_logprobs else None  # a copy: adjusting is done in place
+        model.apply_logits_processors(logits, rows, mask)
+        token_ids = model.ops.sample(logits, [row.sampling for row in rows], positions)
+        if model_logits is not None:
+            model.record_logprobs(
+                [rows[index] for index in with_logprobs], model_logits, [token_ids[index] for index in with_logprobs]
+            )
+        return token_ids
 
     def warm_up(self) -> None:
-        """A prompt and a decoding step, so that the first request does not pay for what torch sets up once."""
+        """Runs a prompt and a decoding step, so that the first request does not pay for the set-up of torch."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([StepRow([0] * num_tokens, 0, pages, True, SamplingParams(temperature=0.0))]).draw()
+        self.launch([StepRow([0] * num_tokens, 0, pages, True, SamplingParams(temperature=0.0))]).start_sampling()
         self._decode_once()
 
-    def settle_threads(self) -> None:
-        """Finds out how many threads make steps faster. In the thread that makes them, before anything is served."""
-        self._threads = settle(self._decode_once, claim_work=self._model.ops.claims_work)
+    def choose_num_threads(self) -> None:
+        """Measures how many threads make steps fastest. In the step thread, before anything is served."""
+        self._threads = choose_threads(self._decode_once, claim_work=self._model.ops.claims_work)
 
     def _decode_once(self) -> None:
-        """A decoding step of a few sequences, on whatever the pages hold."""
+        """Runs a decoding step of a few sequences, on whatever the pages hold."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([StepRow([0], num_tokens - 1, pages, True, SamplingParams(temperature=1.0))] * 4).draw()
+        self.launch([StepRow([0], num_tokens - 1, pages, True, SamplingParams(temperature=1.0))] * 4).start_sampling()
 
 
 class ComputedStep:
     """A step whose forward pass is done."""
 
-    def __init__(self, draw: Callable[[], list[int]]) -> None:
-        self._draw = draw
+    def __init__(self, sample: Callable[[], list[int]]) -> None:
+        self._sample = sample
         self._token_ids: list[int] = []
 
-    def draw(self) -> None:
-        self._token_ids = self._draw()
+    def start_sampling(self) -> None:
+        self._token_ids = self._sample()
 
-    def tokens(self) -> list[int]:
+    def sampled_tokens(self) -> list[int]:
         return self._token_ids

@@ -1,4 +1,4 @@
-"""From settings to a runner: which device, how much memory, how warm."""
+"""Makes the model runner that the settings ask for, loaded and warm."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,10 @@ from xylem.shared.runtime.settings import ExecutorSettings
 CPU_KV_BYTES = 512 << 20
 
 
-def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> ModelRunner:
-    """The model, loaded and warm. watch: puts something between the work and the bar that shows its progress.
+def make_model_runner(
+    card: ModelCard, settings: ExecutorSettings, wrap_progress: Callable[[Progress], Progress]
+) -> ModelRunner:
+    """Loads and warms up a model. wrap_progress: wraps the callback that shows the progress of the work.
 
     Raises ModelError.
     """
@@ -27,7 +29,7 @@ def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Prog
     except RuntimeError as error:
         raise ModelError(f"device = {settings.device}: {error}") from None
     if kind == "cuda":
-        return _on_cuda(card, settings, watch)
+        return _on_cuda(card, settings, wrap_progress)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     with loading_progress(settings.model_name) as show:
@@ -41,15 +43,17 @@ def runner_of(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Prog
             kv_bytes=settings.kv_bytes or CPU_KV_BYTES,
             kernels=settings.kernels,
             quantization=settings.quantization,
-            progress=watch(show),
+            progress=wrap_progress(show),
         )
     runner.warm_up()
     if not settings.threads and settings.device == "cpu":
-        runner.settle_threads()
+        runner.choose_num_threads()
     return runner
 
 
-def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progress], Progress]) -> CudaModelRunner:
+def _on_cuda(
+    card: ModelCard, settings: ExecutorSettings, wrap_progress: Callable[[Progress], Progress]
+) -> CudaModelRunner:
     device = CudaDevice(settings.device)
     with loading_progress(settings.model_name) as show:
         show(0, 1)
@@ -60,7 +64,7 @@ def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progr
                 dtype=_dtype(settings),
                 kernels=settings.kernels,
                 quantization=settings.quantization,
-                progress=watch(show),
+                progress=wrap_progress(show),
             )
         except torch.OutOfMemoryError as error:
             raise ModelError(f"the weights of {settings.model} don't fit into the GPU's memory: {error}") from None
@@ -75,7 +79,7 @@ def _on_cuda(card: ModelCard, settings: ExecutorSettings, watch: Callable[[Progr
             num_pages=settings.kv_pages,
             kv_bytes=settings.kv_bytes,
             memory_fraction=settings.memory_fraction,
-            progress=watch(show),
+            progress=wrap_progress(show),
         )
 
 

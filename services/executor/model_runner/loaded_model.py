@@ -1,4 +1,4 @@
-"""A model on a device: its weights, its kernels, and the pass of a step through them."""
+"""A model on a device: its weights, its kernels, and the forward pass of a step."""
 
 from array import array
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from xylem.services.executor.weights.loader import Progress, load_weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.protocol.columns import unpack
 
-# Logits of so many prompt tokens at once: with a vocabulary of 150,000 they take 40 MB.
-SCORED_AT_ONCE = 64
+# Prompt tokens whose logits are computed at once: with a vocabulary of 150,000 they take 40 MB.
+MAX_LOGPROB_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class States:
-    """Last states [W, N] of the tokens of a step that matter. Those of row i are [ends[i - 1], ends[i])."""
+class HiddenStates:
+    """Last hidden states [W, N] of the tokens that need them. Those of row i are [ends[i - 1], ends[i])."""
 
     tensor: Tensor
     ends: Sequence[int]
 
 
 class LoadedModel:
-    """What runners of all kinds have in common. dtype: of weights and KV."""
+    """The part that all model runners share. dtype: of weights and KV."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class LoadedModel:
         self.config = decoder_config(card)
         try:
             self.ops = registry.load(kernels, device)
-            self.ops.packing(quantization)  # before all is read
+            self.ops.packing(quantization)  # fails before the weights are loaded
         except (registry.NoSuchBackend, registry.BackendUnavailable, NoSuchQuantization) as error:
             raise ModelError(str(error)) from None
         parameters = load_weights(card.path, self.config, dtype=dtype, device=device, progress=progress)
@@ -59,60 +59,60 @@ class LoadedModel:
             self.config, self.ops, num_pages=num_pages, page_size=page_size, dtype=self.dtype, device=self.device
         )
 
-    def read(self, rows: Sequence[StepRow], token_ids: Tensor, pool: KvPool) -> States:
-        """The pass of a step. token_ids: [T], of all rows end to end."""
+    def forward(self, rows: Sequence[StepRow], token_ids: Tensor, pool: KvPool) -> HiddenStates:
+        """Runs the forward pass of a step. token_ids: [T], of all rows end to end."""
         layout = BatchMetadata.build(
             [(row.start, len(row.token_ids), row.pages) for row in rows], page_size=pool.page_size, device=self.device
         )
-        wanted: list[int] = []
+        needed: list[int] = []
         ends: list[int] = []
         end = 0
         for row in rows:
             end += len(row.token_ids)
             if row.targets:
-                num_wanted = len(row.token_ids) - row.first_scored
+                num_needed = len(row.token_ids) - row.first_scored
             elif row.pooling == "mean":
-                num_wanted = len(row.token_ids)
+                num_needed = len(row.token_ids)
             else:
-                num_wanted = 1 if row.sample or row.pooling else 0
-            wanted.extend(range(end - num_wanted, end))
-            ends.append(len(wanted))
-        return States(self.decoder.forward(token_ids, layout, pool, token_tensor(wanted, self.device)), ends)
+                num_needed = 1 if row.sample or row.pooling else 0
+            needed.extend(range(end - num_needed, end))
+            ends.append(len(needed))
+        return HiddenStates(self.decoder.forward(token_ids, layout, pool, token_tensor(needed, self.device)), ends)
 
-    def logits(self, rows: Sequence[StepRow], states: States) -> Tensor:
-        """float32 [rows with sample, V]."""
+    def logits(self, rows: Sequence[StepRow], states: HiddenStates) -> Tensor:
+        """Returns float32 logits [rows with sample, V]."""
         last = [end - 1 for end, row in zip(states.ends, rows, strict=True) if row.sample]
         tensor = states.tensor
         return self.decoder.logits(tensor if len(last) == len(tensor) else tensor[token_tensor(last, self.device)])
 
-    def note(self, rows: Sequence[StepRow], states: States) -> None:
-        """Notes in the rows the pooled states and the scores of their prompts, where they are wanted."""
+    def record_prompt_outputs(self, rows: Sequence[StepRow], states: HiddenStates) -> None:
+        """Writes pooled states and log probabilities of prompts into the rows that ask for them."""
         for row, start, end in zip(rows, [0, *states.ends], states.ends, strict=False):
             if row.pooling:
                 of_row = states.tensor[end - 1] if row.pooling == "last" else states.tensor[start:end].sum(0)
                 row.state = array("f", of_row.float().tolist())
             elif row.targets:
-                self._score_targets(row, states.tensor[start:end])
+                self._record_target_logprobs(row, states.tensor[start:end])
 
-    def _score_targets(self, row: StepRow, states: Tensor) -> None:
-        for first in range(0, len(row.targets), SCORED_AT_ONCE):
-            targets = row.targets[first : first + SCORED_AT_ONCE]
+    def _record_target_logprobs(self, row: StepRow, states: Tensor) -> None:
+        for first in range(0, len(row.targets), MAX_LOGPROB_TOKENS):
+            targets = row.targets[first : first + MAX_LOGPROB_TOKENS]
             logits = self.decoder.logits(states[first : first + len(targets)])
-            row.target_scores += self.score(logits, targets, [row] * len(targets))
+            row.target_scores += self.compute_logprobs(logits, targets, [row] * len(targets))
 
-    def bend(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> None:
-        """Changes logits [B, V] float32 by what the rows want. mask: see masks.Masks, on the model's device."""
+    def apply_logits_processors(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> None:
+        """Adjusts logits [B, V] float32 in place. mask: of GrammarMasks, on the model's device."""
         adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
         if mask is not None or any(adjustment is not None for adjustment in adjustments):
             self.ops.adjust(logits, adjustments, mask)
 
-    def note_drawn(self, rows: Sequence[StepRow], logits: Tensor, token_ids: Sequence[int]) -> None:
-        """Notes in the rows, which have scoring, the scores of their drawn tokens. logits: as the model gave them."""
-        for row, scored in zip(rows, self.score(logits, token_ids, rows), strict=True):
+    def record_logprobs(self, rows: Sequence[StepRow], logits: Tensor, token_ids: Sequence[int]) -> None:
+        """Writes the log probabilities of sampled tokens into their rows. logits: of the model, not adjusted."""
+        for row, scored in zip(rows, self.compute_logprobs(logits, token_ids, rows), strict=True):
             row.scored = scored
 
-    def score(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[RowLogprobs]:
-        """What the rows, which have scoring, want to know of their tokens. logits: [B, V], as the model gave them."""
+    def compute_logprobs(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[RowLogprobs]:
+        """Returns the log probabilities that the rows ask for. logits: [B, V] of the model, not adjusted."""
         scorings = [row.scoring for row in rows if row.scoring is not None]
         asked = [unpack(scoring.token_ids) for scoring in scorings]
         return self.ops.score(logits, token_ids, [scoring.num_top for scoring in scorings], asked)

@@ -1,4 +1,4 @@
-"""What a person sees while an executor starts: a bar on a terminal, a line per quarter in a log."""
+"""Progress of an executor's start: a bar on a terminal, a line per quarter in a log."""
 
 import logging
 import sys
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Shown(Protocol):
-    """Called with what is done so far and the whole, in a `with` block."""
+    """A context that is called with the work done and the whole."""
 
     def __enter__(self) -> "Shown": ...
 
@@ -75,12 +75,12 @@ class Lines:
 
 
 def loading_progress(name: str) -> Shown:
-    """Of the weights of a model, in bytes; the kind that fits where stderr goes."""
+    """Returns the progress of loading weights, in bytes: a bar if stderr is a terminal, else log lines."""
     return _shown(f"loading {name}", DownloadColumn())
 
 
 def capturing_progress(name: str) -> Shown:
-    """Of the CUDA graphs of a model, one by one."""
+    """Returns the progress of capturing CUDA graphs, one by one."""
     return _shown(f"capturing the steps of {name}", MofNCompleteColumn())
 
 

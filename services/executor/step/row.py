@@ -1,4 +1,4 @@
-"""One sequence in one step: what the engine wants of the runner, and what the runner finds beside the drawn token."""
+"""One sequence in one step: the work for the runner, and its results beside the sampled token."""
 
 from array import array
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from xylem.services.executor.step.logits_processor import LogitsProcessor
 from xylem.services.executor.step.logprobs import RowLogprobs
 from xylem.shared.protocol import LogprobParams, SamplingParams
 
-AWAITED = -1  # stands for the token that the step before draws, while only the device knows it
+PLACEHOLDER_ID = -1  # stands for the token that the step before samples, while only the device knows it
 
 
 @dataclass(slots=True)
 class StepRow:
-    """Tokens to read at positions [start, start + len(token_ids)).
+    """Tokens to compute at positions [start, start + len(token_ids)).
 
-    A single token may be AWAITED. pages is the page table from position 0, the same array in all steps of a sequence,
-    which only grows. sample: a token is drawn after the last one, bent by `shaping`. With scoring, the drawn token is
-    scored, and so are `targets`: the tokens that follow those from first_scored on. With pooling ("last" or "mean") the
-    states of the tokens are wanted. slot: a number that no other running sequence has, from 1 on.
+    A single token may be PLACEHOLDER_ID. pages: the page table from position 0, the same array in all steps of a
+    sequence, which only grows. sample: whether a token is sampled after the last one, with logits changed by `shaping`.
+    scoring: asks for the log probabilities of the sampled token and of `targets`, the tokens that follow those from
+    first_scored on. pooling: "last" or "mean" asks for the hidden states. slot: unique among running sequences, from 1.
     """
 
     token_ids: Sequence[int]
@@ -33,7 +33,7 @@ class StepRow:
     pooling: str = ""
     slot: int = 1
 
-    # Found by the runner.
-    scored: RowLogprobs | None = None  # of the drawn token
+    # Results, filled by the runner.
+    scored: RowLogprobs | None = None  # of the sampled token
     target_scores: list[RowLogprobs] = field(default_factory=list)
     state: "array[float] | None" = None  # the last token's, or the sum of all: float32 [N]

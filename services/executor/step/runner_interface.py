@@ -1,4 +1,4 @@
-"""What the engine needs of a runner: KV pages that can be copied, and steps."""
+"""The interface of a model runner: copies of KV pages, and steps."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,20 +7,20 @@ from xylem.services.executor.step.row import StepRow
 
 
 class InFlightStep(Protocol):
-    """A step that was launched."""
+    """A step that was launched. It may be dropped without calling sampled_tokens()."""
 
-    def draw(self) -> None:
-        """Begins to draw the tokens. Until now `sample` of a row may have been taken back, and its shaping moved on."""
+    def start_sampling(self) -> None:
+        """Begins to sample. Until then rows may lose `sample`, and their logits processors accept tokens."""
 
-    def tokens(self) -> list[int]:
-        """Waits for the drawn tokens: one for each row with sample, in order. Notes in the rows what else they want."""
+    def sampled_tokens(self) -> list[int]:
+        """Waits for the tokens: one for each row with `sample`, in order. Fills the results of the rows."""
 
 
 class ModelRunner(Protocol):
-    """Makes steps one after the other: a later one finds all that an earlier one has written.
+    """Runs steps one after the other: each finds the KV that earlier ones have written.
 
-    runs_ahead: whether `launch` and `draw` return before they are done, so that the next step is better launched before
-    the tokens of the last one are waited for. Only then may a row have an AWAITED token.
+    runs_ahead: whether `launch` and `start_sampling` return before they are done, so that the next step is better
+    launched before the tokens of the last one are waited for. Only then may a row have a PLACEHOLDER_ID.
     """
 
     @property
@@ -39,4 +39,4 @@ class ModelRunner(Protocol):
         """Copies the KV of the first num_tokens of a page to another one."""
 
     def launch(self, rows: Sequence[StepRow]) -> InFlightStep:
-        """Begins the forward pass of the rows. Who is no longer interested in a flight may leave it."""
+        """Begins the forward pass of the rows."""

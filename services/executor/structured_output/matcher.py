@@ -27,7 +27,7 @@ class _Phase(Enum):
 
 
 class Matcher:
-    """Tracks one sequence. Its state depends on the output token ids alone: the same on any executor. For one thread."""
+    """Tracks one sequence. Its state depends on the output token ids alone, on any executor. For one thread."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """Regular expressions of JSON Schema (ECMA-262) as grammar nodes, one node per character.
 
-Features that a grammar can't express are refused by name: look-around, back references, word boundaries, anchors in the middle.
+Refused by name are features that a grammar can't express: look-around, back references, word boundaries, and anchors
+in the middle.
 """
 
 from xylem.services.executor.structured_output.failures import GrammarFailed

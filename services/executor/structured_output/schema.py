@@ -1,9 +1,9 @@
 """Resolves a JSON schema into shapes: references, combinations, and each keyword by name.
 
-Keywords that a grammar can't promise are refused by name. The promise goes in one direction: every output is valid. The other way round, valid documents that a model can't write are those with members in another
-order than the schema's, those with more members than named ones where `additionalProperties` is not given (as in
-OpenAI's strict mode), and those at the far ends of formats and of long counted strings. Names that the standard does
-not know are annotations, and pass, as it says.
+Keywords that a grammar can't promise are refused by name. The promise goes in one direction: every output is valid. Not
+every valid document can be written: members come in the schema's order, unnamed members only where
+`additionalProperties` is given (as in OpenAI's strict mode), and the far ends of formats and of long counted strings
+are left out. Names that the standard does not know are annotations, and pass, as it says.
 """
 
 from collections.abc import Iterable

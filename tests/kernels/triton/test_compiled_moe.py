@@ -11,7 +11,7 @@ from xylem.kernels.triton.experts import mix_experts
 from xylem.kernels.triton.grouped import choose
 from xylem.kernels.triton.latent import attend
 from xylem.kernels.triton.latent_write import write_latent
-from xylem.services.executor.model_runner.cuda.warming import steps_to_warm_up
+from xylem.services.executor.model_runner.cuda.warm_up import warm_up_steps
 
 SHARED_BYTES = 227 << 10  # that a program of an sm_90 can have
 
@@ -62,6 +62,6 @@ def test_latents_of_deepseek_are_written(tmp_path: Path, num_heads: int) -> None
 @pytest.mark.parametrize("token_budget", [512, 2048, 8192])
 @pytest.mark.parametrize(("num_experts", "num_chosen"), [(8, 2), (60, 4), (128, 8), (256, 8)])
 def test_warming_up_meets_every_kernel_of_mixtures(num_experts: int, num_chosen: int, token_budget: int) -> None:
-    steps = steps_to_warm_up(0, 16, token_budget, 32768)
+    steps = warm_up_steps(0, 16, token_budget, 32768)
     met = {choose(sum(len(row.token_ids) for row in rows) * num_chosen, num_experts, 2) for rows in steps}
     assert {choose(number * num_chosen, num_experts, 2) for number in range(1, token_budget + 1)} <= met

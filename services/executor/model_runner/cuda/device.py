@@ -1,4 +1,4 @@
-"""What the runner needs of CUDA itself: copies that nobody waits for, graphs, and the size of memory."""
+"""The device interface of the GPU runner: asynchronous copies, graphs, and the size of memory."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -16,7 +16,7 @@ Replay = Callable[[], None]
 
 class Download(Protocol):
     def wait(self) -> Tensor:
-        """The tensor as it was when its download began, on the host."""
+        """Returns the tensor on the host, as it was when its download began."""
 
 
 class Device(Protocol):
@@ -26,22 +26,22 @@ class Device(Protocol):
     def device(self) -> torch.device: ...
 
     def upload(self, column: np.ndarray) -> Tensor:
-        """The same on the device; the array may be changed at once."""
+        """Copies an array to the device; the array may be changed at once."""
 
     def download(self, tensor: Tensor) -> Download:
         """Begins to copy a tensor to the host."""
 
     def capture(self, work: Callable[[], None]) -> Replay:
-        """Does the work and records it: the same operations on the same memory can then be repeated as one.
+        """Does the work and records it: the same operations on the same memory can be replayed as one.
 
         The work must not look at any value on the device.
         """
 
     def memory(self) -> DeviceMemory:
-        """When all work is done."""
+        """Measures the memory when all work is done."""
 
     def release(self) -> None:
-        """Gives back memory that no tensor needs, and forgets the peak."""
+        """Frees memory that no tensor needs, and resets the peak."""
 
 
 class CudaDevice:
@@ -67,7 +67,7 @@ class CudaDevice:
         return _PinnedDownload(tensor)
 
     def capture(self, work: Callable[[], None]) -> Replay:
-        work()  # what is compiled or set up at a first call can't be recorded
+        work()  # compiling and set-up of a first call can't be recorded
         torch.cuda.synchronize(self.device)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._graph_memory):

@@ -36,9 +36,9 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path, variant: st
     )  # fmt: skip
 
     def tokens_of(rows: list[StepRow]) -> list[int]:
-        flight = runner.launch(rows)
-        flight.draw()
-        return flight.tokens()
+        in_flight = runner.launch(rows)
+        in_flight.start_sampling()
+        return in_flight.sampled_tokens()
 
     first, second = (array("i", pages) for pages in ([3, 9, 1], [0, 7, 2, 5]))
     tokens = [list(prompts[0]), list(prompts[1])]

@@ -3,7 +3,7 @@ from array import array
 from tests.services.executor.plans import admit
 from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_schedule import select
-from xylem.services.executor.step.row import AWAITED
+from xylem.services.executor.step.row import PLACEHOLDER_ID
 
 PAGE_SIZE = 4
 
@@ -78,7 +78,7 @@ def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
 def test_a_token_that_is_being_drawn_is_launched_by_a_name() -> None:
     sequence = reading(1, 4)
     rows = [sequence.launch(4), sequence.launch(1)]
-    assert (list(rows[1].token_ids), rows[1].start, rows[1].sample) == ([AWAITED], 4, True)
+    assert (list(rows[1].token_ids), rows[1].start, rows[1].sample) == ([PLACEHOLDER_ID], 4, True)
     sequence.settle(rows[0])
     sequence.accept(50)
     assert (list(sequence.pending), sequence.num_ready, sequence.is_forced_on) == ([50], 1, False)

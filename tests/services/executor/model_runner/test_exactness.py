@@ -87,9 +87,9 @@ def drive(runner: CpuModelRunner, sequences: list[Sequence], *, chunk: int = 512
     """Steps until every sequence has NUM_NEW tokens."""
     while running := [s for s in sequences if len(s.output) < NUM_NEW]:
         rows = [s.row(chunk) for s in running]
-        flight = runner.launch(rows)
-        flight.draw()
-        drawn = iter(flight.tokens())
+        in_flight = runner.launch(rows)
+        in_flight.start_sampling()
+        drawn = iter(in_flight.sampled_tokens())
         for sequence, row in zip(running, rows, strict=True):
             sequence.length += len(row.token_ids)
             if row.sample:

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from xylem.demo_model import MODEL_PATH
-from xylem.services.executor.model_runner.factory import runner_of
+from xylem.services.executor.model_runner.factory import make_model_runner
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.runtime.settings import ExecutorSettings
 
 
 def load(device: str) -> None:
-    runner_of(ModelCard.load(MODEL_PATH), ExecutorSettings(device=device), lambda show: show)
+    make_model_runner(ModelCard.load(MODEL_PATH), ExecutorSettings(device=device), lambda show: show)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -102,7 +102,9 @@ def test_in_batches_of_every_size(runner: CudaModelRunner, prompts: list[list[in
 def test_more_rows_than_the_largest_bucket_go_kernel_by_kernel(
     model: LoadedModel, prompts: list[list[int]], expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xylem.services.executor.model_runner.cuda.decoding.bucket_sizes", lambda max_rows: [1, 2])
+    monkeypatch.setattr(
+        "xylem.services.executor.model_runner.cuda.decode_graphs.capture_sizes", lambda max_rows: [1, 2]
+    )
     device = RecordingDevice()
     ran = run(engine_of(make_runner(model, device)), *requests_of(prompts[:5]))
     assert [each.token_ids for each in ran] == expected[:5]

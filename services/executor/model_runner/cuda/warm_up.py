@@ -1,4 +1,4 @@
-"""What a GPU meets for the first time takes seconds, for its kernels are compiled: so it is met before any request."""
+"""Warm-up of a GPU: kernels compile at their first use, which takes seconds, and so must come before any request."""
 
 from array import array
 from collections.abc import Iterator
@@ -15,19 +15,19 @@ from xylem.shared.protocol import SamplingParams
 
 
 def warm_up(model: LoadedModel, pool: KvPool, *, page: int, token_budget: int, context_length: int) -> None:
-    """Steps that graphs do not hold, what bends logits, and the copy of a page. page: nobody's, which is written to."""
-    for rows in steps_to_warm_up(page, pool.page_size, token_budget, context_length):
+    """Runs the steps outside graphs, logits processing, and a copy of a page. page: a spare one to write to."""
+    for rows in warm_up_steps(page, pool.page_size, token_budget, context_length):
         token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
-        logits = model.logits(rows, model.read(rows, token_ids, pool))
-    bent = LogitsAdjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
+        logits = model.logits(rows, model.forward(rows, token_ids, pool))
+    adjustment = LogitsAdjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
     mask = torch.full((len(logits), -(-logits.shape[1] // 32)), -1, dtype=torch.int32, device=model.device)
     for each in (None, mask):
-        model.ops.adjust(logits, [bent] * len(logits), each)
+        model.ops.adjust(logits, [adjustment] * len(logits), each)
     pool.copy_page(page, page, pool.page_size)
 
 
-def steps_to_warm_up(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[StepRow]]:
-    """What chooses kernels is the length of a context, and the number of tokens: each power of two of both is met."""
+def warm_up_steps(page: int, page_size: int, token_budget: int, context_length: int) -> Iterator[list[StepRow]]:
+    """Yields steps of each power of two in context length and in tokens: these two choose the kernels."""
     length = page_size
     while length <= context_length:
         yield [_row(1, length, page, page_size)]

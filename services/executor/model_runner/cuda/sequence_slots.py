@@ -1,7 +1,7 @@
-"""What of each running sequence lies in device memory, in a slot of its own.
+"""The state of running sequences in device memory, one slot each.
 
 A sequence's slot is free when it has ended, and may be another's at once: work that still names it was given to the
-device before whatever the next one does. Slot 0 is nobody's: it stands in rows that pad a batch.
+device before whatever the next one does. Slot 0 belongs to no sequence: it stands in rows that pad a batch.
 """
 
 from array import array
@@ -16,31 +16,31 @@ from xylem.services.executor.model_runner.cuda.device import Device
 from xylem.services.executor.step.row import StepRow
 from xylem.shared.protocol import SamplingParams
 
-NOBODY = 0
+PADDING_SLOT = 0
 
 
-class Slots:
-    """last_token: [S] int64, the token that was drawn last. tables: [S, P] int32, pages by position.
+class SequenceSlots:
+    """last_token: [S] int64, the token that was sampled last. tables: [S, P] int32, pages by position.
 
     dummy_page: the page that padding rows write to. What a table has after the pages of its sequence is some page.
     """
 
     def __init__(self, device: Device, *, num_slots: int, table_len: int, dummy_page: int) -> None:
-        """num_slots: besides NOBODY's. table_len: P, the pages of the longest sequence."""
+        """num_slots: besides PADDING_SLOT. table_len: P, the pages of the longest sequence."""
         on = device.device
         self._device = device
         self._table_len = table_len
         self.last_token = torch.zeros(num_slots + 1, dtype=torch.int64, device=on)
         self.tables = torch.full((num_slots + 1, table_len), dummy_page, dtype=torch.int32, device=on)
-        self._draws = SamplingBatch.build(
+        self._sampling = SamplingBatch.build(
             [SamplingParams(temperature=0.0)] * (num_slots + 1), on
-        )  # padding has no choice
-        # Whose pages a slot has, told by the array itself, and how many of them.
+        )  # padding is greedy
+        # The page table whose pages a slot has (the array itself names the sequence), and how many of them.
         self._owners: list[array[int] | None] = [None] * (num_slots + 1)
         self._num_written = [0] * (num_slots + 1)
 
-    def update(self, rows: Sequence[StepRow]) -> None:
-        """Has the device know the draws of who is new, and the pages that have come since the last step."""
+    def update_slots(self, rows: Sequence[StepRow]) -> None:
+        """Uploads the sampling parameters of new sequences, and the pages that came since the last step."""
         newcomers: list[StepRow] = []
         entries: list[np.ndarray] = []
         for row in rows:
@@ -61,16 +61,16 @@ class Slots:
 
     def _introduce(self, rows: Sequence[StepRow]) -> None:
         slots = self._device.upload(np.array([row.slot for row in rows], dtype=np.int64))
-        self._draws.put(slots, SamplingBatch.build([row.sampling for row in rows], self._device.device))
+        self._sampling.put(slots, SamplingBatch.build([row.sampling for row in rows], self._device.device))
 
-    def draws(self, slots: Tensor) -> SamplingBatch:
-        """How the sequences in these slots [B] draw."""
-        return self._draws.take(slots)
+    def sampling_batch(self, slots: Tensor) -> SamplingBatch:
+        """Returns the sampling parameters of the sequences in these slots [B]."""
+        return self._sampling.take(slots)
 
-    def known(self, token_ids: Tensor, slots: Tensor) -> Tensor:
-        """The token ids [T] with those filled in that are AWAITED. slots: [T]."""
+    def fill_placeholders(self, token_ids: Tensor, slots: Tensor) -> Tensor:
+        """Returns the token ids [T] with the last token of its slot in place of each PLACEHOLDER_ID. slots: [T]."""
         return torch.where(token_ids < 0, self.last_token[slots], token_ids)
 
-    def keep(self, token_ids: Tensor, slots: Tensor) -> None:
-        """Notes the drawn tokens [B] as the last ones."""
+    def store_last_tokens(self, token_ids: Tensor, slots: Tensor) -> None:
+        """Stores the sampled tokens [B] as the last ones of their slots."""
         self.last_token.index_copy_(0, slots, token_ids)
