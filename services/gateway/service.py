@@ -14,8 +14,8 @@ from xylem.services.gateway.apis.openai_responses.store.archive import Archive
 from xylem.services.gateway.apis.openai_responses.store.orphans import OrphanedResponses
 from xylem.services.gateway.app import build
 from xylem.services.gateway.generation.context import Context
-from xylem.services.gateway.generation.generation_request import ServedModel
 from xylem.services.gateway.generation.request_table import RequestStateTable
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.http.server import HttpServer, bind
 from xylem.services.gateway.http.tls import server_context
 from xylem.services.gateway.metrics import Metrics

@@ -6,17 +6,14 @@ import pytest
 from fastapi import FastAPI
 
 from tools.api_docs import page
-from xylem.services.gateway.apis.embeddings import fields as vectors
 from xylem.services.gateway.apis.routers import ROUTERS
-from xylem.services.gateway.apis.sglang_generate import fields as native
-from xylem.services.gateway.fields import field_tables
-from xylem.services.gateway.fields.field import Table
+from xylem.services.gateway.fields.body import Body
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
-TABLES = [
-    value for module in (field_tables, native, vectors) for value in vars(module).values() if isinstance(value, Table)
-]
+
+def bodies(base: type[Body] = Body) -> list[type[Body]]:
+    return [base, *(found for sub in base.__subclasses__() for found in bodies(sub))]
 
 
 def test_it_is_up_to_date() -> None:
@@ -35,8 +32,8 @@ def test_every_path_has_a_section() -> None:
             assert f"\n## {method.upper()} {path}\n" in text
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_every_field_is_named(table: Table) -> None:
+@pytest.mark.parametrize("body", bodies())
+def test_every_field_is_named(body: type[Body]) -> None:
     text = page()
-    for name in table.rows:
+    for name in body.rows:
         assert f"`{name}`" in text or f".{name}`" in text

@@ -1,13 +1,16 @@
-"""The kinds of values that only language model requests have: prompts, stop strings, stream options."""
+"""The types of values that only language model requests have: prompts, stop strings, stream options."""
 
 from array import array
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import TypeGuard
 
 import regex
 
-from xylem.services.gateway.fields.field import BooleanType, NumberType, wrong
-from xylem.shared.protocol.columns import pack, pack_floats
+from xylem.services.gateway.fields.basic_types import BooleanType, NumberType
+from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.nested_checks import is_strings
+from xylem.services.gateway.fields.value_errors import wrong
+from xylem.shared.protocol.columns import count, pack, pack_floats
 from xylem.shared.runtime.errors import InvalidRequest
 
 MAX_STOPS = 32
@@ -16,20 +19,19 @@ MAX_STOP_IDS = 1024
 MAX_TOKEN_ID = 2**31 - 1
 MAX_STOP_PATTERN_CHARACTERS = 256
 MAX_BIASES = 1024
-STREAM_OPTIONS = ("include_usage", "continuous_usage_stats", "event_ids")
 
 
 @dataclass(frozen=True)
-class Stops:
+class StopsType:
     """A string or a list of strings. Reads to a tuple."""
 
-    schema: dict[str, Any] = field(
+    schema: JsonObject = field(
         default_factory=lambda: {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     )
 
-    def read(self, name: str, value: Any) -> tuple[str, ...]:
-        stops = [value] if type(value) is str else value
-        if type(stops) is not list or not all(type(stop) is str for stop in stops):
+    def read(self, name: str, value: Json) -> tuple[str, ...]:
+        stops: Json = [value] if type(value) is str else value
+        if not is_strings(stops):
             raise wrong(name, "a string or a list of strings", value)
         if len(stops) > MAX_STOPS:
             raise InvalidRequest(f"{name} has {len(stops)} strings; {MAX_STOPS} are allowed", param=name)
@@ -39,15 +41,15 @@ class Stops:
 
 
 @dataclass(frozen=True)
-class StopPatterns:
+class StopPatternsType:
     """A regular expression or a list of them. Reads to a tuple."""
 
-    schema: dict[str, Any] = field(
+    schema: JsonObject = field(
         default_factory=lambda: {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     )
 
-    def read(self, name: str, value: Any) -> tuple[str, ...]:
-        patterns = Stops().read(name, value)
+    def read(self, name: str, value: Json) -> tuple[str, ...]:
+        patterns = StopsType().read(name, value)
         for pattern in patterns:
             if len(pattern) > MAX_STOP_PATTERN_CHARACTERS:
                 raise InvalidRequest(
@@ -64,17 +66,17 @@ class StopPatterns:
 
 
 @dataclass(frozen=True)
-class LogitBias:
+class LogitBiasType:
     """Token ids (JSON has only strings for names) to what is added to their logits. Reads to two columns."""
 
-    schema: dict[str, Any] = field(
+    schema: JsonObject = field(
         default_factory=lambda: {
             "type": "object",
             "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
         }
     )
 
-    def read(self, name: str, value: Any) -> tuple[bytes, bytes]:
+    def read(self, name: str, value: Json) -> tuple[bytes, bytes]:
         if type(value) is not dict:
             raise wrong(name, "an object of token ids and numbers", value)
         if len(value) > MAX_BIASES:
@@ -87,24 +89,28 @@ class LogitBias:
         return pack(biases), pack_floats(biases.values())
 
 
-def token_column(name: str, value: Any) -> bytes:
-    """A list of token ids as a column. Raises InvalidRequest."""
-    if type(value) is not list or not all(type(token) is int and 0 <= token <= MAX_TOKEN_ID for token in value):
+def token_column(name: str, value: Json) -> bytes:
+    """Turns a list of token ids into a column. Raises InvalidRequest."""
+    if not _is_token_ids(value):
         raise wrong(name, "a list of token ids (integers from 0)", value)
     return pack(array("i", value))
 
 
+def _is_token_ids(value: Json) -> TypeGuard[list[int]]:
+    return type(value) is list and all(type(token) is int and 0 <= token <= MAX_TOKEN_ID for token in value)
+
+
 @dataclass(frozen=True)
-class TokenIds:
+class TokenIdsType:
     """A list of token ids. Reads to a column. max_count 0: any number."""
 
     max_count: int = 0
-    schema: dict[str, Any] = field(default_factory=lambda: {"type": "array", "items": {"type": "integer"}})
+    schema: JsonObject = field(default_factory=lambda: {"type": "array", "items": {"type": "integer"}})
 
-    def read(self, name: str, value: Any) -> bytes:
+    def read(self, name: str, value: Json) -> bytes:
         column = token_column(name, value)
-        if self.max_count and len(value) > self.max_count:
-            raise InvalidRequest(f"{name} has {len(value)} ids; {self.max_count} are allowed", param=name)
+        if self.max_count and count(column) > self.max_count:
+            raise InvalidRequest(f"{name} has {count(column)} ids; {self.max_count} are allowed", param=name)
         return column
 
 
@@ -112,10 +118,10 @@ Prompt = str | bytes  # text, or a column of token ids
 
 
 @dataclass(frozen=True)
-class Prompts:
+class PromptsType:
     """A string, a list of strings, a list of token ids, or a list of such lists. Reads to a list of `Prompt`."""
 
-    schema: dict[str, Any] = field(
+    schema: JsonObject = field(
         default_factory=lambda: {
             "oneOf": [
                 {"type": "string"},
@@ -126,15 +132,14 @@ class Prompts:
         }
     )
 
-    def read(self, name: str, value: Any) -> list[Prompt]:
+    def read(self, name: str, value: Json) -> list[Prompt]:
         if type(value) is str:
             return [value]
         if type(value) is not list or not value:
             raise wrong(name, "a string, a list of strings, a list of token ids, or a list of such lists", value)
-        first = type(value[0])
-        if first is str and all(type(item) is str for item in value):
+        if is_strings(value):
             return list(value)
-        if first is list:
+        if type(value[0]) is list:
             columns: list[Prompt] = [token_column(name, item) for item in value]
             if not all(columns):
                 raise InvalidRequest(f"{name} holds an empty list of token ids", param=name)
@@ -142,25 +147,36 @@ class Prompts:
         return [token_column(name, value)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """Reads to a bool for each of STREAM_OPTIONS."""
+    """Options of a stream, each off unless it is asked for."""
 
-    schema: dict[str, Any] = field(
+    include_usage: bool = False
+    continuous_usage_stats: bool = False
+    event_ids: bool = False
+
+
+@dataclass(frozen=True)
+class StreamOptionsType:
+    """An object of booleans. Reads to StreamOptions."""
+
+    schema: JsonObject = field(
         default_factory=lambda: {
             "type": "object",
-            "properties": {name: {"type": "boolean"} for name in STREAM_OPTIONS},
+            "properties": {option.name: {"type": "boolean"} for option in fields(StreamOptions)},
         }
     )
 
-    def read(self, name: str, value: Any) -> dict[str, bool]:
+    def read(self, name: str, value: Json) -> StreamOptions:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
-        options = dict.fromkeys(STREAM_OPTIONS, False)
+        known = {option.name for option in fields(StreamOptions)}
+        options: dict[str, bool] = {}
         for key, option in value.items():
             # Padding against an eavesdropper who measures sizes; it changes no text.
-            if key not in options and key != "include_obfuscation":
+            if key not in known and key != "include_obfuscation":
                 raise InvalidRequest(f"unknown field {name}.{key[:80]}", param=f"{name}.{key[:80]}")
             if option is not None:
                 options[key] = BooleanType().read(f"{name}.{key}", option)
-        return options
+        options.pop("include_obfuscation", None)
+        return StreamOptions(**options)

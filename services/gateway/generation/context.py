@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from xylem.services.gateway.api_keys import Key, Keys
-from xylem.services.gateway.generation.generation_request import ServedModel
 from xylem.services.gateway.generation.request_table import RequestStateTable
 from xylem.services.gateway.generation.running_sessions import RunningSessions
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.metrics import Metrics
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.bus import Bus

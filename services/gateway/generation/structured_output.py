@@ -1,16 +1,16 @@
-"""What the output must be: every spelling that clients use for it, and the one grammar that it comes to."""
-
-from typing import Any
+"""Structured output: every spelling of it that clients use comes to one grammar."""
 
 import msgspec
 
-from xylem.services.gateway.fields.field import AnyType, Field, taken, wrong
+from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.nested_checks import is_strings
+from xylem.services.gateway.fields.value_errors import wrong
 from xylem.shared.protocol import Grammar
 from xylem.shared.runtime.errors import InvalidRequest
 
 _encoder = msgspec.json.Encoder()
 
-# vLLM's names inside `structured_outputs`, and with a prefix on their own.
+# vLLM's names inside `structured_outputs`.
 NESTED = {
     "json": "json_schema",
     "regex": "regex",
@@ -18,30 +18,41 @@ NESTED = {
     "grammar": "ebnf",
     "structural_tag": "structural_tag",
 }
-GUIDED = ("json", "regex", "choice", "grammar")
-
-FIELDS: list[Field] = [
-    taken(
-        "response_format",
-        AnyType({"type": "object"}),
-        about='{"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": ...}},'
-        ' {"type": "regex", "pattern": ...} or a structural tag.',
-    ),
-    taken("json_schema", AnyType({"type": ["string", "object"]}), about="A JSON schema, as an object or in a string."),
-    taken("regex", AnyType({"type": "string"}), about="A regular expression that the whole output matches."),
-    taken("ebnf", AnyType({"type": "string"}), about="A grammar in GBNF; its first rule is root."),
-    taken("structural_tag", AnyType({"type": ["string", "object"]}), about="xgrammar's structural tag."),
-    taken("structured_outputs", AnyType({"type": "object"}), about="vLLM's form: json, regex, choice, grammar, ..."),
-    *(taken(f"guided_{name}", AnyType(), about=f"vLLM's older form of structured_outputs.{name}.") for name in GUIDED),
-]
 
 
-def grammar_of(values: dict[str, Any]) -> Grammar | None:
-    """The grammar that a body asks for, by those of FIELDS that its endpoint has.
+def grammar_of(
+    *,
+    response_format: Json = None,
+    json_schema: Json = None,
+    regex: Json = None,
+    ebnf: Json = None,
+    structural_tag: Json = None,
+    structured_outputs: Json = None,
+    guided_json: Json = None,
+    guided_regex: Json = None,
+    guided_choice: Json = None,
+    guided_grammar: Json = None,
+) -> Grammar | None:
+    """Returns the grammar that a body asks for in the fields of these names.
 
-    Raises InvalidRequest: for a value of the wrong kind, and for two grammars.
+    Raises InvalidRequest for a value of the wrong type, and for two grammars.
     """
-    found = [grammar for grammar in _all(values) if grammar is not None]
+    nested = structured_outputs or {}
+    if type(nested) is not dict:
+        raise wrong("structured_outputs", "an object", nested)
+    all_spellings = [
+        _response_format(response_format),
+        _grammar("json_schema", "json_schema", json_schema),
+        _grammar("regex", "regex", regex),
+        _grammar("ebnf", "ebnf", ebnf),
+        _grammar("structural_tag", "structural_tag", structural_tag),
+        _grammar("guided_json", "json_schema", guided_json),
+        _grammar("guided_regex", "regex", guided_regex),
+        _grammar("guided_choice", "choice", guided_choice),
+        _grammar("guided_grammar", "ebnf", guided_grammar),
+        *(_nested(name, value) for name, value in nested.items()),
+    ]
+    found = [grammar for grammar in all_spellings if grammar is not None]
     if len(found) > 1:
         raise InvalidRequest(
             f"{' and '.join(grammar.param for grammar in found)} are given; one of them can be met",
@@ -50,25 +61,19 @@ def grammar_of(values: dict[str, Any]) -> Grammar | None:
     return found[0] if found else None
 
 
-def _all(values: dict[str, Any]) -> list[Grammar | None]:
-    nested = values.get("structured_outputs") or {}
-    if type(nested) is not dict:
-        raise wrong("structured_outputs", "an object", nested)
-    found = [_response_format(values.get("response_format"))]
-    found += [_grammar(name, name, values.get(name)) for name in ("json_schema", "regex", "ebnf", "structural_tag")]
-    found += [_grammar(f"guided_{name}", NESTED[name], values.get(f"guided_{name}")) for name in GUIDED]
-    for name, value in nested.items():
-        param = f"structured_outputs.{name[:80]}"
-        if name in NESTED:
-            found.append(_grammar(param, NESTED[name], value))
-        elif name == "json_object":
-            found.append(Grammar("json_object", param=param) if value else None)
-        elif value not in (None, False):
-            raise InvalidRequest(f"{param} is not supported yet; leave it out", param=param)
-    return found
+def _nested(name: str, value: Json) -> Grammar | None:
+    """A field of structured_outputs."""
+    param = f"structured_outputs.{name[:80]}"
+    if name in NESTED:
+        return _grammar(param, NESTED[name], value)
+    if name == "json_object":
+        return Grammar("json_object", param=param) if value else None
+    if value not in (None, False):
+        raise InvalidRequest(f"{param} is not supported yet; leave it out", param=param)
+    return None
 
 
-def _response_format(value: Any) -> Grammar | None:
+def _response_format(value: Json) -> Grammar | None:
     param = "response_format"
     if value is None:
         return None
@@ -100,7 +105,7 @@ def _response_format(value: Any) -> Grammar | None:
     raise wrong(f"{param}.type", f"one of {kinds}", value.get("type"))
 
 
-def _grammar(param: str, kind: str, value: Any) -> Grammar | None:
+def _grammar(param: str, kind: str, value: Json) -> Grammar | None:
     if value is None or (kind == "choice" and value == []):
         return None
     match kind:
@@ -109,7 +114,7 @@ def _grammar(param: str, kind: str, value: Any) -> Grammar | None:
                 raise wrong(param, "a JSON schema", value)
             text = value if type(value) is str else _encoder.encode(value).decode()
         case "choice":
-            if type(value) is not list or not all(type(choice) is str and choice for choice in value):
+            if not is_strings(value) or not all(value):
                 raise wrong(param, "a list of strings", value)
             text = _encoder.encode(value).decode()
         case "structural_tag":
@@ -123,7 +128,7 @@ def _grammar(param: str, kind: str, value: Any) -> Grammar | None:
     return Grammar(kind, text, param=param)
 
 
-def _structural_tag(param: str, value: Any) -> str:
+def _structural_tag(param: str, value: Json) -> str:
     """In xgrammar's present form; SGLang's older one lists structures and their triggers."""
     if type(value) is str:
         try:
@@ -136,12 +141,12 @@ def _structural_tag(param: str, value: Any) -> str:
         structures, triggers = value["structures"], value.get("triggers")
         if type(structures) is not list or type(triggers) is not list:
             raise wrong(param, "an object with lists of structures and triggers", value)
-        tags = [_old_tag(f"{param}.structures[{i}]", structure) for i, structure in enumerate(structures)]
+        tags: list[Json] = [_old_tag(f"{param}.structures[{i}]", structure) for i, structure in enumerate(structures)]
         value = {"type": "structural_tag", "format": {"type": "triggered_tags", "triggers": triggers, "tags": tags}}
     return _encoder.encode(value).decode()
 
 
-def _old_tag(where: str, structure: Any) -> dict[str, Any]:
+def _old_tag(where: str, structure: Json) -> JsonObject:
     if type(structure) is not dict or not {"begin", "end"} <= structure.keys():
         raise wrong(where, "an object with begin, schema and end", structure)
     schema = structure.get("schema", structure.get("schema_", True))

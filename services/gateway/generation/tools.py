@@ -1,12 +1,12 @@
 """The tools of a request: which may be called, which must, and how calls are read and forced."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import regex
 
-from xylem.services.gateway.fields.field import wrong
+from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.value_errors import wrong
 from xylem.services.gateway.output_parsers import Family, forced_calls, make_parser
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Delta, Parser
 from xylem.shared.protocol import Grammar
@@ -34,25 +34,38 @@ def _without_later_calls(deltas: list[Delta]) -> list[Delta]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What may be called. must: something of it has to be. name: it is this one."""
+class FunctionTool:
+    """A function that may be called. function: its definition, in which the name stands, too."""
 
-    definitions: list[dict[str, Any]] = field(default_factory=list)
+    name: str
+    function: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The functions that may be called. must: one of them has to be. name: it is this one."""
+
+    functions: list[FunctionTool] = field(default_factory=list)
     must: bool = False
     name: str | None = None
     parallel: bool = True
 
+    @property
+    def definitions(self) -> list[JsonObject]:
+        """The tools in the shape of chat completions."""
+        return [{"type": "function", "function": tool.function} for tool in self.functions]
+
     def parser(self, family: Family, *, thinking: bool) -> Parser:
-        """Reads one answer."""
+        """Builds the parser of one answer."""
         parser = make_parser(family, tools=self.definitions, thinking=thinking)
         return parser if self.parallel else OneCall(parser)
 
     def grammar(self, family: Family) -> Grammar:
-        """Nothing but calls matches it. Raises InvalidRequest for a model that has no form of them."""
+        """Builds a grammar that only calls match. Raises InvalidRequest for a model that has no form of them."""
         return Grammar("structural_tag", self._calls(family, "tool_choice"), param="tools")
 
     def or_document(self, family: Family, document: Grammar) -> Grammar:
-        """Calls match it, and a JSON document of the grammar. Raises InvalidRequest where that can't be said."""
+        """Builds a grammar that matches calls, or what `document` does. Raises InvalidRequest where there is none."""
         if document.kind not in ("json_schema", "json_object"):
             raise InvalidRequest(f"{document.param} leaves no room for calls of tools", param=document.param)
         try:
@@ -73,69 +86,69 @@ class Tools:
             raise InvalidRequest(f"{param}: {error}", param=param) from None
 
 
-def read_tools(values: dict[str, Any]) -> Tools:
-    """From the fields tools, tool_choice and parallel_tool_calls. Raises InvalidRequest."""
-    definitions = _definitions(values["tools"])
-    choice = values["tool_choice"]
-    parallel = bool(values["parallel_tool_calls"])
+def read_tools(tools: Json, tool_choice: Json, *, parallel: bool) -> Tools:
+    """Reads the fields of these names. parallel: an answer may have several calls. Raises InvalidRequest."""
+    functions, choice = _functions(tools), tool_choice
     if type(choice) is dict and choice.get("type") == "allowed_tools":
-        definitions, choice = _allowed(definitions, choice)
+        functions, choice = _allowed(functions, choice)
     match choice:
         case None | "auto":
-            return Tools(definitions, parallel=parallel)
+            return Tools(functions, parallel=parallel)
         case "none":
             return Tools()
         case "required":
-            if not definitions:
+            if not functions:
                 raise InvalidRequest("tool_choice is required, but there are no tools", param="tool_choice")
-            return Tools(definitions, must=True, parallel=parallel)
+            return Tools(functions, must=True, parallel=parallel)
         case {"type": "function", "function": {"name": str() as name}} | {"type": "function", "name": str() as name}:
-            if name not in names(definitions):
+            if name not in _names(functions):
                 raise InvalidRequest(f"tool_choice: there is no tool {name[:80]!r}", param="tool_choice")
-            return Tools(definitions, must=True, name=name, parallel=parallel)
+            return Tools(functions, must=True, name=name, parallel=parallel)
     raise wrong("tool_choice", '"none", "auto", "required" or a function', choice)
 
 
-def names(definitions: list[dict[str, Any]]) -> list[str]:
-    return [definition["function"]["name"] for definition in definitions]
+def _names(functions: list[FunctionTool]) -> list[str]:
+    return [tool.name for tool in functions]
 
 
-def _allowed(definitions: list[dict[str, Any]], choice: dict[str, Any]) -> tuple[list[dict[str, Any]], Any]:
-    """Those that the choice allows, and its mode."""
+def _allowed(functions: list[FunctionTool], choice: JsonObject) -> tuple[list[FunctionTool], Json]:
+    """The functions that the choice allows, and its mode."""
     allowed = choice.get("allowed_tools", choice)
     where = "tool_choice.allowed_tools"
-    if type(allowed) is not dict or type(allowed.get("tools")) is not list:
+    tools = allowed.get("tools") if type(allowed) is dict else None
+    if type(allowed) is not dict or type(tools) is not list:
         raise wrong(where, "an object with mode and tools", allowed)
-    if allowed.get("mode") not in ("auto", "required"):
-        raise wrong(f"{where}.mode", '"auto" or "required"', allowed.get("mode"))
-    wanted = {name for tool in allowed["tools"] if (name := _name_in(tool)) is not None}
-    if missing := sorted(wanted - set(names(definitions))):
+    mode = allowed.get("mode")
+    if mode not in ("auto", "required"):
+        raise wrong(f"{where}.mode", '"auto" or "required"', mode)
+    wanted = {name for tool in tools if (name := _name_in(tool)) is not None}
+    if missing := sorted(wanted - set(_names(functions))):
         raise InvalidRequest(f"{where}: there is no tool {missing[0][:80]!r}", param=f"{where}.tools")
-    return [each for each in definitions if each["function"]["name"] in wanted], allowed["mode"]
+    return [each for each in functions if each.name in wanted], mode
 
 
-def _name_in(tool: Any) -> str | None:
+def _name_in(tool: Json) -> str | None:
     function = tool.get("function", tool) if type(tool) is dict else None
     name = function.get("name") if type(function) is dict else None
     return name if type(name) is str else None
 
 
-def _definitions(value: Any) -> list[dict[str, Any]]:
-    """Tools in the shape of chat completions, and nothing in them that a client may have left null."""
+def _functions(value: Json) -> list[FunctionTool]:
     if value is None:
         return []
     if type(value) is not list:
         raise wrong("tools", "a list of tools", value)
     if len(value) > MAX_TOOLS:
         raise InvalidRequest(f"tools has {len(value)} tools; {MAX_TOOLS} are allowed", param="tools")
-    definitions = [_definition(f"tools[{i}]", tool) for i, tool in enumerate(value)]
-    known = names(definitions)
+    functions = [_function(f"tools[{i}]", tool) for i, tool in enumerate(value)]
+    known = _names(functions)
     if twice := next((name for name in known if known.count(name) > 1), None):
         raise InvalidRequest(f"tools: {twice!r} is there twice", param="tools")
-    return definitions
+    return functions
 
 
-def _definition(where: str, tool: Any) -> dict[str, Any]:
+def _function(where: str, tool: Json) -> FunctionTool:
+    """Without what a client may have left null."""
     if type(tool) is not dict:
         raise wrong(where, "an object with type and function", tool)
     if tool.get("type") != "function":
@@ -150,4 +163,4 @@ def _definition(where: str, tool: Any) -> dict[str, Any]:
         raise wrong(f"{where}.function.description", "a string", function["description"])
     if type(function.get("parameters")) not in (dict, type(None)):
         raise wrong(f"{where}.function.parameters", "a JSON schema", function["parameters"])
-    return {"type": "function", "function": {key: item for key, item in function.items() if item is not None}}
+    return FunctionTool(name, {key: item for key, item in function.items() if item is not None})

@@ -1,8 +1,8 @@
-"""What /openapi.json says of a route: its body from the table of fields, its answers, and the one shape of errors."""
+"""What /openapi.json says of a route: its body from the class of it, its answers, and the one shape of errors."""
 
 from typing import Any
 
-from xylem.services.gateway.fields.field import Table
+from xylem.services.gateway.fields.body import Body
 
 ERROR_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -30,7 +30,7 @@ def answers(description: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def describe(table: Table, description: str) -> dict[str, Any]:
+def describe(body: type[Body], description: str) -> dict[str, Any]:
     """Arguments of a route decorator for a JSON body with these fields."""
-    body = {"required": True, "content": {"application/json": {"schema": table.schema()}}}
-    return {"openapi_extra": {"requestBody": body}, "responses": answers(description)}
+    content = {"required": True, "content": {"application/json": {"schema": body.schema()}}}
+    return {"openapi_extra": {"requestBody": content}, "responses": answers(description)}

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -15,7 +16,7 @@ _CARRIED = ("type", "cache_control", "citations", "caller")
 _encoder = msgspec.json.Encoder()
 
 
-def read_messages(value: Any) -> list[dict[str, Any]]:
+def read_messages(value: Json) -> list[dict[str, Any]]:
     """Chat messages. Raises InvalidRequest that names the block that is wrong."""
     messages: list[dict[str, Any]] = []
     for i, each in enumerate(sequence("messages", value, "a list of messages")):
@@ -36,7 +37,7 @@ def read_messages(value: Any) -> list[dict[str, Any]]:
     return messages
 
 
-def read_texts(where: str, value: Any) -> str:
+def read_texts(where: str, value: Json) -> str:
     """A string, or the text of a list of text blocks."""
     if type(value) is str:
         return value
@@ -46,7 +47,7 @@ def read_texts(where: str, value: Any) -> str:
     return "".join(message["content"] for message in own)
 
 
-def _read_block(where: str, value: Any, role: str, read: dict[str, Any], own: list[dict[str, Any]]) -> None:
+def _read_block(where: str, value: Json, role: str, read: dict[str, Any], own: list[dict[str, Any]]) -> None:
     """Adds a block to the chat messages that one message comes to."""
     block = mapping(where, value, "a block with a type")
     kind = block.get("type")
@@ -65,12 +66,12 @@ def _last(own: list[dict[str, Any]], role: str) -> dict[str, Any]:
     return own[-1]
 
 
-def _text(where: str, block: dict[str, Any], role: str, own: list[dict[str, Any]]) -> None:
+def _text(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
     only_keys(where, block, (*_CARRIED, "text"))
     _last(own, role)["content"] += text(f"{where}.text", block.get("text"))
 
 
-def _tool_result(where: str, block: dict[str, Any], _: str, own: list[dict[str, Any]]) -> None:
+def _tool_result(where: str, block: JsonObject, _: str, own: list[dict[str, Any]]) -> None:
     """is_error goes unsaid: chat templates have no place for it, and the content tells it."""
     only_keys(where, block, (*_CARRIED, "tool_use_id", "content", "is_error"))
     call_id = text(f"{where}.tool_use_id", block.get("tool_use_id"))
@@ -78,7 +79,7 @@ def _tool_result(where: str, block: dict[str, Any], _: str, own: list[dict[str, 
     own.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
 
-def _tool_use(where: str, block: dict[str, Any], role: str, own: list[dict[str, Any]]) -> None:
+def _tool_use(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
     only_keys(where, block, (*_CARRIED, "id", "name", "input"))
     arguments = _encoder.encode(mapping(f"{where}.input", block.get("input"))).decode()
     function = {"name": text(f"{where}.name", block.get("name")), "arguments": arguments}
@@ -86,7 +87,7 @@ def _tool_use(where: str, block: dict[str, Any], role: str, own: list[dict[str, 
     _last(own, role).setdefault("tool_calls", []).append(call)
 
 
-def _thinking(where: str, block: dict[str, Any], role: str, own: list[dict[str, Any]]) -> None:
+def _thinking(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
     only_keys(where, block, (*_CARRIED, "thinking", "signature"))
     message = _last(own, role)
     message["reasoning_content"] = message.get("reasoning_content", "") + text(

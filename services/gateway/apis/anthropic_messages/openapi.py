@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xylem.services.gateway.fields.field import Table
+from xylem.services.gateway.fields.body import Body
 from xylem.services.gateway.http.openapi import describe
 
 ERROR_SCHEMA: dict[str, Any] = {
@@ -19,8 +19,8 @@ ERROR_SCHEMA: dict[str, Any] = {
 }
 
 
-def describe_message(table: Table, description: str) -> dict[str, Any]:
+def describe_message(body: type[Body], description: str) -> dict[str, Any]:
     """As `describe`, for a route under /v1/messages."""
-    arguments = describe(table, description)
+    arguments = describe(body, description)
     arguments["responses"]["default"]["content"]["application/json"]["schema"] = ERROR_SCHEMA
     return arguments

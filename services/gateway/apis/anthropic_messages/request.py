@@ -1,11 +1,10 @@
 """From a body of /v1/messages to a body of /v1/chat/completions."""
 
-from typing import Any
-
 from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts
-from xylem.services.gateway.apis.anthropic_messages.fields import PASSED
+from xylem.services.gateway.apis.anthropic_messages.fields import PASSED, MessagesBody, PromptBody
+from xylem.services.gateway.fields.basic_types import IntegerType
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
-from xylem.services.gateway.fields.field import IntegerType
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -24,31 +23,32 @@ NAMES = ErrorFieldNames(
 )
 
 
-def chat_body(body: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """The chat body of a checked body, be it for an answer or for its number of tokens. Raises InvalidRequest."""
+def chat_body(body: JsonObject, asked: PromptBody) -> JsonObject:
+    """Returns the chat body for `body`, which has been read as `asked`. Raises InvalidRequest."""
     chat = {name: body[name] for name in PASSED if body.get(name) is not None}
-    messages = read_messages(values["messages"])
+    messages = read_messages(asked.messages)
     if messages and messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
         chat["continue_final_message"] = True
         chat["add_generation_prompt"] = False
-    if values["system"] is not None:
-        messages.insert(0, {"role": "system", "content": read_texts("system", values["system"])})
-    chat["messages"] = messages
+    if asked.system is not None:
+        messages.insert(0, {"role": "system", "content": read_texts("system", asked.system)})
+    chat["messages"] = [*messages]
     for name, other in (("max_tokens", "max_tokens"), ("stop_sequences", "stop"), ("stream", "stream")):
         if body.get(name) is not None:
             chat[other] = body[name]
-    if values["tools"]:
-        tools = sequence("tools", values["tools"])
+    if asked.tools:
+        tools = sequence("tools", asked.tools)
         chat["tools"] = [_tool(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
-    chat |= _tool_choice(values["tool_choice"])
-    chat |= _output(values["output_config"])
-    thinks = _thinks(values)
+    chat |= _tool_choice(asked.tool_choice)
+    chat |= _output(asked.output_config)
+    thinks = _thinks(asked)
     if thinks is not None:
-        chat["chat_template_kwargs"] = {"enable_thinking": thinks, **values["chat_template_kwargs"]}
+        given = mapping("chat_template_kwargs", chat.get("chat_template_kwargs", {}))
+        chat["chat_template_kwargs"] = {"enable_thinking": thinks, **given}
     return chat
 
 
-def _tool(where: str, value: Any) -> dict[str, Any]:
+def _tool(where: str, value: Json) -> JsonObject:
     tool = mapping(where, value, "a tool with a name and an input_schema")
     kind = tool.get("type")
     if kind not in (None, "custom"):
@@ -59,12 +59,12 @@ def _tool(where: str, value: Any) -> dict[str, Any]:
     known = ("type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming")
     only_keys(where, tool, known)
     schema = mapping(f"{where}.input_schema", tool.get("input_schema"), "a JSON schema")
-    function = {"name": text(f"{where}.name", tool.get("name")), "parameters": schema}
+    function: JsonObject = {"name": text(f"{where}.name", tool.get("name")), "parameters": schema}
     function |= {key: tool[key] for key in ("description", "strict") if tool.get(key) is not None}
     return {"type": "function", "function": function}
 
 
-def _tool_choice(value: Any) -> dict[str, Any]:
+def _tool_choice(value: Json) -> JsonObject:
     if value is None:
         return {}
     choice = mapping("tool_choice", value, "an object with a type")
@@ -72,7 +72,7 @@ def _tool_choice(value: Any) -> dict[str, Any]:
     kind = one_of("tool_choice.type", choice.get("type"), (*CHOICES, "tool"))
     if kind == "tool":
         name = text("tool_choice.name", choice.get("name"))
-        chat: dict[str, Any] = {"tool_choice": {"type": "function", "function": {"name": name}}}
+        chat: JsonObject = {"tool_choice": {"type": "function", "function": {"name": name}}}
     else:
         chat = {"tool_choice": CHOICES[kind]}
     if choice.get("disable_parallel_tool_use"):
@@ -80,10 +80,10 @@ def _tool_choice(value: Any) -> dict[str, Any]:
     return chat
 
 
-def _output(value: Any) -> dict[str, Any]:
+def _output(value: Json) -> JsonObject:
     config = mapping("output_config", value or {})
     only_keys("output_config", config, ("effort", "format"))
-    chat: dict[str, Any] = {}
+    chat: JsonObject = {}
     if config.get("effort") is not None:
         chat["reasoning_effort"] = text("output_config.effort", config["effort"])
     if config.get("format") is not None:
@@ -95,14 +95,14 @@ def _output(value: Any) -> dict[str, Any]:
     return chat
 
 
-def _thinks(values: dict[str, Any]) -> bool | None:
+def _thinks(asked: PromptBody) -> bool | None:
     """Whether to think, for chat templates that know `enable_thinking`; None: as the model does by itself."""
-    if values["thinking"] is None:
+    if asked.thinking is None:
         return None
-    thinking = mapping("thinking", values["thinking"], "an object with a type")
+    thinking = mapping("thinking", asked.thinking, "an object with a type")
     only_keys("thinking", thinking, ("type", "budget_tokens", "display"))
     kind = one_of("thinking.type", thinking.get("type"), ("enabled", "adaptive", "disabled"))
     if kind == "enabled":  # a target for models that are trained to have one; these aren't
-        highest = values.get("max_tokens", 1 << 31) - 1
+        highest = (asked.max_tokens if isinstance(asked, MessagesBody) else 1 << 31) - 1
         IntegerType(MIN_THINKING_TOKENS, highest).read("thinking.budget_tokens", thinking.get("budget_tokens"))
     return kind != "disabled"

@@ -3,13 +3,14 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from xylem.services.gateway.apis.anthropic_messages.fields import COUNT_TOKENS, MESSAGES
+from xylem.services.gateway.apis.anthropic_messages.fields import CountTokensBody, MessagesBody
 from xylem.services.gateway.apis.anthropic_messages.openapi import describe_message
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES, chat_body
 from xylem.services.gateway.apis.anthropic_messages.response import MessageResponseWriter
-from xylem.services.gateway.fields.body import read_object
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
-from xylem.services.gateway.generation.generation_request import chat_order
 from xylem.services.gateway.generation.tokenize_client import tokens_of
 from xylem.services.gateway.http.respond import respond
 from xylem.shared.protocol import Tokenize
@@ -24,18 +25,18 @@ _encoder = msgspec.json.Encoder()
     "/v1/messages",
     summary="The assistant's next message, for Anthropic's clients",
     response_model=None,
-    **describe_message(MESSAGES, "A message object, or with stream=true its named events as server-sent events."),
+    **describe_message(MessagesBody, "A message object, or with stream=true its named events as server-sent events."),
 )
 async def messages(request: Request) -> Response:
     context = context_of(request)
     body = await read_object(request)
-    values = MESSAGES.read(body)
+    asked = MessagesBody.read(body)
     with NAMES.spoken():
-        order = chat_order(chat_body(body, values), context.offer)
-        order.continuous_usage = True  # the first event tells the number of input tokens
-        stops = values["stop_sequences"]
+        generation = chat_request(ChatBody.read(chat_body(body, asked)), context.offer)
+        generation.continuous_usage = True  # the first event tells the number of input tokens
+        stops = asked.stop_sequences
         return await respond(
-            request, context, order, "msg", lambda head: MessageResponseWriter(head, stops), resumable=False
+            request, context, generation, "msg", lambda head: MessageResponseWriter(head, stops), resumable=False
         )
 
 
@@ -43,17 +44,17 @@ async def messages(request: Request) -> Response:
     "/v1/messages/count_tokens",
     summary="How many input tokens a message would have",
     response_model=None,
-    **describe_message(COUNT_TOKENS, '{"input_tokens": ...}'),
+    **describe_message(CountTokensBody, '{"input_tokens": ...}'),
 )
 async def count_tokens(request: Request) -> Response:
     context = context_of(request)
     body = await read_object(request)
     with NAMES.spoken():
-        order = chat_order(chat_body(body, COUNT_TOKENS.read(body)), context.offer)
+        generation = chat_request(ChatBody.read(chat_body(body, CountTokensBody.read(body))), context.offer)
         question = Tokenize(
-            messages=order.choices[0].messages,
-            tools=order.tools,
-            template_arguments=order.template_arguments,
+            messages=generation.choices[0].messages,
+            tools=generation.tools,
+            template_arguments=generation.template_arguments,
             add_special_tokens=False,  # the chat template writes them itself
         )
         with context.asking(key_of(request)):

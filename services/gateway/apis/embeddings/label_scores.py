@@ -1,59 +1,58 @@
 """SGLang's /v1/score: how likely some tokens are right after each prompt."""
 
 import math
-from typing import Any
 
 import msgspec
 
+from xylem.services.gateway.apis.embeddings.fields import ScoreBody
 from xylem.services.gateway.apis.embeddings.numbers import softmax
 from xylem.services.gateway.apis.embeddings.request import check_prompt
 from xylem.services.gateway.apis.embeddings.response import PromptUsage
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
-from xylem.services.gateway.generation.generation_request import (
-    ChoiceSpec,
-    GenerationRequest,
-    ServedModel,
-    check_number,
-    check_vocabulary,
-)
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.served_model import ServedModel, check_number, check_vocabulary
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
 from xylem.shared.protocol import LogprobParams, SamplingParams, StopConditions
 from xylem.shared.runtime.errors import Internal, InvalidRequest
 
 
-def label_order(values: dict[str, Any], offer: ServedModel) -> GenerationRequest:
-    """One token after each prompt, with the scores of the labels there. Raises InvalidRequest."""
-    prompts = _prompts(values)
-    labels = values["label_token_ids"]
+def label_request(body: ScoreBody, served: ServedModel) -> GenerationRequest:
+    """Returns a request for one token after each prompt, with the labels' log probabilities there.
+
+    Raises InvalidRequest.
+    """
+    prompts = _prompts(body)
+    labels = body.label_token_ids
     if not labels:
         raise InvalidRequest("label_token_ids is missing or empty", param="label_token_ids")
-    check_vocabulary("label_token_ids", labels, offer)
-    check_number(len(prompts), "items are given", "items", offer)
+    check_vocabulary("label_token_ids", labels, served)
+    check_number(len(prompts), "items are given", "items", served)
     for prompt in prompts:
-        check_prompt("items", prompt, offer)
+        check_prompt("items", prompt, served)
     return GenerationRequest(
-        model=offer.model,
+        model=served.model,
         limits=StopConditions(max_tokens=1, ignore_eos=True),
         choices=[
             ChoiceSpec(SamplingParams(temperature=0.0), prompt, prompt_index=i) for i, prompt in enumerate(prompts)
         ],
-        salt=values["cache_salt"],
+        salt=body.cache_salt,
         scoring=LogprobParams(token_ids=labels),
-        add_special_tokens=values["add_special_tokens"],
+        add_special_tokens=body.add_special_tokens,
         keeps_cut_scores=True,
         prompts=prompts,
     )
 
 
-def _prompts(values: dict[str, Any]) -> list[Prompt]:
-    for name in ("query", "items"):
-        if values[name] is None:
-            raise InvalidRequest(f"{name} is missing", param=name)
-    queries, items = values["query"], values["items"]
+def _prompts(body: ScoreBody) -> list[Prompt]:
+    queries, items = body.query, body.items
+    if queries is None:
+        raise InvalidRequest("query is missing", param="query")
+    if items is None:
+        raise InvalidRequest("items is missing", param="items")
     if len(queries) != 1:
         raise InvalidRequest(f"query must be one text, not {len(queries)}", param="query")
-    return [_joined(queries[0], item, item_first=values["item_first"]) for item in items]
+    return [_joined(queries[0], item, item_first=body.item_first) for item in items]
 
 
 def _joined(query: Prompt, item: Prompt, *, item_first: bool) -> Prompt:

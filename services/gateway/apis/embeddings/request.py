@@ -1,15 +1,11 @@
-"""Orders for the vectors of prompts."""
+"""Requests for the vectors of prompts."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from xylem.services.gateway.apis.embeddings.fields import VectorBody
 from xylem.services.gateway.fields.field_types import Prompt
-from xylem.services.gateway.generation.generation_request import (
-    ChoiceSpec,
-    GenerationRequest,
-    ServedModel,
-    check_context,
-    check_number,
-)
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.served_model import ServedModel, check_context, check_number
 from xylem.shared.protocol import SamplingParams, StopConditions
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -17,27 +13,30 @@ from xylem.shared.runtime.errors import InvalidRequest
 _LIMITS = StopConditions(max_tokens=1)
 
 
-def vector_order(prompts: dict[str, list[Prompt]], values: dict[str, Any], offer: ServedModel) -> GenerationRequest:
-    """One vector for each prompt, field by field. Raises InvalidRequest that names the field with too many."""
+def vector_request(prompts: Mapping[str, Sequence[Prompt]], body: VectorBody, served: ServedModel) -> GenerationRequest:
+    """Returns a request for one vector of each prompt, in the order of the fields that `prompts` is by.
+
+    Raises InvalidRequest that names the field with too many.
+    """
     longest = max(prompts, key=lambda name: len(prompts[name]))
-    check_number(sum(map(len, prompts.values())), "texts are given", longest, offer)
+    check_number(sum(map(len, prompts.values())), "texts are given", longest, served)
     for name, column in prompts.items():
         for prompt in column:
-            check_prompt(name, prompt, offer)
+            check_prompt(name, prompt, served)
     flat = [prompt for column in prompts.values() for prompt in column]
     return GenerationRequest(
-        model=offer.model,
+        model=served.model,
         limits=_LIMITS,
         choices=[ChoiceSpec(SamplingParams(), prompt, prompt_index=i) for i, prompt in enumerate(flat)],
-        salt=values["cache_salt"],
-        pooling=values["pooling"],
-        add_special_tokens=values["add_special_tokens"],
+        salt=body.cache_salt,
+        pooling=body.pooling,
+        add_special_tokens=body.add_special_tokens,
         prompts=flat,
     )
 
 
-def check_prompt(name: str, prompt: Prompt, offer: ServedModel) -> None:
-    """Raises InvalidRequest: nothing has no vector."""
+def check_prompt(name: str, prompt: Prompt, served: ServedModel) -> None:
+    """Raises InvalidRequest for an empty prompt, which has no vector."""
     if not prompt:
         raise InvalidRequest(f"{name} has an empty text", param=name)
-    check_context(name, prompt, offer)
+    check_context(name, prompt, served)

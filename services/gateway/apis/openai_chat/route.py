@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, Request, Response
 
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
 from xylem.services.gateway.apis.openai_chat.response import ChatResponseWriter
-from xylem.services.gateway.fields.body import read_object
-from xylem.services.gateway.fields.field_tables import CHAT
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of
-from xylem.services.gateway.generation.generation_request import chat_order
 from xylem.services.gateway.http.openapi import describe
 from xylem.services.gateway.http.respond import respond
 
@@ -17,11 +17,11 @@ router = APIRouter()
     "/v1/chat/completions",
     summary="The assistant's next message",
     response_model=None,
-    **describe(CHAT, "A chat.completion object, or with stream=true its chunks as server-sent events."),
+    **describe(ChatBody, "A chat.completion object, or with stream=true its chunks as server-sent events."),
 )
 async def chat_completions(request: Request) -> Response:
     context = context_of(request)
-    order = chat_order(await read_object(request), context.offer)
+    order = chat_request(ChatBody.read(await read_object(request)), context.offer)
     shown = order.shows_logprobs
     return await respond(
         request, context, order, "chatcmpl", lambda head: ChatResponseWriter(head, with_logprobs=shown)

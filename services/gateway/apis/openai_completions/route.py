@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter, Request, Response
 
+from xylem.services.gateway.apis.openai_completions.fields import CompletionBody
+from xylem.services.gateway.apis.openai_completions.request import completion_request
 from xylem.services.gateway.apis.openai_completions.response import CompletionResponseWriter
-from xylem.services.gateway.fields.body import read_object
-from xylem.services.gateway.fields.field_tables import COMPLETIONS
 from xylem.services.gateway.fields.field_types import Prompt
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import Context, context_of
-from xylem.services.gateway.generation.generation_request import GenerationRequest, completion_order
+from xylem.services.gateway.generation.generation_request import GenerationRequest
 from xylem.services.gateway.generation.tokenize_client import text_of, tokens_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.services.gateway.http.respond import respond
@@ -21,11 +22,11 @@ router = APIRouter()
     "/v1/completions",
     summary="The text that follows a prompt",
     response_model=None,
-    **describe(COMPLETIONS, "A text_completion object, or with stream=true its chunks as server-sent events."),
+    **describe(CompletionBody, "A text_completion object, or with stream=true its chunks as server-sent events."),
 )
 async def completions(request: Request) -> Response:
     context = context_of(request)
-    order = completion_order(await read_object(request), context.offer)
+    order = completion_request(CompletionBody.read(await read_object(request)), context.offer)
     if order.echo:
         context.admit(len(order.choices))
         await _prepare_echo(context, order)

@@ -6,6 +6,7 @@ A kept conversation is a list of such items, each a JSON object in the shape in 
 import uuid
 from typing import Any
 
+from xylem.services.gateway.fields.json_types import Json
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -19,7 +20,7 @@ TEXT_PARTS = ("input_text", "output_text", "text", "refusal")
 _CARRIED = ("id", "type", "status", "phase", "caller", "namespace")
 
 
-def read_items(value: Any) -> list[Item]:
+def read_items(value: Json) -> list[Item]:
     """The items of `input`. Raises InvalidRequest that names the place."""
     if type(value) is str:
         return [_message("user", value)]
@@ -29,7 +30,7 @@ def read_items(value: Any) -> list[Item]:
     return [_read_item(f"input[{i}]", item) for i, item in enumerate(items)]
 
 
-def _read_item(where: str, value: Any) -> Item:
+def _read_item(where: str, value: Json) -> Item:
     item = mapping(where, value, "an item")
     kind = item.get("type", "message")
     if type(kind) is not str or kind not in KINDS:
@@ -78,11 +79,11 @@ def _reasoning(where: str, item: dict[str, Any]) -> Item:
 _THOUGHTS = (("summary", "summary"), ("content", "reasoning"))
 
 
-def _read_texts(where: str, value: Any) -> str:
+def _read_texts(where: str, value: Json) -> str:
     return value if type(value) is str else "".join(_read_parts(where, value, *TEXT_PARTS))
 
 
-def _read_parts(where: str, value: Any, *kinds: str) -> list[str]:
+def _read_parts(where: str, value: Json, *kinds: str) -> list[str]:
     texts = []
     for i, each in enumerate(sequence(where, value, "a string or a list of parts")):
         place = f"{where}[{i}]"

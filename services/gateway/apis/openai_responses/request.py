@@ -3,11 +3,12 @@
 import time
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
-from xylem.services.gateway.apis.openai_responses.fields import RESPONSES
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import Item, read_items
 from xylem.services.gateway.apis.openai_responses.schema import Response
 from xylem.services.gateway.apis.openai_responses.store.record import Record
@@ -18,9 +19,11 @@ from xylem.services.gateway.apis.openai_responses.translation import (
     reasoning_effort,
     text_format,
 )
-from xylem.services.gateway.fields.field import wrong
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys
-from xylem.services.gateway.generation.generation_request import GenerationRequest, ServedModel, chat_order
+from xylem.services.gateway.fields.value_errors import wrong
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.shared.runtime.errors import InvalidRequest
 
 
@@ -39,19 +42,18 @@ class ResponseRequest:
         return msgspec.structs.replace(self.record, seed=order.base_seed, tenant=order.tenant, salt=order.salt)
 
 
-def previous_of(body: dict[str, Any]) -> str | None:
-    """The response that a request goes on from. Raises InvalidRequest for a field that is wrong by itself."""
-    values = RESPONSES.read(body)
+def previous_of(body: JsonObject) -> str | None:
+    """Returns the id of the response that a request goes on from. Raises InvalidRequest for a wrong field."""
+    asked = ResponsesBody.read(body)
     # Padding against an eavesdropper who measures sizes: it changes no answer. Usage comes in any case.
-    only_keys("stream_options", mapping("stream_options", values["stream_options"] or {}), ("include_obfuscation",))
-    if values["background"] and not values["store"]:
+    only_keys("stream_options", mapping("stream_options", asked.stream_options or {}), ("include_obfuscation",))
+    if asked.background and not asked.store:
         raise InvalidRequest("background needs store to be true", param="background")
-    previous: str | None = values["previous_response_id"]
-    return previous
+    return asked.previous_response_id
 
 
-def new_record(body: dict[str, Any], before: list[Item], owner: str) -> Record:
-    """Of a request that comes in now; before: the conversation so far. Raises InvalidRequest."""
+def new_record(body: JsonObject, before: list[Item], owner: str) -> Record:
+    """Returns the record of a request that comes in now; before: the conversation so far. Raises InvalidRequest."""
     items = before + read_items(body["input"])
     return Record(
         id=f"resp_{uuid.uuid4().hex}",
@@ -62,44 +64,46 @@ def new_record(body: dict[str, Any], before: list[Item], owner: str) -> Record:
     )
 
 
-def understand(record: Record, offer: ServedModel) -> ResponseRequest:
-    """The same order each time that it has been accepted. Raises InvalidRequest and NotFound in this API's words."""
-    values = RESPONSES.read(record.body)
+def understand(record: Record, served: ServedModel) -> ResponseRequest:
+    """Returns the same request each time for an accepted record. Raises InvalidRequest, NotFound in the API's words."""
+    body = ResponsesBody.read(record.body)
     with NAMES.spoken():
-        order = chat_order(chat_body(record.body, values, record.items), offer)
-    order.by_token, order.event_ids = True, values["store"]
+        chat = ChatBody.read(chat_body(record.body, body, record.items))
+        request = chat_request(chat, served)
+    request.by_token, request.event_ids = True, body.store
     if record.seed is not None:
-        order.use_seed(record.seed)
-        order.tenant, order.salt = record.tenant, record.salt
-    return ResponseRequest(order, record, _response(record, values, offer))
+        request.use_seed(record.seed)
+        request.tenant, request.salt = record.tenant, record.salt
+    return ResponseRequest(request, record, _response(record, body, chat, served.model))
 
 
-def _response(record: Record, values: dict[str, Any], offer: ServedModel) -> Response:
+def _response(record: Record, body: ResponsesBody, chat: ChatBody, model: str) -> Response:
     return Response(
         id=record.id,
         created_at=record.created_at,
-        status="queued" if values["background"] else "in_progress",
-        model=offer.model,
-        instructions=values["instructions"],
-        previous_response_id=values["previous_response_id"],
-        max_output_tokens=values["max_output_tokens"],
-        temperature=values["temperature"],
-        top_p=values["top_p"],
-        top_logprobs=values["top_logprobs"] or 0,
-        text={"format": text_format(values)},
-        tools=read_tools(values["tools"]),
-        tool_choice=values["tool_choice"] or "auto",
-        parallel_tool_calls=values["parallel_tool_calls"],
-        reasoning={"effort": reasoning_effort(values), "summary": None},
-        metadata=_metadata(values["metadata"]),
-        store=values["store"],
-        background=values["background"],
+        status="queued" if body.background else "in_progress",
+        model=model,
+        instructions=body.instructions,
+        previous_response_id=body.previous_response_id,
+        max_output_tokens=body.max_output_tokens,
+        temperature=chat.temperature,
+        top_p=chat.top_p,
+        top_logprobs=body.top_logprobs or 0,
+        text={"format": text_format(body)},
+        tools=read_tools(body.tools),
+        tool_choice=body.tool_choice or "auto",
+        parallel_tool_calls=body.parallel_tool_calls,
+        reasoning={"effort": reasoning_effort(body), "summary": None},
+        metadata=_metadata(body.metadata),
+        store=body.store,
+        background=body.background,
     )
 
 
-def _metadata(value: Any) -> dict[str, str]:
-    metadata = mapping("metadata", value or {})
-    for name, each in metadata.items():
+def _metadata(value: Json) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for name, each in mapping("metadata", value or {}).items():
         if type(each) is not str:
             raise wrong(f"metadata.{name[:80]}", "a string", each)
+        metadata[name] = each
     return metadata

@@ -6,13 +6,13 @@ import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from xylem.services.gateway.apis.openai_responses.event_stream import ResponseStream
-from xylem.services.gateway.apis.openai_responses.fields import RESPONSES
+from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
 from xylem.services.gateway.apis.openai_responses.listing import MAX_LISTED, listed
 from xylem.services.gateway.apis.openai_responses.request import new_record, previous_of, understand
 from xylem.services.gateway.apis.openai_responses.run import ResponseRun, nobody
 from xylem.services.gateway.apis.openai_responses.store.archive import Archive
 from xylem.services.gateway.apis.openai_responses.store.location import LocalResponse, ResponseLocation
-from xylem.services.gateway.fields.body import read_object
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
 from xylem.services.gateway.http.openapi import answers, describe
 from xylem.services.gateway.http.respond import SEND_GRACE_S, admit
@@ -30,7 +30,7 @@ Identity = Annotated[str, Path(description="The id of a response.")]
     "/v1/responses",
     summary="A response, made, queued or streamed",
     response_model=None,
-    **describe(RESPONSES, "A response object, or with stream=true its named events as server-sent events."),
+    **describe(ResponsesBody, "A response object, or with stream=true its named events as server-sent events."),
 )
 async def create(request: Request) -> Response:
     context, archive = context_of(request), _archive(request)

@@ -101,8 +101,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     instructions: str | None
     previous_response_id: str | None
     max_output_tokens: int | None
-    temperature: float
-    top_p: float
+    temperature: float | None
+    top_p: float | None
     top_logprobs: int
     text: dict[str, Any]
     tools: list[dict[str, Any]]

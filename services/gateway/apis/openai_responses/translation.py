@@ -1,10 +1,9 @@
 """From a body of /v1/responses to a body of /v1/chat/completions."""
 
-from typing import Any
-
-from xylem.services.gateway.apis.openai_responses.fields import PASSED
+from xylem.services.gateway.apis.openai_responses.fields import PASSED, ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import Item, messages_of
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -24,38 +23,41 @@ NAMES = ErrorFieldNames(
 )
 
 
-def chat_body(body: dict[str, Any], values: dict[str, Any], items: list[Item]) -> dict[str, Any]:
-    """The chat body of a checked body; items: the whole conversation. Raises InvalidRequest."""
-    chat = {name: body[name] for name in PASSED if body.get(name) is not None}
-    chat["messages"] = messages_of(items, values["instructions"])
-    if values["max_output_tokens"] is not None:
-        chat["max_tokens"] = values["max_output_tokens"]
-    if shows_logprobs(values):
+def chat_body(body: JsonObject, asked: ResponsesBody, items: list[Item]) -> JsonObject:
+    """Returns the chat body for `body`, which has been read as `asked`; items: the whole conversation.
+
+    Raises InvalidRequest.
+    """
+    chat: JsonObject = {name: body[name] for name in PASSED if body.get(name) is not None}
+    chat["messages"] = [*messages_of(items, asked.instructions)]
+    if asked.max_output_tokens is not None:
+        chat["max_tokens"] = asked.max_output_tokens
+    if shows_logprobs(asked):
         chat["logprobs"] = True
-        chat["top_logprobs"] = values["top_logprobs"] or 0
-    if (form := _response_format(text_format(values))) is not None:
+        chat["top_logprobs"] = asked.top_logprobs or 0
+    if (form := _response_format(text_format(asked))) is not None:
         chat["response_format"] = form
-    if (effort := reasoning_effort(values)) is not None:
+    if (effort := reasoning_effort(asked)) is not None:
         chat["reasoning_effort"] = effort
-    if tools := read_tools(values["tools"]):
+    if tools := read_tools(asked.tools):
         chat["tools"] = [_chat_tool(tool) for tool in tools]
-    if values["tool_choice"] is not None:
-        chat["tool_choice"] = _chat_choice(values["tool_choice"])
+    if asked.tool_choice is not None:
+        chat["tool_choice"] = _chat_choice(asked.tool_choice)
     return chat
 
 
-def shows_logprobs(values: dict[str, Any]) -> bool:
+def shows_logprobs(asked: ResponsesBody) -> bool:
     """Whether log probabilities are asked for. Raises InvalidRequest for what can't be included."""
-    included = sequence("include", values["include"] or [])
+    included = sequence("include", asked.include or [])
     for i, each in enumerate(included):
         if each not in INCLUDABLE:
             raise InvalidRequest(f"include[{i}] {str(each)[:80]!r} is not supported", param=f"include[{i}]")
-    return LOGPROBS in included or bool(values["top_logprobs"])
+    return LOGPROBS in included or bool(asked.top_logprobs)
 
 
-def text_format(values: dict[str, Any]) -> dict[str, Any]:
+def text_format(asked: ResponsesBody) -> JsonObject:
     """`text.format`, which the response repeats. Raises InvalidRequest."""
-    options = mapping("text", values["text"] or {})
+    options = mapping("text", asked.text or {})
     only_keys("text", options, ("format", "verbosity"))
     form = mapping("text.format", options.get("format") or {"type": "text"}, "an object with a type")
     if form.get("type") not in ("text", "json_object", "json_schema"):
@@ -66,7 +68,7 @@ def text_format(values: dict[str, Any]) -> dict[str, Any]:
     return form
 
 
-def _response_format(form: dict[str, Any]) -> dict[str, Any] | None:
+def _response_format(form: JsonObject) -> JsonObject | None:
     if form["type"] == "text":
         return None
     if form["type"] == "json_object":
@@ -75,20 +77,20 @@ def _response_format(form: dict[str, Any]) -> dict[str, Any] | None:
     return {"type": "json_schema", "json_schema": {key: value for key, value in form.items() if key != "type"}}
 
 
-def reasoning_effort(values: dict[str, Any]) -> str | None:
+def reasoning_effort(asked: ResponsesBody) -> str | None:
     """How hard to think. A summary may be asked for, since there is one shape for all servers: none is made."""
-    reasoning = mapping("reasoning", values["reasoning"] or {})
+    reasoning = mapping("reasoning", asked.reasoning or {})
     only_keys("reasoning", reasoning, ("effort", "summary", "generate_summary"))
     effort = reasoning.get("effort")
     return None if effort is None else text("reasoning.effort", effort)
 
 
-def read_tools(value: Any) -> list[dict[str, Any]]:
+def read_tools(value: Json) -> list[JsonObject]:
     """Function tools as the response repeats them. Raises InvalidRequest, which names a tool of another kind."""
     return [_read_tool(f"tools[{i}]", tool) for i, tool in enumerate(sequence("tools", value or []))]
 
 
-def _read_tool(where: str, value: Any) -> dict[str, Any]:
+def _read_tool(where: str, value: Json) -> JsonObject:
     tool = mapping(where, value, "a tool")
     if tool.get("type") != "function":
         raise InvalidRequest(
@@ -100,12 +102,12 @@ def _read_tool(where: str, value: Any) -> dict[str, Any]:
     return {"parameters": None, "strict": None, **tool, "name": name}
 
 
-def _chat_tool(tool: dict[str, Any]) -> dict[str, Any]:
+def _chat_tool(tool: JsonObject) -> JsonObject:
     function = {key: tool[key] for key in tool if key != "type" and tool[key] is not None}
     return {"type": "function", "function": function}
 
 
-def _chat_choice(choice: Any) -> str | dict[str, Any]:
+def _chat_choice(choice: Json) -> str | JsonObject:
     if type(choice) is str and choice in CHOICES:
         return choice
     if type(choice) is not dict or choice.get("type") != "function":

@@ -6,19 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from xylem.services.gateway.apis.operations.control import command
-from xylem.services.gateway.fields.body import read_object
-from xylem.services.gateway.fields.field import BooleanType, Table, TextType, ignored, taken
+from xylem.services.gateway.apis.operations.fields import AbortBody
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import Context, context_of, key_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.shared.runtime.errors import InvalidRequest, XylemError
-
-ABORT = Table(
-    [
-        taken("rid", TextType(), about="The rid of a /generate request, or the id of any answer."),
-        taken("abort_all", BooleanType(), False, "Everything that this key has asked for and that still runs."),
-        *ignored("abort_message"),
-    ]
-)
 
 router = APIRouter()
 
@@ -27,14 +19,14 @@ router = APIRouter()
     "/abort_request",
     summary="Ends requests: their answers are what they have so far, with the finish reason abort",
     response_model=None,
-    **describe(ABORT, '{"aborted": how many sequences}; 0 when nothing of that name runs.'),
+    **describe(AbortBody, '{"aborted": how many sequences}; 0 when nothing of that name runs.'),
 )
 async def abort_request(request: Request) -> JSONResponse:
     context = context_of(request)
-    values = ABORT.read(await read_object(request))
-    if not values["rid"] and not values["abort_all"]:
+    body = AbortBody.read(await read_object(request))
+    if not body.rid and not body.abort_all:
         raise InvalidRequest("give rid, or abort_all as true", param="rid")
-    name = None if values["abort_all"] else values["rid"]
+    name = None if body.abort_all else body.rid
     key = key_of(request)
     tenant = key.name if key is not None else ""
     here = context.running.abort(name, tenant)

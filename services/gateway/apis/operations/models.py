@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from xylem.services.gateway.generation.context import Context, context_of
-from xylem.services.gateway.generation.generation_request import check_model
+from xylem.services.gateway.generation.served_model import check_model
 from xylem.services.gateway.http.openapi import answers
 
 router = APIRouter()

@@ -3,11 +3,11 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from xylem.services.gateway.fields.body import read_object
-from xylem.services.gateway.fields.field_tables import DETOKENIZE, TOKENIZE
-from xylem.services.gateway.generation.chat_messages import read_messages
+from xylem.services.gateway.apis.openai_chat.messages import read_messages
+from xylem.services.gateway.apis.operations.fields import DetokenizeBody, TokenizeBody
+from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
-from xylem.services.gateway.generation.generation_request import check_model
+from xylem.services.gateway.generation.served_model import check_model
 from xylem.services.gateway.generation.tokenize_client import text_of, tokens_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.shared.protocol import Tokenize
@@ -24,20 +24,20 @@ _encoder = msgspec.json.Encoder()
     "/tokenize",
     summary="Token ids of a prompt or of chat messages",
     response_model=None,
-    **describe(TOKENIZE, '{"tokens": [...], "count": ..., "max_model_len": ...}'),
+    **describe(TokenizeBody, '{"tokens": [...], "count": ..., "max_model_len": ...}'),
 )
 async def tokenize(request: Request) -> Response:
     context = context_of(request)
-    values = TOKENIZE.read(await read_object(request))
-    check_model(values["model"], context.offer)
-    prompt, messages = values["prompt"], values["messages"]
+    body = TokenizeBody.read(await read_object(request))
+    check_model(body.model, context.offer)
+    prompt, messages = body.prompt, body.messages
     if (prompt is None) == (messages is None):
         raise InvalidRequest("give either prompt or messages", param="prompt")
-    with_special = values["add_special_tokens"]
+    with_special = body.add_special_tokens
     question = Tokenize(
         prompt=prompt,
         messages=None if messages is None else read_messages(messages),
-        template_arguments=_encoder.encode(values["chat_template_kwargs"]) if values["chat_template_kwargs"] else b"",
+        template_arguments=_encoder.encode(body.chat_template_kwargs) if body.chat_template_kwargs else b"",
         # A chat template writes the special tokens itself.
         add_special_tokens=messages is None if with_special is None else with_special,
     )
@@ -52,16 +52,16 @@ async def tokenize(request: Request) -> Response:
     "/detokenize",
     summary="The text of token ids",
     response_model=None,
-    **describe(DETOKENIZE, '{"prompt": "..."}'),
+    **describe(DetokenizeBody, '{"prompt": "..."}'),
 )
 async def detokenize(request: Request) -> Response:
     context = context_of(request)
-    values = DETOKENIZE.read(await read_object(request))
-    check_model(values["model"], context.offer)
+    body = DetokenizeBody.read(await read_object(request))
+    check_model(body.model, context.offer)
     with context.asking(key_of(request)):
-        text = await text_of(context, values["tokens"])
+        text = await text_of(context, body.tokens)
     return _json({"prompt": text})
 
 
-def _json(body: dict[str, object]) -> Response:
-    return Response(_encoder.encode(body), media_type="application/json")
+def _json(answer: dict[str, object]) -> Response:
+    return Response(_encoder.encode(answer), media_type="application/json")

@@ -1,20 +1,28 @@
-"""Kinds of values that may be given once, or as a list with one for each prompt of a batch."""
+"""The types of values that may be given once, or as a list with one for each prompt of a batch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Generic, TypeVar
 
-from xylem.services.gateway.fields.field import FieldType, Table, wrong
+from xylem.services.gateway.fields.body import Body
+from xylem.services.gateway.fields.field import FieldType
 from xylem.services.gateway.fields.field_types import Prompt, token_column
+from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.nested_checks import is_strings
+from xylem.services.gateway.fields.value_errors import wrong
+from xylem.shared.protocol.columns import count
 from xylem.shared.runtime.errors import InvalidRequest
 
 MAX_ASKED = 1024
 
+T = TypeVar("T")
+B = TypeVar("B", bound=Body)
+
 
 @contextmanager
 def inside(where: str) -> Iterator[None]:
-    """Errors of what stands in a field of this name say so."""
+    """Has errors of what stands in the field `where` name it."""
     try:
         yield
     except InvalidRequest as error:
@@ -22,85 +30,85 @@ def inside(where: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class PerItem:
+class PerItemType(Generic[T]):
     """One value, or a list of them. Reads to what was given."""
 
-    kind: FieldType
+    kind: FieldType[T]
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> JsonObject:
         return {"oneOf": [self.kind.schema, {"type": "array", "items": self.kind.schema}]}
 
-    def read(self, name: str, value: Any) -> Any:
+    def read(self, name: str, value: Json) -> T | list[T]:
         if type(value) is list:
             return [self.kind.read(f"{name}[{i}]", item) for i, item in enumerate(value)]
         return self.kind.read(name, value)
 
 
 @dataclass(frozen=True)
-class Body:
-    """An object with fields of its own. Reads to (the fields' values, the names that were given as null)."""
+class BodyType(Generic[B]):
+    """An object with fields of its own. Reads to (the body, the names that were given as null)."""
 
-    table: Table
+    body: type[B]
 
     @property
-    def schema(self) -> dict[str, Any]:
-        return self.table.schema()
+    def schema(self) -> JsonObject:
+        return self.body.schema()
 
-    def read(self, name: str, value: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    def read(self, name: str, value: Json) -> tuple[B, frozenset[str]]:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
         with inside(name):
-            return self.table.read(value), frozenset(key for key in value if value[key] is None)
+            return self.body.read(value), frozenset(key for key in value if value[key] is None)
 
 
 @dataclass(frozen=True)
-class AskedIds:
+class AskedIdsType:
     """Token ids, or a list of such lists. Reads to a column or a list of columns."""
 
     @property
-    def schema(self) -> dict[str, Any]:
-        ids = {"type": "array", "items": {"type": "integer"}}
+    def schema(self) -> JsonObject:
+        ids: JsonObject = {"type": "array", "items": {"type": "integer"}}
         return {"oneOf": [ids, {"type": "array", "items": ids}]}
 
-    def read(self, name: str, value: Any) -> bytes | list[bytes]:
+    def read(self, name: str, value: Json) -> bytes | list[bytes]:
         if type(value) is list and any(type(item) is list for item in value):
             return [self._column(f"{name}[{i}]", item) for i, item in enumerate(value)]
         return self._column(name, value)
 
-    def _column(self, name: str, value: Any) -> bytes:
+    def _column(self, name: str, value: Json) -> bytes:
         column = b"" if value is None else token_column(name, value)
-        if value is not None and len(value) > MAX_ASKED:
-            raise InvalidRequest(f"{name} has {len(value)} ids; {MAX_ASKED} are allowed", param=name)
+        if count(column) > MAX_ASKED:
+            raise InvalidRequest(f"{name} has {count(column)} ids; {MAX_ASKED} are allowed", param=name)
         return column
 
 
 @dataclass(frozen=True)
-class TextBatch:
+class TextBatchType:
     """A string or a list of strings. Reads to (prompts, whether it is a list)."""
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> JsonObject:
         return {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
-    def read(self, name: str, value: Any) -> tuple[list[Prompt], bool]:
+    def read(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
         if type(value) is str:
             return [value], False
-        if type(value) is not list or not value or not all(type(item) is str for item in value):
+        if not is_strings(value) or not value:
             raise wrong(name, "a string or a list of strings", value)
         return list(value), True
 
 
 @dataclass(frozen=True)
-class IdBatch:
+class IdBatchType:
     """A list of token ids or a list of such lists. Reads to (columns, whether it is a list of lists)."""
 
     @property
-    def schema(self) -> dict[str, Any]:
-        ids = {"type": "array", "items": {"type": "integer"}}
+    def schema(self) -> JsonObject:
+        ids: JsonObject = {"type": "array", "items": {"type": "integer"}}
         return {"oneOf": [ids, {"type": "array", "items": ids}]}
 
-    def read(self, name: str, value: Any) -> tuple[list[Prompt], bool]:
+    def read(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
         if type(value) is not list or not value:
             raise wrong(name, "a list of token ids, or a list of such lists", value)
         if type(value[0]) is not list:

@@ -1,95 +1,122 @@
 """The fields of /generate and of the sampling parameters in it, under SGLang's names."""
 
-from xylem.services.gateway.apis.sglang_generate.field_types import AskedIds, Body, IdBatch, PerItem, TextBatch
-from xylem.services.gateway.fields.field import (
+from xylem.services.gateway.apis.sglang_generate.field_types import (
+    AskedIdsType,
+    BodyType,
+    IdBatchType,
+    PerItemType,
+    TextBatchType,
+)
+from xylem.services.gateway.fields.basic_types import (
     AnyIntegerType,
     AnyType,
     BooleanType,
     IntegerType,
     NumberType,
-    Table,
     TextType,
-    ignored,
-    only,
-    taken,
 )
-from xylem.services.gateway.fields.field_tables import INT32_MAX, MAX_CHOICES, MAX_TOP, MODEL
-from xylem.services.gateway.fields.field_types import MAX_STOP_IDS, LogitBias, StopPatterns, Stops, TokenIds
+from xylem.services.gateway.fields.body import Body
+from xylem.services.gateway.fields.field import ignored, only, taken
+from xylem.services.gateway.fields.field_types import MAX_STOP_IDS, Prompt, StopsType, TokenIdsType
+from xylem.services.gateway.fields.generation_fields import (
+    CACHE_SALT,
+    EBNF,
+    INT32_MAX,
+    LOGIT_BIAS,
+    MAX_CHOICES,
+    MAX_TOP,
+    MODEL,
+    REGEX,
+    STOP_REGEX,
+    STREAM,
+    STRUCTURAL_TAG,
+)
+from xylem.services.gateway.fields.json_types import Json
 
 DEFAULT_MAX_NEW_TOKENS = 128
 MAX_TEMPERATURE = 1000.0
 
-SAMPLING = Table(
-    [
-        taken(
-            "max_new_tokens",
-            IntegerType(0, INT32_MAX),
-            DEFAULT_MAX_NEW_TOKENS,
-            "0: the prompt is only read. null: the rest of the context.",
-        ),
-        taken("min_new_tokens", IntegerType(0, INT32_MAX), 0, "Before so many nothing stops the answer."),
-        taken("temperature", NumberType(0, MAX_TEMPERATURE), 1.0, "0 always takes the likeliest token."),
-        taken("top_p", NumberType(0, 1, above_low=True), 1.0),
-        taken("top_k", IntegerType(-1, INT32_MAX), -1, "-1 and 0 mean the whole vocabulary."),
-        taken("min_p", NumberType(0, 1), 0.0),
-        taken("frequency_penalty", NumberType(-2, 2), 0.0),
-        taken("presence_penalty", NumberType(-2, 2), 0.0),
-        taken("repetition_penalty", NumberType(0.001, 2), 1.0),
-        taken("stop", Stops(), ()),
-        taken("stop_token_ids", TokenIds(MAX_STOP_IDS), b""),
-        taken("stop_regex", StopPatterns(), (), "Regular expressions (of Python's regex module) that stop it, too."),
-        taken("ignore_eos", BooleanType(), False),
-        taken("skip_special_tokens", BooleanType(), True, "false: special tokens are part of the text."),
-        taken("no_stop_trim", BooleanType(), False, "The stop string stays in the text."),
-        taken("n", IntegerType(1, MAX_CHOICES), 1, "Answers to each prompt."),
-        taken("json_schema", AnyType({"type": ["string", "object"]}), about="A JSON schema, also in a string."),
-        taken("regex", AnyType({"type": "string"}), about="A regular expression that the whole output matches."),
-        taken("ebnf", AnyType({"type": "string"}), about="A grammar in GBNF; its first rule is root."),
-        taken("structural_tag", AnyType({"type": ["string", "object"]}), about="xgrammar's structural tag."),
-        taken("logit_bias", LogitBias(), (b"", b""), "Token id to what is added to its logit, from -100 to 100."),
-        taken(
-            "sampling_seed", AnyIntegerType(), about="The same seed gives the same tokens; answer i of n uses seed + i."
-        ),
-        taken("seed", AnyIntegerType(), about="Another name of sampling_seed."),
+
+class SamplingBody(Body):
+    """Sampling parameters of /generate."""
+
+    max_new_tokens: int = taken(
+        IntegerType(0, INT32_MAX),
+        DEFAULT_MAX_NEW_TOKENS,
+        "0: the prompt is only read. null: the rest of the context.",
+    )
+    min_new_tokens: int = taken(IntegerType(0, INT32_MAX), 0, "Before so many nothing stops the answer.")
+    temperature: float = taken(NumberType(0, MAX_TEMPERATURE), 1.0, "0 always takes the likeliest token.")
+    top_p: float = taken(NumberType(0, 1, above_low=True), 1.0)
+    top_k: int = taken(IntegerType(-1, INT32_MAX), -1, "-1 and 0 mean the whole vocabulary.")
+    min_p: float = taken(NumberType(0, 1), 0.0)
+    frequency_penalty: float = taken(NumberType(-2, 2), 0.0)
+    presence_penalty: float = taken(NumberType(-2, 2), 0.0)
+    repetition_penalty: float = taken(NumberType(0.001, 2), 1.0)
+    stop: tuple[str, ...] = taken(StopsType(), ())
+    stop_token_ids: bytes = taken(TokenIdsType(MAX_STOP_IDS), b"")
+    stop_regex: tuple[str, ...] = STOP_REGEX
+    ignore_eos: bool = taken(BooleanType(), False)
+    skip_special_tokens: bool = taken(BooleanType(), True, "false: special tokens are part of the text.")
+    no_stop_trim: bool = taken(BooleanType(), False, "The stop string stays in the text.")
+    n: int = taken(IntegerType(1, MAX_CHOICES), 1, "Answers to each prompt.")
+    json_schema: Json = taken(AnyType({"type": ["string", "object"]}), about="A JSON schema, also in a string.")
+    regex: Json = REGEX
+    ebnf: Json = EBNF
+    structural_tag: Json = STRUCTURAL_TAG
+    logit_bias: tuple[bytes, bytes] = LOGIT_BIAS
+    sampling_seed: int | None = taken(
+        AnyIntegerType(), about="The same seed gives the same tokens; answer i of n uses seed + i."
+    )
+    seed: int | None = taken(AnyIntegerType(), about="Another name of sampling_seed.")
+
+    others = (
         *ignored("stream_interval"),
         only("spaces_between_special_tokens", True),
         only("beam_width", 1),
         only("custom_params"),
         only("watermark"),
-    ]
-)
+    )
 
-GENERATE = Table(
-    [
-        MODEL,
-        taken("text", TextBatch(), about="A prompt, or a list of them."),
-        taken("input_ids", IdBatch(), about="The same as token ids: a list, or a list of lists."),
-        taken("sampling_params", PerItem(Body(SAMPLING)), about="One for all prompts, or one for each."),
-        taken(
-            "return_logprob",
-            PerItem(BooleanType()),
-            False,
-            "Log probabilities of the output's tokens, and the prompt's.",
-        ),
-        taken(
-            "logprob_start_len",
-            PerItem(IntegerType(-1, INT32_MAX)),
-            -1,
-            "From this token of the prompt on they are given, too; -1: of the output only.",
-        ),
-        taken("top_logprobs_num", PerItem(IntegerType(0, MAX_TOP)), 0, "How many likely tokens at each position."),
-        taken("token_ids_logprob", AskedIds(), b"", "Log probabilities of these tokens at each position."),
-        taken("return_text_in_logprobs", BooleanType(), False, "What the tokens look like, instead of null."),
-        taken("stream", BooleanType(), False),
-        taken(
-            "incremental_streaming_output",
-            BooleanType(),
-            False,
-            "Events of a stream have what is new; without it each has all that there is so far.",
-        ),
-        taken("rid", PerItem(TextType()), about="A name for the answer, by which it can be aborted."),
-        taken("cache_salt", TextType(), "", "Prefixes are shared in the cache only between requests of the same salt."),
-        taken("extra_key", TextType(), "", "Another part of cache_salt."),
+
+GivenSampling = tuple[SamplingBody, frozenset[str]]  # with the names of the fields that were given as null
+
+
+class GenerateBody(Body):
+    """A body of /generate. What may differ between the prompts of a batch is one value, or a list with one for each."""
+
+    model: str | None = MODEL
+    text: tuple[list[Prompt], bool] | None = taken(TextBatchType(), about="A prompt, or a list of them.")
+    input_ids: tuple[list[Prompt], bool] | None = taken(
+        IdBatchType(), about="The same as token ids: a list, or a list of lists."
+    )
+    sampling_params: GivenSampling | list[GivenSampling] | None = taken(
+        PerItemType(BodyType(SamplingBody)), about="One for all prompts, or one for each."
+    )
+    return_logprob: bool | list[bool] = taken(
+        PerItemType(BooleanType()), False, "Log probabilities of the output's tokens, and the prompt's."
+    )
+    logprob_start_len: int | list[int] = taken(
+        PerItemType(IntegerType(-1, INT32_MAX)),
+        -1,
+        "From this token of the prompt on they are given, too; -1: of the output only.",
+    )
+    top_logprobs_num: int | list[int] = taken(
+        PerItemType(IntegerType(0, MAX_TOP)), 0, "How many likely tokens at each position."
+    )
+    token_ids_logprob: bytes | list[bytes] = taken(
+        AskedIdsType(), b"", "Log probabilities of these tokens at each position."
+    )
+    return_text_in_logprobs: bool = taken(BooleanType(), False, "What the tokens look like, instead of null.")
+    stream: bool = STREAM
+    incremental_streaming_output: bool = taken(
+        BooleanType(), False, "Events of a stream have what is new; without it each has all that there is so far."
+    )
+    rid: str | list[str] = taken(PerItemType(TextType()), "", "A name for the answer, by which it can be aborted.")
+    cache_salt: str = CACHE_SALT
+    extra_key: str = taken(TextType(), "", "Another part of cache_salt.")
+
+    others = (
         *ignored("log_metrics", "custom_labels", "routing_key", "bootstrap_host", "bootstrap_port", "bootstrap_room"),
         only("input_embeds"),
         only("image_data", []),
@@ -106,5 +133,4 @@ GENERATE = Table(
         only("max_thinking_tokens"),
         only("priority", 0),
         only("routed_dp_rank"),
-    ]
-)
+    )

@@ -1,25 +1,22 @@
-"""The order in a body of /generate."""
+"""From a body of /generate to the request that the pipeline gets."""
 
-import random
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from xylem.services.gateway.apis.sglang_generate.field_types import inside
-from xylem.services.gateway.apis.sglang_generate.fields import GENERATE, SAMPLING
+from xylem.services.gateway.apis.sglang_generate.fields import GenerateBody, GivenSampling, SamplingBody
 from xylem.services.gateway.fields.field_types import Prompt
-from xylem.services.gateway.generation.generation_request import (
-    REST_OF_CONTEXT,
-    ChoiceSpec,
-    GenerationRequest,
+from xylem.services.gateway.generation.build_request import REST_OF_CONTEXT
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.sampling import draw_seeds, sampling_params, successive_seeds
+from xylem.services.gateway.generation.served_model import (
     ServedModel,
     check_context,
     check_model,
     check_number,
     check_vocabulary,
-    read_sampling,
-    successive,
 )
 from xylem.services.gateway.generation.structured_output import grammar_of
 from xylem.shared.protocol import Grammar, LogprobParams, SamplingParams, StopConditions
@@ -27,6 +24,8 @@ from xylem.shared.protocol.columns import count, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
 GREEDY_BELOW = 1e-6
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +41,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """An order, and how its answer looks. wanted: of each choice. batch: the answer is a list."""
+    """A request, and how its answer looks. wanted: of each choice. batch: the answer is a list."""
 
-    order: GenerationRequest
+    request: GenerationRequest
     wanted: list[Wanted]
     batch: bool
     incremental: bool
@@ -62,36 +61,35 @@ class _Plan:
     hides_output: bool
 
 
-def generate_order(body: dict[str, Any], offer: ServedModel) -> Generation:
-    """Raises InvalidRequest, NotFound."""
-    values = GENERATE.read(body)
-    check_model(values["model"], offer)
-    name, prompts, listed = _prompts(values)
-    plans = _plans(values["sampling_params"], len(prompts), offer)
+def generate_request(body: GenerateBody, served: ServedModel) -> Generation:
+    """Returns the request for a body of /generate. Raises InvalidRequest, NotFound."""
+    check_model(body.model, served)
+    name, prompts, listed = _prompts(body)
+    plans = _plans(body.sampling_params, len(prompts), served)
     num_choices = sum(plan.n for plan in plans)
     param = name if len(prompts) > 1 else "sampling_params.n"
-    check_number(num_choices, "sequences are asked for", param, offer)
-    order = GenerationRequest(
-        model=offer.model,
+    check_number(num_choices, "sequences are asked for", param, served)
+    request = GenerationRequest(
+        model=served.model,
         limits=StopConditions(),
         choices=[],
-        stream=values["stream"],
-        salt=_salt(values),
+        stream=body.stream,
+        salt=_salt(body),
         keeps_cut_scores=True,
         prompts=prompts,
         seed_is_drawn=all(plan.seed is None for plan in plans),
     )
-    scores = _Scores(values, len(prompts), offer)
+    logprobs = _Logprobs(body, len(prompts), served)
     wanted: list[Wanted] = []
-    names = _each("rid", values["rid"], len(prompts))
-    drawn = iter(successive(random.getrandbits(63), num_choices))
+    names = _each("rid", body.rid, len(prompts))
+    drawn = iter(draw_seeds(num_choices))
     for i, (prompt, plan) in enumerate(zip(prompts, plans, strict=True)):
-        check_context(name, prompt, offer)
-        scoring = scores.of(i, name, prompt)
-        seeds = [next(drawn) for _ in range(plan.n)] if plan.seed is None else successive(plan.seed, plan.n)
+        check_context(name, prompt, served)
+        scoring = logprobs.of(i, name, prompt)
+        seeds = [next(drawn) for _ in range(plan.n)] if plan.seed is None else successive_seeds(plan.seed, plan.n)
         for each, seed in enumerate(seeds):
             own_name = names[i] if plan.n == 1 or not names[i] else f"{names[i]}-{each}"
-            order.choices.append(
+            request.choices.append(
                 ChoiceSpec(
                     sampling=msgspec.structs.replace(plan.sampling, seed=seed),
                     prompt=prompt,
@@ -100,85 +98,101 @@ def generate_order(body: dict[str, Any], offer: ServedModel) -> Generation:
                     grammar=plan.grammar,
                     scoring=scoring,
                     hides_output=plan.hides_output,
-                    name=own_name or "",
+                    name=own_name,
                 )
             )
-            wanted.append(scores.wanted(i, own_name or ""))
-    return Generation(order, wanted, listed or num_choices > 1, values["incremental_streaming_output"])
+            wanted.append(logprobs.wanted(i, own_name))
+    return Generation(request, wanted, listed or num_choices > 1, body.incremental_streaming_output)
 
 
-def _prompts(values: dict[str, Any]) -> tuple[str, list[Prompt], bool]:
+def _prompts(body: GenerateBody) -> tuple[str, list[Prompt], bool]:
     """(field, prompts, whether they came as a list)."""
-    text, token_ids = values["text"], values["input_ids"]
-    if (text is None) == (token_ids is None):
+    if (body.text is None) == (body.input_ids is None):
         raise InvalidRequest("give either text or input_ids", param="text")
-    name, (prompts, listed) = ("text", text) if text is not None else ("input_ids", token_ids)
-    return name, prompts, listed
+    if body.text is not None:
+        return "text", *body.text
+    assert body.input_ids is not None
+    return "input_ids", *body.input_ids
 
 
-def _salt(values: dict[str, Any]) -> str:
+def _salt(body: GenerateBody) -> str:
     """Two names of the same, which SGLang joins."""
-    return f"{values['extra_key']}\n{values['cache_salt']}" if values["extra_key"] else str(values["cache_salt"])
+    return f"{body.extra_key}\n{body.cache_salt}" if body.extra_key else body.cache_salt
 
 
-def _each(name: str, value: Any, num_prompts: int) -> list[Any]:
+def _each(name: str, value: T | list[T], num_prompts: int) -> list[T]:
     """The value of each prompt. Raises InvalidRequest when a list has another length."""
-    if type(value) is not list:
+    if not isinstance(value, list):
         return [value] * num_prompts
-    if len(value) != num_prompts:
-        raise InvalidRequest(f"{name} has {len(value)} entries for {num_prompts} prompts", param=name)
+    _check_number_of(name, len(value), num_prompts)
     return value
 
 
-def _plans(given: Any, num_prompts: int, offer: ServedModel) -> list[_Plan]:
-    if type(given) is list:
-        each = _each("sampling_params", given, num_prompts)
-        return [_plan(f"sampling_params[{i}]", values, nulls, offer) for i, (values, nulls) in enumerate(each)]
-    values, nulls = given if given is not None else (SAMPLING.read({}), frozenset())
-    return [_plan("sampling_params", values, nulls, offer)] * num_prompts
+def _check_number_of(name: str, num_entries: int, num_prompts: int) -> None:
+    if num_entries != num_prompts:
+        raise InvalidRequest(f"{name} has {num_entries} entries for {num_prompts} prompts", param=name)
 
 
-def _plan(where: str, values: dict[str, Any], nulls: frozenset[str], offer: ServedModel) -> _Plan:
+def _plans(given: GivenSampling | list[GivenSampling] | None, num_prompts: int, served: ServedModel) -> list[_Plan]:
+    if isinstance(given, list):
+        _check_number_of("sampling_params", len(given), num_prompts)
+        return [_plan(f"sampling_params[{i}]", body, nulls, served) for i, (body, nulls) in enumerate(given)]
+    body, nulls = given if given is not None else (SamplingBody(), frozenset())
+    return [_plan("sampling_params", body, nulls, served)] * num_prompts
+
+
+def _plan(where: str, body: SamplingBody, nulls: frozenset[str], served: ServedModel) -> _Plan:
     with inside(where):
-        if len({values["seed"], values["sampling_seed"]} - {None}) > 1:
+        if len({body.seed, body.sampling_seed} - {None}) > 1:
             raise InvalidRequest("seed and sampling_seed contradict each other", param="seed")
-        max_tokens = REST_OF_CONTEXT if "max_new_tokens" in nulls else values["max_new_tokens"]
-        if 0 < max_tokens < values["min_new_tokens"]:
+        max_tokens = REST_OF_CONTEXT if "max_new_tokens" in nulls else body.max_new_tokens
+        if 0 < max_tokens < body.min_new_tokens:
             raise InvalidRequest("min_new_tokens is larger than max_new_tokens", param="min_new_tokens")
-        greedy = values["temperature"] < GREEDY_BELOW
-        sampling = read_sampling({**values, "temperature": 0.0} if greedy else values, offer)
-        grammar = grammar_of(values)
+        sampling = sampling_params(
+            served,
+            temperature=0.0 if body.temperature < GREEDY_BELOW else body.temperature,
+            top_p=body.top_p,
+            top_k=body.top_k,
+            min_p=body.min_p,
+            repetition_penalty=body.repetition_penalty,
+            frequency_penalty=body.frequency_penalty,
+            presence_penalty=body.presence_penalty,
+            logit_bias=body.logit_bias,
+        )
+        grammar = grammar_of(
+            json_schema=body.json_schema, regex=body.regex, ebnf=body.ebnf, structural_tag=body.structural_tag
+        )
     hidden = max_tokens == 0
     return _Plan(
-        n=values["n"],
+        n=body.n,
         limits=StopConditions(
             max_tokens=1 if hidden else max_tokens,
-            ignore_eos=values["ignore_eos"],
-            stop=values["stop"],
-            stop_token_ids=values["stop_token_ids"],
-            min_tokens=0 if hidden else values["min_new_tokens"],
-            stop_regex=values["stop_regex"],
-            keep_stop=values["no_stop_trim"],
-            keep_special=not values["skip_special_tokens"],
+            ignore_eos=body.ignore_eos,
+            stop=body.stop,
+            stop_token_ids=body.stop_token_ids,
+            min_tokens=0 if hidden else body.min_new_tokens,
+            stop_regex=body.stop_regex,
+            keep_stop=body.no_stop_trim,
+            keep_special=not body.skip_special_tokens,
         ),
         sampling=sampling,
-        seed=values["seed"] if values["sampling_seed"] is None else values["sampling_seed"],
+        seed=body.seed if body.sampling_seed is None else body.sampling_seed,
         grammar=grammar and msgspec.structs.replace(grammar, param=f"{where}.{grammar.param}"),
         hides_output=hidden,
     )
 
 
-class _Scores:
+class _Logprobs:
     """Which log probabilities are wanted of each prompt."""
 
-    def __init__(self, values: dict[str, Any], num_prompts: int, offer: ServedModel) -> None:
-        self._flags = _each("return_logprob", values["return_logprob"], num_prompts)
-        self._starts = _each("logprob_start_len", values["logprob_start_len"], num_prompts)
-        self._nums = _each("top_logprobs_num", values["top_logprobs_num"], num_prompts)
-        self._asked = _each("token_ids_logprob", values["token_ids_logprob"], num_prompts)
-        self._texts = values["return_text_in_logprobs"]
+    def __init__(self, body: GenerateBody, num_prompts: int, served: ServedModel) -> None:
+        self._flags = _each("return_logprob", body.return_logprob, num_prompts)
+        self._starts = _each("logprob_start_len", body.logprob_start_len, num_prompts)
+        self._nums = _each("top_logprobs_num", body.top_logprobs_num, num_prompts)
+        self._asked = _each("token_ids_logprob", body.token_ids_logprob, num_prompts)
+        self._texts = body.return_text_in_logprobs
         for column in self._asked:
-            check_vocabulary("token_ids_logprob", column, offer)
+            check_vocabulary("token_ids_logprob", column, served)
 
     def of(self, i: int, name: str, prompt: Prompt) -> LogprobParams | None:
         """Raises ContextTooLong when they are to begin after the prompt."""

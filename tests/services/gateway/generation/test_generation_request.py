@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.generation.generation_request import (
-    GenerationRequest,
-    ModelNotFound,
-    ServedModel,
-    chat_order,
-    completion_order,
-)
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.apis.openai_completions.fields import CompletionBody
+from xylem.services.gateway.apis.openai_completions.request import completion_request
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.served_model import ModelNotFound, ServedModel
 from xylem.shared.protocol import LogprobParams
 from xylem.shared.protocol.columns import unpack, unpack_floats
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
@@ -20,11 +19,11 @@ OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices
 
 
 def chat(**more: Any) -> GenerationRequest:
-    return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, OFFER)
+    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), OFFER)
 
 
 def completion(**more: Any) -> GenerationRequest:
-    return completion_order({"prompt": "x", **more}, OFFER)
+    return completion_request(CompletionBody.read({"prompt": "x", **more}), OFFER)
 
 
 def test_defaults_of_the_two_endpoints() -> None:
@@ -36,7 +35,7 @@ def test_defaults_of_the_two_endpoints() -> None:
 
 def test_the_model_has_defaults_of_its_own() -> None:
     offer = replace(OFFER, sampling={"temperature": 0.6, "top_k": 20})
-    order = chat_order({"messages": [{"role": "user", "content": "x"}], "top_k": 0}, offer)
+    order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "top_k": 0}), offer)
     sampling = order.choices[0].sampling
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.6, 0, 1.0)
 

@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from tests.otlp_collector import Collector, collecting
-from xylem.services.gateway.generation.generation_request import ServedModel, chat_order
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow
@@ -59,7 +61,7 @@ async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
     call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
     offer = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
     tools = [{"type": "function", "function": {"name": "time"}}]
-    order = chat_order({"messages": [{"role": "user", "content": "x"}], "tools": tools}, offer)
+    order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), offer)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)
         exchange = GenerationSession(cast("Any", None), order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")

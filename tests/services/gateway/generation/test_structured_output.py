@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.generation.structured_output import FIELDS, grammar_of
+from xylem.services.gateway.generation.structured_output import grammar_of
 from xylem.shared.protocol import Grammar
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -15,7 +15,7 @@ TAG = {"type": "structural_tag", "format": {"type": "any_text"}}
 
 
 def grammar(**values: Any) -> Grammar | None:
-    return grammar_of({field.name: values.get(field.name) for field in FIELDS})
+    return grammar_of(**values)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.generation.generation_request import GenerationRequest, ServedModel, chat_order
+from xylem.services.gateway.apis.openai_chat.fields import ChatBody
+from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.generation.tools import read_tools
 from xylem.services.gateway.output_parsers import choose
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning, Said
@@ -27,7 +30,7 @@ CALLS = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool
 
 
 def order(offer: ServedModel = HERMES, **more: Any) -> GenerationRequest:
-    return chat_order({"messages": [{"role": "user", "content": "x"}], **more}, offer)
+    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), offer)
 
 
 def said(order: GenerationRequest, text: str) -> Said:
@@ -179,7 +182,7 @@ def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
     with pytest.raises(InvalidRequest, match="no known form") as caught:
         order(OFFER, tools=TOOLS, tool_choice="required")
     assert caught.value.param == "tool_choice"
-    assert read_tools({"tools": TOOLS, "tool_choice": None, "parallel_tool_calls": True}).definitions
+    assert read_tools(TOOLS, None, parallel=True).definitions
 
 
 def test_kinds_of_deltas_add_up() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.apis.anthropic_messages.fields import COUNT_TOKENS, MESSAGES
+from xylem.services.gateway.apis.anthropic_messages.fields import CountTokensBody, MessagesBody
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES, chat_body
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -14,7 +14,7 @@ SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}}
 
 def translated(**more: Any) -> dict[str, Any]:
     body = {"max_tokens": 2000, "messages": HI, **more}
-    return chat_body(body, MESSAGES.read(body))
+    return chat_body(body, MessagesBody.read(body))
 
 
 def test_fields() -> None:
@@ -134,7 +134,7 @@ def test_an_answer_that_is_begun_is_gone_on_with() -> None:
 
 def test_the_same_prompt_is_counted() -> None:
     body = {"messages": HI, "system": "Be brief.", "thinking": {"type": "disabled"}}
-    counted = chat_body(body, COUNT_TOKENS.read(body))
+    counted = chat_body(body, CountTokensBody.read(body))
     asked = translated(system="Be brief.", thinking={"type": "disabled"})
     assert counted == {key: value for key, value in asked.items() if key != "max_tokens"}
 

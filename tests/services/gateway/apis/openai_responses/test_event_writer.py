@@ -14,9 +14,9 @@ from xylem.services.gateway.apis.openai_responses.event_log import EventLog
 from xylem.services.gateway.apis.openai_responses.event_writer import EventWriter
 from xylem.services.gateway.apis.openai_responses.request import new_record, understand
 from xylem.services.gateway.apis.openai_responses.thinking_tokens import ThinkingTokens
-from xylem.services.gateway.generation.generation_request import ServedModel
 from xylem.services.gateway.generation.logprobs import Alternative, LogprobToken
 from xylem.services.gateway.generation.output_queue import OutputDelta
+from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.generation.session import Totals
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning
 from xylem.shared.protocol import FinishReason

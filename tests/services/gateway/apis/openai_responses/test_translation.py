@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xylem.services.gateway.apis.openai_responses.fields import RESPONSES
+from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import read_items
 from xylem.services.gateway.apis.openai_responses.translation import NAMES, chat_body
 from xylem.shared.runtime.errors import InvalidRequest
@@ -12,8 +12,8 @@ TOOL = {"type": "function", "name": "look", "description": "Looks.", "parameters
 
 def translated(**body: Any) -> dict[str, Any]:
     body = {"input": "Hi", **body}
-    values = RESPONSES.read(body)
-    return chat_body(body, values, read_items(values["input"]))
+    asked = ResponsesBody.read(body)
+    return chat_body(body, asked, read_items(asked.input))
 
 
 def test_fields() -> None:

@@ -1,10 +1,9 @@
 """Chat messages as clients send them, checked and made plain: one string of content each, known roles only."""
 
-from typing import Any
-
 import msgspec
 
-from xylem.services.gateway.fields.field import wrong
+from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.value_errors import wrong
 from xylem.shared.runtime.errors import InvalidRequest
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -18,8 +17,8 @@ EMPTY_ONLY = ("refusal", "annotations", "audio", "function_call", "reasoning", "
 _encoder = msgspec.json.Encoder()
 
 
-def read_messages(value: Any) -> bytes:
-    """The messages as a JSON list for the chat template. Raises InvalidRequest that says which message is wrong."""
+def read_messages(value: Json) -> bytes:
+    """Returns a JSON list for the chat template. Raises InvalidRequest that says which message is wrong."""
     if type(value) is not list:
         raise wrong("messages", "a list of messages", value)
     if not value:
@@ -27,13 +26,13 @@ def read_messages(value: Any) -> bytes:
     return _encoder.encode([_read_message(f"messages[{i}]", message) for i, message in enumerate(value)])
 
 
-def _read_message(where: str, message: Any) -> dict[str, Any]:
+def _read_message(where: str, message: Json) -> JsonObject:
     if type(message) is not dict:
         raise wrong(where, "an object with role and content", message)
     role = message.get("role")
     if type(role) is not str or role not in ROLES:
         raise wrong(f"{where}.role", f"one of {', '.join(ROLES)}", role)
-    plain: dict[str, Any] = {"role": ROLES[role], "content": _read_content(where, role, message.get("content"))}
+    plain: JsonObject = {"role": ROLES[role], "content": _read_content(where, role, message.get("content"))}
     for key, value in message.items():
         if key in ("role", "content") or value is None:
             continue
@@ -45,13 +44,13 @@ def _read_message(where: str, message: Any) -> dict[str, Any]:
     return plain
 
 
-def _is_empty(value: Any) -> bool:
+def _is_empty(value: Json) -> bool:
     if type(value) is dict:
         return all(inner in (None, "", [], {}) for inner in value.values())
     return value in ("", [])
 
 
-def _read_content(where: str, role: str, content: Any) -> str:
+def _read_content(where: str, role: str, content: Json) -> str:
     if type(content) is str:
         return content
     if content is None and role == "assistant":
@@ -61,7 +60,7 @@ def _read_content(where: str, role: str, content: Any) -> str:
     return "".join(_read_part(f"{where}.content[{i}]", part) for i, part in enumerate(content))
 
 
-def _read_part(where: str, part: Any) -> str:
+def _read_part(where: str, part: Json) -> str:
     if type(part) is not dict:
         raise wrong(where, "a part with a type", part)
     if part.get("type") != "text":
@@ -72,7 +71,7 @@ def _read_part(where: str, part: Any) -> str:
     return text
 
 
-def _read_carried(where: str, key: str, value: Any) -> Any:
+def _read_carried(where: str, key: str, value: Json) -> Json:
     if key != "tool_calls":
         if type(value) is not str:
             raise wrong(where, "a string", value)

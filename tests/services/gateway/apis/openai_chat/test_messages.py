@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from xylem.services.gateway.generation.chat_messages import read_messages
+from xylem.services.gateway.apis.openai_chat.messages import read_messages
 from xylem.shared.runtime.errors import InvalidRequest
 
 
