@@ -80,15 +80,7 @@ class Transcriber:
         token_ids = unpack(column)
         logprobs, prompt_logprobs = dict(deltas.scores), dict(deltas.prompt_scores)
         end = 0
-        for row, (sequence_id, offset, num_tokens, finish) in enumerate(
-            zip(
-                unpack(deltas.sequence_ids),
-                unpack(deltas.offsets),
-                unpack(deltas.counts),
-                unpack(deltas.finishes),
-                strict=True,
-            )
-        ):
+        for row, (sequence_id, offset, num_tokens, finish) in enumerate(deltas.rows()):
             first, end = end, end + num_tokens
             sequence = sequences.get(sequence_id)
             if sequence is None:  # cut at a stop string, aborted, or from before an outage

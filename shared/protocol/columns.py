@@ -6,7 +6,7 @@ services do not load; the executor uses `numpy.frombuffer(column, dtype="<i4")` 
 
 import sys
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 ITEM_BYTES = 4
 INT32_MAX = 2**31 - 1
@@ -29,6 +29,13 @@ def unpack(data: bytes) -> "array[int]":
     if _SWAP:
         column.byteswap()
     return column
+
+
+def unpack_rows(*columns: bytes) -> "Iterator[tuple[int, ...]]":
+    """Returns an iterator over the rows of `columns`. Raises ValueError unless all have the same number of values."""
+    if len(set(map(len, columns))) > 1:
+        raise ValueError(f"columns of {', '.join(str(count(column)) for column in columns)} values stand side by side")
+    return zip(*map(unpack, columns), strict=True)
 
 
 def pack_floats(values: Iterable[float]) -> bytes:

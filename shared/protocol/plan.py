@@ -1,9 +1,12 @@
 """Says what a scheduler lets an executor do. Plans are numbered and applied in order, always between two steps."""
 
+from collections.abc import Iterator
+
 import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int32, Serial
+from xylem.shared.protocol.columns import unpack_rows
 from xylem.shared.protocol.steps import SequenceStart
 
 
@@ -51,3 +54,7 @@ class Plan(Message, frozen=True, tag="Plan"):
     grant_ids: bytes = b""  # column of sequence ids
     grant_counts: bytes = b""  # column: number of pages for each
     grant_pages: bytes = b""  # column: the pages, concatenated
+
+    def grants(self) -> "Iterator[tuple[int, ...]]":
+        """Returns (sequence id, number of pages) row by row. Raises ValueError for broken columns."""
+        return unpack_rows(self.grant_ids, self.grant_counts)

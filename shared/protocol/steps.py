@@ -1,11 +1,13 @@
 """Reports a step of an executor: to its scheduler, which keeps account, and to detokenizers, which make text."""
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 import msgspec
 
 from xylem.shared.protocol.base import Message
 from xylem.shared.protocol.bounds import Count, Int64
+from xylem.shared.protocol.columns import unpack_rows
 from xylem.shared.protocol.generation_params import GenerationParams, SamplingParams
 
 
@@ -74,6 +76,10 @@ class StepReport(Message, frozen=True, tag="StepReport"):
     finishes: bytes = b""  # column of FinishReason
     duration_us: int = 0
 
+    def rows(self) -> "Iterator[tuple[int, ...]]":
+        """Returns (sequence id, length, number of tokens, finish) row by row. Raises ValueError for broken columns."""
+        return unpack_rows(self.sequence_ids, self.lengths, self.counts, self.finishes)
+
 
 class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
     """Carries the new tokens of one step to one detokenizer. A sequence's start comes with its first tokens."""
@@ -89,3 +95,7 @@ class TokenDeltas(Message, frozen=True, tag="TokenDeltas"):
     plan_epoch: Int64 = -1  # sequence ids are unique within it; with another one all earlier sequences are gone
     scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its new tokens)
     prompt_scores: tuple[tuple[Count, Logprobs], ...] = ()  # (row, of its prompt from LogprobParams.prompt_from on)
+
+    def rows(self) -> "Iterator[tuple[int, ...]]":
+        """Returns (sequence id, offset, number of tokens, finish) row by row. Raises ValueError for broken columns."""
+        return unpack_rows(self.sequence_ids, self.offsets, self.counts, self.finishes)

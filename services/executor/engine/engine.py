@@ -290,7 +290,7 @@ class Engine:
         pages = unpack(plan.grant_pages)
         _check_range("page", pages, self.runner.num_pages)
         start = 0
-        for sequence_id, num_pages in zip(unpack(plan.grant_ids), unpack(plan.grant_counts), strict=True):
+        for sequence_id, num_pages in plan.grants():
             sequence = self._running.get(sequence_id)
             if sequence is not None:  # it may have finished meanwhile
                 sequence.pages.extend(pages[start : start + num_pages])

@@ -12,7 +12,7 @@ from xylem.services.scheduler.core.plan_builder import PlanBuilder
 from xylem.services.scheduler.core.policy import SchedulerPolicy
 from xylem.services.scheduler.core.request import NEVER, Sequence
 from xylem.shared.protocol import Capacity, FinishReason, StepReport
-from xylem.shared.protocol.columns import ITEM_BYTES, unpack
+from xylem.shared.protocol.columns import ITEM_BYTES
 
 
 class LostReport(Exception):
@@ -108,8 +108,7 @@ class ExecutorState:
             raise LostReport(f"steps {known + 1} to {report.step - 1} of {self.executor_id}")
         ended: dict[int, tuple[Sequence, int]] = {}
         token_ids, at = report.token_ids, 0
-        columns = (report.sequence_ids, report.lengths, report.counts, report.finishes)
-        for sequence_id, length, count, finish in zip(*map(unpack, columns), strict=True):
+        for sequence_id, length, count, finish in report.rows():
             first, at = at, at + count * ITEM_BYTES
             sequence = self.running.get(sequence_id) or self.retracting.get(sequence_id)
             if sequence is None:  # dropped while this was on its way

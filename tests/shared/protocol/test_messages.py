@@ -123,6 +123,13 @@ def test_columns_round_trip(values: list[int]) -> None:
     assert packed == b"".join(value.to_bytes(4, "little", signed=True) for value in values)
 
 
+def test_rows_of_columns_side_by_side() -> None:
+    assert list(columns.unpack_rows(columns.pack([1, 2]), columns.pack([3, 4]))) == [(1, 3), (2, 4)]
+    assert list(m.StepReport("e", 1, 1, 1, 1).rows()) == []
+    with pytest.raises(ValueError, match="columns of 2, 1 values"):
+        columns.unpack_rows(columns.pack([1, 2]), columns.pack([3]))
+
+
 def test_columns_refuse_what_is_no_int32() -> None:
     with pytest.raises(OverflowError):
         columns.pack([2**31])
