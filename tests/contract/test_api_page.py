@@ -32,7 +32,7 @@ def test_every_path_has_a_section() -> None:
             assert f"\n## {method.upper()} {path}\n" in text
 
 
-@pytest.mark.parametrize("body", bodies())
+@pytest.mark.parametrize("body", [body for body in bodies() if body.__module__.startswith("xylem.")])
 def test_every_field_is_named(body: type[Body]) -> None:
     text = page()
     for name in body.rows:
