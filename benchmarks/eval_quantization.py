@@ -84,7 +84,7 @@ def read(texts: list[Text], runner: CpuModelRunner) -> Read:
             pages,
             False,
             SamplingParams(),
-            scoring=LogprobParams(num_top=1),
+            logprobs=LogprobParams(num_top=1),
             targets=text.token_ids[1:],
         )
         runner.launch([row])

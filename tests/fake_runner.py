@@ -114,19 +114,19 @@ class FakeRunner:
         known = array("i", [self.kv[slot] for slot in places])
         if row.pooling:
             row.state = array("f", [1.0, float(known[-1] % 7)])
-        if row.scoring is not None:
-            row.target_scores = [self._scored(row.scoring) for _ in row.targets]
+        if row.logprobs is not None:
+            row.target_scores = [self._scored(row.logprobs) for _ in row.targets]
         if not row.sample:
             return []
-        row.scored = None if row.scoring is None else self._scored(row.scoring)
+        row.scored = None if row.logprobs is None else self._scored(row.logprobs)
         token_id = next_token(known, row.sampling, self.vocab_size)
         matcher = None if row.shaping is None else row.shaping.matcher
         self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
         return [self.last_token[row.slot]]
 
-    def _scored(self, scoring: LogprobParams) -> RowLogprobs:
-        likely = list(range(scoring.num_top))
-        return RowLogprobs(-1.0, likely, [-1.0] * len(likely), [-2.0] * count(scoring.token_ids))
+    def _scored(self, params: LogprobParams) -> RowLogprobs:
+        likely = list(range(params.num_top))
+        return RowLogprobs(-1.0, likely, [-1.0] * len(likely), [-2.0] * count(params.token_ids))
 
     def _allowed(self, matcher: Matcher, token_id: int) -> int:
         """The first token from this one on that the grammar allows."""

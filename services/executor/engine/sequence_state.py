@@ -136,7 +136,7 @@ class SequenceState:
             sample = known >= len(self.pending)
             row = StepRow(token_ids, start, self.pages, sample, self.params.sampling, slot=self.slot)
         if sample:
-            row.scoring, row.shaping = self.params.logprobs, self.shaping
+            row.logprobs, row.shaping = self.params.logprobs, self.shaping
             self.num_awaited += 1
         self.num_launched += num_tokens
         return row
@@ -156,7 +156,7 @@ class SequenceState:
         logprobs = self.params.logprobs
         if logprobs is None or logprobs.prompt_from < 0:
             return
-        row.scoring = logprobs
+        row.logprobs = logprobs
         row.first_scored = max(0, logprobs.prompt_from - 1 - row.start)
         following = row.start + 1 - self.num_cached
         row.targets = self.prompt_ids[following + row.first_scored : following + len(row.token_ids)]

@@ -87,7 +87,7 @@ class CpuModelRunner:
     def _sample(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> list[int]:
         model = self._model
         positions = [row.start + len(row.token_ids) for row in rows]
-        with_logprobs = [index for index, row in enumerate(rows) if row.scoring is not None]
+        with_logprobs = [index for index, row in enumerate(rows) if row.logprobs is not None]
         model_logits = logits[with_logprobs] if with_logprobs else None  # a copy: adjusting is done in place
         model.apply_logits_processors(logits, rows, mask)
         token_ids = model.ops.sample(logits, [row.sampling for row in rows], positions)

@@ -113,6 +113,6 @@ class LoadedModel:
 
     def compute_logprobs(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[RowLogprobs]:
         """Returns the log probabilities that the rows ask for. logits: [B, V] of the model, not adjusted."""
-        scorings = [row.scoring for row in rows if row.scoring is not None]
-        asked = [unpack(scoring.token_ids) for scoring in scorings]
-        return self.ops.score(logits, token_ids, [scoring.num_top for scoring in scorings], asked)
+        wanted = [row.logprobs for row in rows if row.logprobs is not None]
+        asked = [unpack(each.token_ids) for each in wanted]
+        return self.ops.score(logits, token_ids, [each.num_top for each in wanted], asked)

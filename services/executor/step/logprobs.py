@@ -10,10 +10,10 @@ from xylem.shared.protocol.columns import pack, pack_floats
 __all__ = ["RowLogprobs", "scores_message", "unscored"]
 
 
-def unscored(scoring: LogprobParams, num_asked: int) -> RowLogprobs:
+def unscored(params: LogprobParams, num_asked: int) -> RowLogprobs:
     """Of a prompt's first token, which nothing predicts: as many values as others have, none of them a number."""
     nothing = math.nan
-    return RowLogprobs(nothing, [0] * scoring.num_top, [nothing] * scoring.num_top, [nothing] * num_asked)
+    return RowLogprobs(nothing, [0] * params.num_top, [nothing] * params.num_top, [nothing] * num_asked)
 
 
 def scores_message(scored: Iterable[RowLogprobs], token_ids: Sequence[int] = ()) -> Logprobs:

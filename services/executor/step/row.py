@@ -17,7 +17,7 @@ class StepRow:
 
     A single token may be PLACEHOLDER_ID. pages: the page table from position 0, the same array in all steps of a
     sequence, which only grows. sample: whether a token is sampled after the last one, with logits changed by `shaping`.
-    scoring: asks for the log probabilities of the sampled token and of `targets`, the tokens that follow those from
+    logprobs: asks for the log probabilities of the sampled token and of `targets`, the tokens that follow those from
     first_scored on. pooling: "last" or "mean" asks for the hidden states. slot: unique among running sequences, from 1.
     """
 
@@ -27,7 +27,7 @@ class StepRow:
     sample: bool
     sampling: SamplingParams
     shaping: LogitsProcessor | None = None
-    scoring: LogprobParams | None = None
+    logprobs: LogprobParams | None = None
     first_scored: int = 0
     targets: Sequence[int] = ()
     pooling: str = ""

@@ -62,7 +62,7 @@ class PendingSample:
             self._logits if len(remaining) == len(self._sampling) else self._logits[self._upload_indices(remaining)]
         )
         rows = self._sampling = [self._sampling[index] for index in remaining]
-        self._with_logprobs = [index for index, row in enumerate(rows) if row.scoring is not None]
+        self._with_logprobs = [index for index, row in enumerate(rows) if row.logprobs is not None]
         if self._with_logprobs:
             self._model_logits = logits[
                 self._upload_indices(self._with_logprobs)

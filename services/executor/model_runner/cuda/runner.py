@@ -85,7 +85,7 @@ class CudaModelRunner:
             states = self._model.forward(rows, self._token_ids(rows), self._pool)
             sampling = [row for row in rows if row.sample]
             return self._pending_sample(rows, sampling, self._model.logits(rows, states), states)
-        if any(row.shaping is not None or row.scoring is not None for row in rows):
+        if any(row.shaping is not None or row.logprobs is not None for row in rows):
             return self._pending_sample(rows, rows, self._graphs.logits(rows), None)
         return PendingTokens(rows, self._device.download(self._graphs.sample(rows)))
 
