@@ -123,11 +123,31 @@ def event_loop_is_guarded() -> Iterator[BlockBuster]:
         yield guard
 
 
+# Folders and files whose tests are slow; single ones elsewhere carry the mark themselves.
+SLOW = (
+    "benchmarks/test_bench_gpu.py",
+    "chaos",
+    "clients",
+    "kernels/triton",
+    "system",
+    "tools/demo_model/test_model.py",
+    "xylem/cli/serve/test_serve.py",
+)
+# These of tests/system stay in the quick run: one system of the demonstration model serves them all.
+QUICK_SYSTEM = ("system/test_readme.py", "system/test_structured.py")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole systems go one after the other when several processes run tests: each has the cores to itself."""
+    """Marks what is slow, and lets tests of whole systems go one after the other when several processes run tests.
+
+    Each system has the cores to itself that way.
+    """
     for item in items:
-        if item.path.relative_to(TESTS).parts[0] in ("chaos", "clients", "system"):
+        path = item.path.relative_to(TESTS)
+        if path.parts[0] in ("chaos", "clients", "system"):
             item.add_marker(pytest.mark.xdist_group("systems"))
+        if any(path.is_relative_to(slow) for slow in SLOW) and path.as_posix() not in QUICK_SYSTEM:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:

@@ -104,6 +104,6 @@ def version() -> None:
     from importlib.metadata import version as installed_version
 
     try:
-        typer.echo(f"xylem {installed_version('xylem')}")
+        typer.echo(f"xylem {installed_version('xylem-serve')}")
     except PackageNotFoundError:
         typer.echo("xylem, from a checkout that is not installed")
