@@ -18,14 +18,14 @@ class TokenLogprob(msgspec.Struct, frozen=True, gc=False):
     top_logprobs: list[TopLogprob]
 
 
-class Logprobs(msgspec.Struct, frozen=True, gc=False):
+class ChatLogprobs(msgspec.Struct, frozen=True, gc=False):
     content: list[TokenLogprob]
     refusal: None = None
 
 
-def logprobs_of(tokens: list[LogprobToken]) -> Logprobs:
+def logprobs_of(tokens: list[LogprobToken]) -> ChatLogprobs:
     """A token's text may be half a character; `bytes` are what it stands for."""
-    return Logprobs([_token(token) for token in tokens])
+    return ChatLogprobs([_token(token) for token in tokens])
 
 
 def _token(token: LogprobToken) -> TokenLogprob:

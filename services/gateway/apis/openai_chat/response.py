@@ -2,7 +2,7 @@
 
 import msgspec
 
-from xylem.services.gateway.apis.openai_chat.logprobs import Logprobs, logprobs_of
+from xylem.services.gateway.apis.openai_chat.logprobs import ChatLogprobs, logprobs_of
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import (
@@ -40,7 +40,7 @@ class Delta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class ChunkChoice(msgspec.Struct, frozen=True, gc=False):
     index: int
     delta: Delta
-    logprobs: Logprobs | None = None
+    logprobs: ChatLogprobs | None = None
     finish_reason: str | None = None
     matched_stop: int | str | msgspec.UnsetType = msgspec.UNSET
 
@@ -77,7 +77,7 @@ class AnswerChoice(msgspec.Struct, frozen=True, gc=False):
     index: int
     message: AnswerMessage
     finish_reason: str
-    logprobs: Logprobs | None = None
+    logprobs: ChatLogprobs | None = None
     matched_stop: int | str | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -138,7 +138,7 @@ class ChatResponseWriter(PlainEvents):
         delta: Delta,
         usage: ChunkUsage,
         *,
-        logprobs: Logprobs | None = None,
+        logprobs: ChatLogprobs | None = None,
         reason: str | None = None,
         matched: int | str | msgspec.UnsetType = msgspec.UNSET,
     ) -> Chunk:

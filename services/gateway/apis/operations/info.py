@@ -13,7 +13,7 @@ from xylem.services.gateway.http.openapi import answers
 router = APIRouter()
 
 try:
-    VERSION = version("xylem")
+    VERSION = version("xylem-serve")
 except PackageNotFoundError:  # it runs from its sources
     VERSION = "unknown"
 

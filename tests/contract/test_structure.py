@@ -1,0 +1,20 @@
+"""The tree keeps the house's rules of names and prose, as tools/structure_counts.py counts them."""
+
+from tools.structure_counts import documented, fragments, repeated_classes, sources
+
+MAX_FRAGMENTS = 0.11  # share of docstrings
+
+
+def test_no_class_name_stands_twice() -> None:
+    assert repeated_classes(sources()) == {}
+
+
+def test_docstrings_are_sentences() -> None:
+    found = sources()
+    num_documented = sum(1 for source in found for _ in documented(source.tree))
+    incomplete = fragments(found)
+    assert len(incomplete) <= MAX_FRAGMENTS * num_documented, "\n".join(incomplete)
+
+
+def test_no_file_holds_many_concepts() -> None:
+    assert [str(source.path) for source in sources() if source.text.count("\n") > 410] == []
