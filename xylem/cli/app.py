@@ -1,11 +1,11 @@
 """The commands. Each one imports what it needs when it runs, so that `xylem --help` stays quick."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from xylem.cli.serve.flags import with_settings
+from xylem.cli.extras import add_serve
 
 app = typer.Typer(
     name="xylem",
@@ -14,45 +14,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-@app.command()
-@with_settings
-def serve(
-    *,
-    replicas: Annotated[
-        str, typer.Option(metavar="NAME=N,...", help="More than one of some services, such as tokenizer=2,executor=2.")
-    ] = "",
-    groups: Annotated[
-        int, typer.Option(min=1, help="Split executors and schedulers; more schedulers than groups stand by.")
-    ] = 1,
-    nats_url: Annotated[
-        str | None, typer.Option(envvar="XYLEM_NATS_URL", help="Use this NATS server. Default: start one.")
-    ] = None,
-    state_file: Annotated[
-        Path | None, typer.Option(help="Keep a JSON file with the URL and the process ids here while serving.")
-    ] = None,
-    store_folder: Annotated[
-        Path | None, typer.Option(help="Where its own NATS server keeps responses. Default: gone when it ends.")
-    ] = None,
-    **settings: Any,
-) -> None:
-    """Start all services on this machine and serve a model, until Ctrl-C.
-
-    Every flag can also be given as environment variable: --kv-bytes as XYLEM_KV_BYTES, and so on.
-    """
-    from xylem.cli.serve.command import serve as run
-
-    raise typer.Exit(
-        run(
-            settings,
-            replicas=replicas,
-            groups=groups,
-            nats_url=nats_url,
-            state_file=state_file,
-            store_folder=store_folder,
-        )
-    )
+add_serve(app)
 
 
 @app.command()

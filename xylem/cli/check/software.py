@@ -28,30 +28,41 @@ print(json.dumps(found))
 
 
 def packages(checkout: Path = CHECKOUT) -> Finding:
-    """What the distribution requires, and whether it is here."""
-    required = _required(checkout)
+    """Returns whether the packages of a client and those of the light services are here."""
+    client, services = _requirements(checkout)
+    versions, missing = _versions([*client, *services])
+    if missing:
+        advice = "pip install 'xylem-serve[serve]' puts them here"
+        if not _versions(client)[1]:
+            return Finding("Packages", "warn", f"a client; missing to serve: {', '.join(missing)}", advice)
+        return Finding("Packages", "fail", f"missing: {', '.join(missing)}", advice)
+    return Finding("Packages", "ok", ", ".join(versions))
+
+
+def _versions(requirements: list[str]) -> tuple[list[str], list[str]]:
+    """Returns name and version of those that are installed, and the names of the others."""
     versions: list[str] = []
     missing: list[str] = []
-    for requirement in required:
+    for requirement in requirements:
         name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-    if missing:
-        return Finding(
-            "Packages", "fail", f"missing: {', '.join(missing)}", "pip install 'xylem-serve[serve]' puts them here"
-        )
-    return Finding("Packages", "ok", ", ".join(versions))
+    return versions, missing
 
 
-def _required(checkout: Path) -> list[str]:
-    """Requirements of a light install: of the installed distribution, or of the checkout that this runs from."""
+def _requirements(checkout: Path) -> tuple[list[str], list[str]]:
+    """Returns the requirements of a client and of `services`: of what is installed, or of this checkout."""
     try:
-        return [line for line in importlib.metadata.requires(DISTRIBUTION) or [] if "extra ==" not in line]
+        lines = importlib.metadata.requires(DISTRIBUTION) or []
+        return (
+            [line for line in lines if "extra ==" not in line],
+            [line for line in lines if re.search(r"extra == .services.", line)],
+        )
     except importlib.metadata.PackageNotFoundError:
-        project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))
-        return list(project["project"]["dependencies"])
+        project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        return list(project["dependencies"]), list(project.get("optional-dependencies", {}).get("services", []))
 
 
 def torch() -> list[Finding]:
