@@ -91,7 +91,7 @@ class OneLoop:
             self._tasks[service.kind] = asyncio.create_task(self._course(service, ready[service.kind]))
         for event in ready.values():
             await event.wait()
-        await self.gateway.context.lives.ready()
+        await self.gateway.context.request_states.ready()
         self.bus = await Bus.connect(self.url, "stranger")
         assert self.gateway.server is not None
         self.http = httpx.AsyncClient(base_url=self.gateway.server.url, timeout=PATIENCE_S)

@@ -14,7 +14,7 @@ from xylem.services.gateway.apis.openai_responses.store.archive import Archive
 from xylem.services.gateway.apis.openai_responses.store.orphans import OrphanedResponses
 from xylem.services.gateway.app import build
 from xylem.services.gateway.generation.context import Context
-from xylem.services.gateway.generation.request_table import RequestStateTable
+from xylem.services.gateway.generation.request_state_table import RequestStateTable
 from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.http.server import HttpServer, bind
 from xylem.services.gateway.http.tls import server_context
@@ -49,16 +49,16 @@ class GatewayService(Service[GatewaySettings]):
         except (KeysError, ModelError, StartupError) as error:
             bound.close()
             raise StartupError(str(error)) from None
-        lives = RequestStateTable(self.settings, self.bus, self.directory, self.spawn)
+        request_states = RequestStateTable(self.settings, self.bus, self.directory, self.spawn)
         metrics = Metrics(
             schedulers=lambda: self.directory.live("scheduler"),
-            num_open=lambda: len(lives),
-            num_resubmitted=lambda: lives.num_resubmitted,
+            num_open=lambda: len(request_states),
+            num_resubmitted=lambda: request_states.num_resubmitted,
         )
         self.context = Context(
             settings=self.settings,
             bus=self.bus,
-            lives=lives,
+            request_states=request_states,
             metrics=metrics,
             offer=ServedModel(
                 model=self.settings.model_name,
@@ -76,7 +76,7 @@ class GatewayService(Service[GatewaySettings]):
         self.responses = Archive(self.context)
         self.orphans = OrphanedResponses(self.context, self.responses)
         self.directory.on_change(self.orphans.on_peer)
-        await lives.open()
+        await request_states.open()
         await self.responses.open()
         await self.bus.barrier()
         self.server = HttpServer(
@@ -97,7 +97,7 @@ class GatewayService(Service[GatewaySettings]):
     async def drain(self) -> None:
         """New requests get 503; those that run may finish."""
         self.context.accepting = False
-        await self.context.lives.idle()
+        await self.context.request_states.idle()
         await self._shut()
 
     async def stop(self) -> None:
@@ -105,14 +105,14 @@ class GatewayService(Service[GatewaySettings]):
         if self.server is not None:
             self.context.accepting = False
             self.responses.drop_all()
-            self.context.lives.fail_all(Unavailable("the gateway is stopping", retry_after_s=1.0))
+            self.context.request_states.fail_all(Unavailable("the gateway is stopping", retry_after_s=1.0))
             await self._shut()
 
     def renew_epoch(self) -> None:
         """Schedulers drop what an earlier epoch of ours asked for."""
         super().renew_epoch()
         if hasattr(self, "orphans"):
-            self.context.lives.lose_all("this gateway was away")
+            self.context.request_states.lose_all("this gateway was away")
             self.responses.recheck()
             self.orphans.look()
 
@@ -123,7 +123,7 @@ class GatewayService(Service[GatewaySettings]):
         return await super().control(command, arguments)
 
     def presence(self) -> Presence:
-        running = len(self.context.lives) if hasattr(self, "context") else 0
+        running = len(self.context.request_states) if hasattr(self, "context") else 0
         return msgspec.structs.replace(super().presence(), running=running)
 
     async def _shut(self) -> None:

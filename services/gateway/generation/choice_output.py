@@ -3,7 +3,7 @@
 from xylem.services.gateway.generation.generation_request import GenerationRequest
 from xylem.services.gateway.generation.logprobs import LogprobToken
 from xylem.services.gateway.generation.output_queue import OutputDelta
-from xylem.services.gateway.output_parsers.deltas import Said
+from xylem.services.gateway.output_parsers.deltas import ParsedOutput
 from xylem.shared.protocol import FinishReason
 
 
@@ -11,7 +11,7 @@ class ChoiceOutput:
     """All pieces of one choice, put together."""
 
     def __init__(self) -> None:
-        self.said = Said()
+        self.said = ParsedOutput()
         self.finish = FinishReason.NONE
         self.matched: str | None = None
         self.token_ids = b""  # column

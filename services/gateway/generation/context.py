@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from xylem.services.gateway.api_keys import Key, Keys
-from xylem.services.gateway.generation.request_table import RequestStateTable
+from xylem.services.gateway.generation.request_state_table import RequestStateTable
 from xylem.services.gateway.generation.running_sessions import RunningSessions
 from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.metrics import Metrics
@@ -25,7 +25,7 @@ class Context:
 
     settings: GatewaySettings
     bus: Bus
-    lives: RequestStateTable
+    request_states: RequestStateTable
     metrics: Metrics
     offer: ServedModel
     card: ModelCard
@@ -38,14 +38,14 @@ class Context:
 
     def missing(self) -> list[str]:
         """Why nothing can be served now; empty when it can."""
-        return self.lives.stages.missing() if self.accepting else ["gateway that accepts requests"]
+        return self.request_states.pipeline_health.missing() if self.accepting else ["gateway that accepts requests"]
 
     def admit(self, num_choices: int, key: Key | None = None) -> None:
         """Raises Unavailable when nobody could serve it, QueueFull when too much is open here, or of this key.
 
         A stage that has only just gone missing is no reason: the request waits until it is back.
         """
-        if missing := self.lives.stages.unservable() if self.accepting else self.missing():
+        if missing := self.request_states.pipeline_health.unservable() if self.accepting else self.missing():
             raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
         self._check_room(num_choices, key)
 
@@ -62,7 +62,7 @@ class Context:
 
     def _check_room(self, num_choices: int, key: Key | None) -> None:
         limit = self.settings.max_open_requests
-        num_open = len(self.lives) + self.questions.total()
+        num_open = len(self.request_states) + self.questions.total()
         if num_open + num_choices > limit:
             raise QueueFull(
                 f"{num_open} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
@@ -75,7 +75,7 @@ class Context:
         own = key.max_open_requests
         shared = ("max_open_requests_per_key", self.settings.max_open_requests_per_key)
         name, limit = shared if own is None else ("max_open_requests", own)
-        num_open = self.lives.num_open_of(key.name) + self.questions[key.name]
+        num_open = self.request_states.num_open_of(key.name) + self.questions[key.name]
         if limit and num_open + num_choices > limit:
             raise QueueFull(
                 f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"

@@ -17,7 +17,7 @@ MAX_UNREAD_TOKENS = 4096  # of one choice
 class OutputDelta:
     """What one choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more.
 
-    deltas: the text, taken apart by the choice's parser (see exchange.py), scored: its tokens; last_deltas and
+    deltas: the text, taken apart by the choice's parser (see session.py), scored: its tokens; last_deltas and
     last_scored: what is given out only at the end. matched: the stop that ended it.
     """
 

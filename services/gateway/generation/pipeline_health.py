@@ -19,9 +19,9 @@ class PipelineHealth:
         self._bus = bus
         self._directory = directory
         self._repair_s = repair_s
-        self._hole_s = -math.inf  # since when something is missing; infinity: nothing is
+        self._missing_since_s = -math.inf  # since when something is missing; infinity: nothing is
         self._change = asyncio.Event()
-        self._turn = 0
+        self._next_detokenizer = 0
 
     def missing(self) -> list[str]:
         """What is not there to serve a request."""
@@ -34,8 +34,8 @@ class PipelineHealth:
 
     def unservable(self) -> list[str]:
         """What has been missing for so long, or from the beginning, that a request need not wait for it."""
-        self._note_hole()
-        return self.missing() if _now_s() - self._hole_s > self._repair_s else []
+        self._note_missing()
+        return self.missing() if _now_s() - self._missing_since_s > self._repair_s else []
 
     async def ready(self) -> None:
         """Returns when nothing is missing. Raises Unavailable when that takes too long."""
@@ -51,7 +51,7 @@ class PipelineHealth:
 
     def changed(self) -> None:
         """Somebody has come or gone, or the bus has."""
-        self._note_hole()
+        self._note_missing()
         self._change.set()
 
     def pick_detokenizer(self) -> tuple[str, int]:
@@ -59,8 +59,8 @@ class PipelineHealth:
         live = self._directory.live("detokenizer")
         if not live:
             raise Unavailable("no live detokenizer", retry_after_s=1.0)
-        self._turn += 1
-        peer = live[self._turn % len(live)]
+        self._next_detokenizer += 1
+        peer = live[self._next_detokenizer % len(live)]
         return peer.id, peer.epoch
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
@@ -81,11 +81,11 @@ class PipelineHealth:
         """Everybody of a kind, or all, in whatever state."""
         return self._directory.known(kind)
 
-    def _note_hole(self) -> None:
+    def _note_missing(self) -> None:
         if not self.missing():
-            self._hole_s = math.inf
-        elif self._hole_s == math.inf:
-            self._hole_s = _now_s()
+            self._missing_since_s = math.inf
+        elif self._missing_since_s == math.inf:
+            self._missing_since_s = _now_s()
 
 
 def _now_s() -> float:

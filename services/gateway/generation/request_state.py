@@ -1,4 +1,4 @@
-"""The life of one choice: attempt after attempt, until its sequence has ended or can't be had.
+"""State of one choice of a request: attempt after attempt, until its sequence has ended or can't be had.
 
     begin ──> hand over ──> accepted ──> started ──> text ──finish──> over
                  │             │            │          │
@@ -7,7 +7,7 @@
 
 An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
 it depends on is gone or has forgotten, its scheduler does not know it any more, nothing moves for stall_timeout_s, or
-the bus may have dropped something. Any other refusal is the client's answer. A life gives up after MAX_FRUITLESS
+the bus may have dropped something. Any other refusal is the client's answer. A request gives up after MAX_FRUITLESS
 attempts without a single new token.
 """
 
@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 
 MAX_FRUITLESS = 6
 PAUSES_S = (0.02, 0.2, 0.5, 1.0, 2.0)  # before the next attempt after so many fruitless ones; jittered by a quarter
-OVER = 1 << 30  # the attempt of a life that hears nothing any more
-CLOCK_ATTEMPTS = OVER >> 1  # in ms six days: a request does not live so long
+CLOSED = 1 << 30  # sentinel attempt: ignores all messages
+CLOCK_ATTEMPTS = CLOSED >> 1  # in ms six days: a request does not run so long
 UNKNOWN_TWICE = 2
 
 
@@ -39,7 +39,7 @@ class Lost(Exception):
 
 
 class Pipeline(Protocol):
-    """What a life needs of the rest of the system."""
+    """Defines what a request state needs of the rest of the system."""
 
     request_timeout_s: float
     stall_timeout_s: float
@@ -62,14 +62,14 @@ class Pipeline(Protocol):
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
 
-    def leave(self, life: "RequestState") -> None:
-        """The life is over."""
+    def leave(self, request_state: "RequestState") -> None:
+        """Removes a closed state."""
 
 
 class RequestState:
     """State of one choice. `output_ids` is all that it has, over all attempts."""
 
-    def __init__(self, pipeline: Pipeline, generate: Generate, index: int, mailbox: OutputQueue) -> None:
+    def __init__(self, pipeline: Pipeline, generate: Generate, index: int, output_queue: OutputQueue) -> None:
         self.id = generate.request_id
         self.tenant = generate.params.tenant
         self.index = index
@@ -82,7 +82,7 @@ class RequestState:
         self.finish = FinishReason.NONE
         self._pipeline = pipeline
         self._generate = generate
-        self._mailbox = mailbox
+        self._output_queue = output_queue
         self.scheduler = ""  # who has this attempt, if that is known
         self._num_unknown = 0  # times in a row that the scheduler did not know it
         self._length = 0  # tokens of this attempt that have their KV, as the scheduler said last
@@ -127,7 +127,7 @@ class RequestState:
         self.finish = row.finish
         if row.finish:
             self._end(None)
-        if not self._mailbox.put(self.index, row):
+        if not self._output_queue.put(self.index, row):
             self._end(Unavailable("the client reads too slowly"))
 
     def on_embedded(self, embedded: Embedded) -> None:
@@ -138,7 +138,7 @@ class RequestState:
         self._held = False
         self.finish = FinishReason.STOP
         self._end(None)
-        self._mailbox.put_vector(self.index, embedded.vector)
+        self._output_queue.put_vector(self.index, embedded.vector)
 
     def on_counts(self, num_prompt_tokens: int, num_cached_tokens: int) -> None:
         """Prompt tokens, and how many of them were cached when it was first run: later attempts find their own."""
@@ -211,7 +211,7 @@ class RequestState:
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
-        self._mailbox.put(
+        self._output_queue.put(
             self.index, TextRow(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
         )
         if resumed.running:
@@ -237,25 +237,25 @@ class RequestState:
             self._pipeline.leave(self)
 
     def fail(self, error: XylemError) -> None:
-        """Tells the reader, who ends the life in turn."""
-        self._mailbox.fail(error)
+        """Passes an error to the reader, who closes the state in turn."""
+        self._output_queue.fail(error)
 
-    def hand_on(self) -> None:
-        """Another life goes on with its attempt."""
+    def release_ownership(self) -> None:
+        """Notes that another RequestState adopted this attempt: it is not aborted."""
         self._held = False
 
     def abandon(self) -> None:
-        """Nobody waits for it any more."""
+        """Closes the state and aborts its attempt."""
         self._let_go()
         if self._verdict is not None:
             self._end(None)
-        self.attempt = OVER
+        self.attempt = CLOSED
 
     async def _attempts(self) -> None:
         num_fruitless = 0
         # Its task is cancelled when it is abandoned, but wait_for of Python 3.11 swallows a cancellation that comes
         # together with what it waits for: the answer to a hand-over. Without the second condition it would go on alone.
-        while not self.finish and self.attempt != OVER:
+        while not self.finish and self.attempt != CLOSED:
             num_tokens = self.num_tokens
             try:
                 if self._verdict is None or self._verdict.done():
@@ -334,7 +334,7 @@ class RequestState:
             self._pipeline.abort(self.id, self.attempt, self.scheduler)
 
     def _give_up(self, error: XylemError) -> None:
-        self._mailbox.fail(error)
+        self._output_queue.fail(error)
         self.abandon()
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 from xylem.services.gateway.generation.generation_request import GenerationRequest
 
 
-class Ending(Protocol):
+class AbortableSession(Protocol):
     """What can be ended: an Exchange. names: to the indices of the choices that each stands for."""
 
     order: GenerationRequest
@@ -19,16 +19,16 @@ class RunningSessions:
     """Names are the clients' own and need not be unique: all that have one are meant by it."""
 
     def __init__(self) -> None:
-        self._by_name: dict[str, list[Ending]] = {}
+        self._by_name: dict[str, list[AbortableSession]] = {}
 
-    def add(self, exchange: Ending) -> None:
-        for name in exchange.names:
-            self._by_name.setdefault(name, []).append(exchange)
+    def add(self, session: AbortableSession) -> None:
+        for name in session.names:
+            self._by_name.setdefault(name, []).append(session)
 
-    def remove(self, exchange: Ending) -> None:
+    def remove(self, session: AbortableSession) -> None:
         """Does nothing to one that was never added."""
-        for name in exchange.names:
-            left = [other for other in self._by_name.get(name, ()) if other is not exchange]
+        for name in session.names:
+            left = [other for other in self._by_name.get(name, ()) if other is not session]
             if left:
                 self._by_name[name] = left
             else:
@@ -37,5 +37,5 @@ class RunningSessions:
     def abort(self, name: str | None, tenant: str) -> int:
         """Ends what a tenant calls so, or with None all that he runs. Returns the number of sequences that ended."""
         names = list(self._by_name) if name is None else [name]
-        found = [(each, exchange) for each in names for exchange in self._by_name.get(each, ())]
-        return sum(exchange.abort(exchange.names[each]) for each, exchange in found if exchange.order.tenant == tenant)
+        found = [(each, session) for each in names for session in self._by_name.get(each, ())]
+        return sum(session.abort(session.names[each]) for each, session in found if session.order.tenant == tenant)

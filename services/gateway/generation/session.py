@@ -1,4 +1,4 @@
-"""One HTTP request in the making: its lives, their mailbox, the client's presence, and the account at the end."""
+"""Serves one generation request: per-choice states, output queue, disconnect watch, usage."""
 
 import asyncio
 import sys
@@ -31,23 +31,23 @@ class Totals:
 
 
 class GenerationSession:
-    """From the order to the last piece of its last choice. `close` must be called in the end."""
+    """Runs one request from its order to the last output of its last choice. `close` must be called in the end."""
 
-    def __init__(self, context: Context, order: GenerationRequest, bookmark: StreamCursor, traceparent: str) -> None:
+    def __init__(self, context: Context, order: GenerationRequest, cursor: StreamCursor, traceparent: str) -> None:
         self.order = order
-        self.id = bookmark.request_id
+        self.id = cursor.request_id
         # What clients may call it, or one of its choices, when they want no more of it.
-        self.names = {bookmark.answer_id: list(range(len(order.choices)))}
+        self.names = {cursor.answer_id: list(range(len(order.choices)))}
         for index, choice in enumerate(order.choices):
-            self.names.setdefault(f"{bookmark.answer_id}-{index}", [index])
+            self.names.setdefault(f"{cursor.answer_id}-{index}", [index])
             if choice.name:
                 self.names.setdefault(choice.name, []).append(index)
         self._context = context
-        self._mailbox = OutputQueue()
-        self._lives: list[RequestState] = []  # one for each choice, in their order, or none at all
+        self._output_queue = OutputQueue()
+        self._request_states: list[RequestState] = []  # one for each choice, in their order, or none at all
         self._unfinished = len(order.choices)
         # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
-        self._to_skip = [place.num_chars for place in bookmark.places]
+        self._to_skip = [choice_cursor.num_chars for choice_cursor in cursor.choice_cursors]
         self._num_chars = [0] * len(order.choices)
         self._parsers = [order.make_parser() for _ in order.choices]
         self._scores = [LogprobQueue() for _ in order.choices]
@@ -63,27 +63,29 @@ class GenerationSession:
         self._span = telemetry.span("request", traceparent, model=order.model, choices=len(order.choices))
 
     def open(self, receive: Receive, found: list[Found]) -> None:
-        """Begins all lives, or goes on with those that were found, and watches for the client's leaving."""
+        """Starts a state per choice, or resumes those in `found`, and watches for the client's disconnect."""
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
         for index, choice in enumerate(self.order.choices):
             if self.order.limits.max_tokens == 0:  # only the echo is wanted
-                self._mailbox.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
+                self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
             else:
                 generate = self._generate(index, choice)
-                life = self._context.lives.begin(generate, index, self._mailbox, found[index] if found else None)
-                self._lives.append(life)
+                state = self._context.request_states.begin(
+                    generate, index, self._output_queue, found[index] if found else None
+                )
+                self._request_states.append(state)
         self._context.running.add(self)
         if found and not self.order.parses:
             self._to_skip = [0] * len(found)  # that is where they go on
 
     @property
     def done(self) -> bool:
-        """Every choice has been taken to its finish."""
+        """Whether every choice has been taken to its finish."""
         return not self._unfinished
 
     async def take(self) -> list[OutputDelta]:
-        """The next pieces. Raises ClientGone, or the XylemError that ended a life."""
-        pieces = await self._mailbox.take()
+        """Returns the next outputs. Raises ClientGone, or the XylemError that ended a choice."""
+        pieces = await self._output_queue.take()
         if self.order.by_token:
             pieces = [each for piece in pieces for each in piece.by_token()]
         now_s = time.perf_counter()
@@ -131,40 +133,43 @@ class GenerationSession:
             self._called.add(index)
 
     def _count(self, piece: OutputDelta) -> None:
-        if self._lives:
-            life = self._lives[piece.index]
-            piece.num_prompt_tokens, piece.num_cached_tokens = life.num_prompt_tokens, life.num_cached_tokens
+        if self._request_states:
+            state = self._request_states[piece.index]
+            piece.num_prompt_tokens, piece.num_cached_tokens = (
+                state.num_prompt_tokens,
+                state.num_cached_tokens,
+            )
 
     def abort(self, indices: list[int]) -> int:
         """Ends choices that still run, with what they have; their reader is told. Returns how many there were."""
         ended = 0
-        for index in indices if self._lives else ():
-            life = self._lives[index]
-            if not life.finish and index not in self._aborted:
+        for index in indices if self._request_states else ():
+            state = self._request_states[index]
+            if not state.finish and index not in self._aborted:
                 self._aborted.add(index)
-                self._context.lives.forget(life)
-                self._mailbox.put(index, TextRow(0, 0, b"", "", FinishReason.ABORT))
+                self._context.request_states.forget(state)
+                self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.ABORT))
                 ended += 1
         return ended
 
     def totals(self) -> Totals:
-        """Tokens so far."""
+        """Returns the token counts so far."""
         counts, choices = self.order.prompt_counts, self.order.choices
         prompts: dict[int, tuple[int, int]] = {i: (counts[i], 0) for i in range(len(counts))}
-        for life in self._lives:
-            if life.num_prompt_tokens:
-                of_prompt = choices[life.index].prompt_index
-                known = prompts.get(of_prompt, (0, life.num_cached_tokens))
-                prompts[of_prompt] = (life.num_prompt_tokens, min(known[1], life.num_cached_tokens))
+        for state in self._request_states:
+            if state.num_prompt_tokens:
+                of_prompt = choices[state.index].prompt_index
+                known = prompts.get(of_prompt, (0, state.num_cached_tokens))
+                prompts[of_prompt] = (state.num_prompt_tokens, min(known[1], state.num_cached_tokens))
         return Totals(
             prompt=sum(prompt for prompt, _ in prompts.values()),
-            completion=sum(life.num_tokens for life in self._lives if not choices[life.index].hides_output),
+            completion=sum(state.num_tokens for state in self._request_states if not choices[state.index].hides_output),
             cached=sum(cached for _, cached in prompts.values()),
         )
 
     def leave(self) -> None:
-        """As if the client had left."""
-        self._mailbox.fail(ClientGone())
+        """Ends the session as if the client had disconnected."""
+        self._output_queue.fail(ClientGone())
 
     def fail(self, error: BaseException) -> None:
         """Marks the request's span."""
@@ -178,8 +183,8 @@ class GenerationSession:
         if self._watch is not None:
             self._watch.cancel()
         self._context.running.remove(self)
-        for life in self._lives:
-            self._context.lives.forget(life)
+        for state in self._request_states:
+            self._context.request_states.forget(state)
         totals = self.totals()
         metrics = self._context.metrics
         metrics.prompt_tokens += totals.prompt
@@ -191,7 +196,7 @@ class GenerationSession:
             cached_tokens=totals.cached,
             ttft_s=self._ttft_s,
             finish_reason=self._finish or "none",
-            attempts=max((life.num_attempts for life in self._lives), default=0),
+            attempts=max((state.num_attempts for state in self._request_states), default=0),
         )
         self._span.end()
 

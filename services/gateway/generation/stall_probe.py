@@ -1,4 +1,4 @@
-"""Asks schedulers for attempts of which nothing was heard: so a lost refusal, start or end is noticed."""
+"""Asks schedulers about attempts without news, so that a lost refusal, start or end is noticed."""
 
 import asyncio
 import logging
@@ -21,37 +21,40 @@ MAX_IN_ONE = 1024  # attempts in one question
 
 
 class StallProbe:
-    """lives: those that run now."""
+    """Probes the states that `request_states` returns: those that run now."""
 
-    def __init__(self, bus: Bus, model: str, lives: Callable[[], Iterable[RequestState]]) -> None:
+    def __init__(self, bus: Bus, model: str, request_states: Callable[[], Iterable[RequestState]]) -> None:
         self._bus = bus
         self._model = model
-        self._lives = lives
+        self._request_states = request_states
 
     async def run(self) -> None:
         """For ever."""
         while True:
             await asyncio.sleep(INTERVAL_S)
             quiet: dict[str, list[RequestState]] = {}
-            for life in self._lives():
-                if life.scheduler and life.quiet_s > QUIET_S:
-                    quiet.setdefault(life.scheduler, []).append(life)
-                elif life.quiet_s > UNDER_WAY_S and not life.scheduler:
-                    life.on_lost("no scheduler has accepted it")
-            await asyncio.gather(*(self._ask(scheduler, lives) for scheduler, lives in quiet.items()))
+            for request_state in self._request_states():
+                if request_state.scheduler and request_state.quiet_s > QUIET_S:
+                    quiet.setdefault(request_state.scheduler, []).append(request_state)
+                elif request_state.quiet_s > UNDER_WAY_S and not request_state.scheduler:
+                    request_state.on_lost("no scheduler has accepted it")
+            await asyncio.gather(*(self._ask(scheduler, request_states) for scheduler, request_states in quiet.items()))
 
-    async def _ask(self, scheduler: str, lives: list[RequestState]) -> None:
+    async def _ask(self, scheduler: str, request_states: list[RequestState]) -> None:
         subject = subjects.inquire(self._model, scheduler)
-        for start in range(0, len(lives), MAX_IN_ONE):
-            part = [(life, life.attempt) for life in lives[start : start + MAX_IN_ONE]]
+        for start in range(0, len(request_states), MAX_IN_ONE):
+            part = [
+                (request_state, request_state.attempt) for request_state in request_states[start : start + MAX_IN_ONE]
+            ]
             question = StatusQuery(
-                request_ids=tuple(life.id for life, _ in part), attempts=pack(attempt for _, attempt in part)
+                request_ids=tuple(each.id for each, _ in part),
+                attempts=pack(attempt for _, attempt in part),
             )
             try:
                 standing = await self._bus.request(subject, question, StatusReply, timeout_s=ANSWER_S)
                 answers = zip(part, map(RequestStatus, unpack(standing.states)), unpack(standing.lengths), strict=True)
-                for (life, attempt), state, length in answers:
-                    life.on_standing(attempt, scheduler, state, length)
+                for (request_state, attempt), state, length in answers:
+                    request_state.on_standing(attempt, scheduler, state, length)
             except XylemError:
                 return  # it is its heartbeats that tell whether it is there
             except ValueError as error:

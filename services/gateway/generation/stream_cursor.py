@@ -43,7 +43,7 @@ class StreamCursor:
     answer_id: str
     created: int
     seed: int
-    places: list[ChoiceCursor]
+    choice_cursors: list[ChoiceCursor]
     generation: int = 0
     tenant: str = ""
     _head: str = field(init=False, default="")
@@ -54,8 +54,8 @@ class StreamCursor:
     @classmethod
     def of_new(cls, prefix: str, *, seed: int, num_choices: int, tenant: str) -> "StreamCursor":
         """Of an answer that begins now. seed: that of the first choice."""
-        places = [ChoiceCursor() for _ in range(num_choices)]
-        return cls(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), seed, places, tenant=tenant)
+        choice_cursors = [ChoiceCursor() for _ in range(num_choices)]
+        return cls(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), seed, choice_cursors, tenant=tenant)
 
     @property
     def _name(self) -> str:
@@ -75,7 +75,7 @@ class StreamCursor:
         self.__post_init__()
 
     def __str__(self) -> str:
-        return self._head + ",".join(map(str, self.places))
+        return self._head + ",".join(map(str, self.choice_cursors))
 
     @classmethod
     def parse(cls, text: str, num_choices: int, prefix: str, tenant: str = "") -> "StreamCursor":
@@ -83,13 +83,13 @@ class StreamCursor:
         form = _FORM.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if form is None or not form[1].startswith(f"{prefix}-"):
             raise InvalidRequest("Last-Event-ID is none that this endpoint has given out", param="Last-Event-ID")
-        places = [_place(part) for part in form[5].split(",")]
-        if len(places) != num_choices:
+        choice_cursors = [_place(part) for part in form[5].split(",")]
+        if len(choice_cursors) != num_choices:
             raise InvalidRequest(
-                f"Last-Event-ID is of a stream with {len(places)} choices, the request has {num_choices}",
+                f"Last-Event-ID is of a stream with {len(choice_cursors)} choices, the request has {num_choices}",
                 param="Last-Event-ID",
             )
-        return cls(form[1], int(form[3]), int(form[4], 16), places, int(form[2] or 0), tenant)
+        return cls(form[1], int(form[3]), int(form[4], 16), choice_cursors, int(form[2] or 0), tenant)
 
 
 def _place(text: str) -> ChoiceCursor:

@@ -40,15 +40,15 @@ class EventStream(StreamingResponse):
 
     def __init__(
         self,
-        exchange: GenerationSession,
-        form: ResponseWriter,
+        session: GenerationSession,
+        writer: ResponseWriter,
         first: list[OutputDelta],
-        bookmark: StreamCursor | None,
+        cursor: StreamCursor | None,
         timeout_s: float,
     ) -> None:
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_events(exchange, form, first, bookmark), headers=headers, media_type="text/event-stream")
-        self._exchange = exchange
+        super().__init__(_events(session, writer, first, cursor), headers=headers, media_type="text/event-stream")
+        self._session = session
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,55 +56,55 @@ class EventStream(StreamingResponse):
             async with asyncio.timeout(self._timeout_s):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
-            log.warning("%s: the client did not read its stream to the end", self._exchange.id)
+            log.warning("%s: the client did not read its stream to the end", self._session.id)
         finally:
-            self._exchange.close()
+            self._session.close()
 
 
 async def _events(
-    exchange: GenerationSession, form: ResponseWriter, first: list[OutputDelta], bookmark: StreamCursor | None
+    session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta], cursor: StreamCursor | None
 ) -> AsyncIterator[bytes]:
-    order = exchange.order
-    write = named_event if form.named else event
-    end = b"" if form.named else DONE
+    order = session.order
+    write = named_event if writer.named else event
+    end = b"" if writer.named else DONE
     # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
     usage: ChunkUsage = None if order.include_usage else msgspec.UNSET
     pieces = first
     try:
         while True:
             if order.continuous_usage:
-                usage = Usage.of(exchange.totals())
-            if bookmark is None:
-                events = [write(chunk) for piece in pieces for chunk in form.chunks(piece, usage)]
+                usage = Usage.of(session.totals())
+            if cursor is None:
+                events = [write(chunk) for piece in pieces for chunk in writer.chunks(piece, usage)]
             else:
-                events = [each for piece in pieces for each in _marked(piece, form, usage, bookmark)]
-            if exchange.done:
+                events = [each for piece in pieces for each in _marked(piece, writer, usage, cursor)]
+            if session.done:
                 break
             if events:
                 yield b"".join(events)
-            pieces = await exchange.take()
-        if order.include_usage or form.named:
-            events += map(write, form.closing(Usage.of(exchange.totals())))
+            pieces = await session.take()
+        if order.include_usage or writer.named:
+            events += map(write, writer.closing(Usage.of(session.totals())))
         yield b"".join(events) + end
     except XylemError as error:
-        exchange.fail(error)
-        yield (event(problem(error)) if not form.named else b"".join(map(write, form.failure(error)))) + end
+        session.fail(error)
+        yield (event(problem(error)) if not writer.named else b"".join(map(write, writer.failure(error)))) + end
     except ClientGone:
         return
 
 
-def _marked(piece: OutputDelta, form: ResponseWriter, usage: ChunkUsage, bookmark: StreamCursor) -> Iterator[bytes]:
+def _marked(piece: OutputDelta, writer: ResponseWriter, usage: ChunkUsage, cursor: StreamCursor) -> Iterator[bytes]:
     """The events of a piece, each with the id of what has been told by then; without what was told before."""
-    place = bookmark.places[piece.index]
+    choice_cursor = cursor.choice_cursors[piece.index]
     textless = not piece.text  # then its prompt's scores can only go with the end
     middle = replace(piece, finish=FinishReason.NONE, matched=None, last_deltas=[], last_scored=[])
     last = replace(piece, text="", num_tokens=0, scored=[], deltas=[])
     last.prompt_scored = piece.prompt_scored if textless else []
     for step in (OutputDelta(piece.index), middle, last):
-        chunks = form.chunks(step, usage)
-        told = place.finished or (place.begun and not step.text and not step.finish)
-        place.begun = True
-        place.num_chars += len(step.text)
-        place.finished = place.finished or bool(step.finish)
+        chunks = writer.chunks(step, usage)
+        told = choice_cursor.finished or (choice_cursor.begun and not step.text and not step.finish)
+        choice_cursor.begun = True
+        choice_cursor.num_chars += len(step.text)
+        choice_cursor.finished = choice_cursor.finished or bool(step.finish)
         for chunk in () if told else chunks:
-            yield f"id: {bookmark}\n".encode() + event(chunk)
+            yield f"id: {cursor}\n".encode() + event(chunk)

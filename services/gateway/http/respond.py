@@ -16,7 +16,7 @@ from xylem.services.gateway.generation.stream_cursor import HEADER, StreamCursor
 from xylem.services.gateway.http.event_stream import EventStream
 from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
 
-SEND_GRACE_S = 30.0  # after the last life must have ended, for a client that reads slowly
+SEND_GRACE_S = 30.0  # after the last choice must have ended, for a client that reads slowly
 
 
 def admit(request: Request, context: Context, order: GenerationRequest) -> None:
@@ -32,60 +32,60 @@ async def respond(
     context: Context,
     order: GenerationRequest,
     prefix: str,
-    make_form: Callable[[Head], ResponseWriter],
+    make_writer: Callable[[Head], ResponseWriter],
     *,
     resumable: bool = True,
 ) -> Response:
     """Runs the order. The status goes out with the first tokens: until then every stage may refuse with its own.
 
-    resumable: its stream can be gone on with by the ids of events. Raises XylemError, ClientGone.
+    resumable: clients may reconnect with Last-Event-ID. Raises XylemError, ClientGone.
     """
     admit(request, context, order)
     last_id = request.headers.get(HEADER, "") if order.stream and resumable else ""
     if last_id:
-        bookmark = StreamCursor.parse(last_id, len(order.choices), prefix, order.tenant)
-        order.use_seed(bookmark.seed)
+        cursor = StreamCursor.parse(last_id, len(order.choices), prefix, order.tenant)
+        order.use_seed(cursor.seed)
         order.event_ids = True
-        found = await context.lives.find(bookmark, from_start=order.parses)
+        found = await context.request_states.find(cursor, from_start=order.parses)
     else:
         num_choices = len(order.choices)
-        bookmark = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
+        cursor = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
         found = []
-    form = make_form(Head(id=bookmark.answer_id, created=bookmark.created, model=order.model))
-    exchange = GenerationSession(context, order, bookmark, request.headers.get("traceparent", ""))
+    writer = make_writer(Head(id=cursor.answer_id, created=cursor.created, model=order.model))
+    session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))
     try:
-        exchange.open(request.receive, found)
-        first = await exchange.take()
+        session.open(request.receive, found)
+        first = await session.take()
         if order.stream:
-            marked = bookmark if order.event_ids else None
+            marked = cursor if order.event_ids else None
             timeout_s = context.settings.request_timeout_s + SEND_GRACE_S
-            return EventStream(exchange, form, first, marked, timeout_s)
-        return await _whole(exchange, form, first)
+            return EventStream(session, writer, first, marked, timeout_s)
+        return await _whole(session, writer, first)
     except BaseException as error:
-        exchange.fail(error)
-        exchange.close()
+        session.fail(error)
+        session.close()
         raise
 
 
-async def _whole(exchange: GenerationSession, form: ResponseWriter, first: list[OutputDelta]) -> Response:
-    results = [ChoiceOutput() for _ in exchange.order.choices]
+async def _whole(session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta]) -> Response:
+    results = [ChoiceOutput() for _ in session.order.choices]
     pieces = first
     while True:
         for piece in pieces:
             results[piece.index].add(piece)
-        if exchange.done:
+        if session.done:
             break
-        pieces = await exchange.take()
-    shown, usage = best(results, exchange.order), Usage.of(exchange.totals())
+        pieces = await session.take()
+    shown, usage = best(results, session.order), Usage.of(session.totals())
     # Thousands of vectors take a second to compare and write down, in which others want to be served.
     data = (
-        await asyncio.to_thread(_written, form, shown, usage)
-        if exchange.order.pooling
-        else _written(form, shown, usage)
+        await asyncio.to_thread(_written, writer, shown, usage)
+        if session.order.pooling
+        else _written(writer, shown, usage)
     )
-    exchange.close()
+    session.close()
     return Response(data, media_type="application/json")
 
 
-def _written(form: ResponseWriter, results: list[ChoiceOutput], usage: Usage) -> bytes:
-    return msgspec.json.encode(form.whole(results, usage))
+def _written(writer: ResponseWriter, results: list[ChoiceOutput], usage: Usage) -> bytes:
+    return msgspec.json.encode(writer.whole(results, usage))

@@ -15,10 +15,10 @@ from xylem.services.gateway.output_parsers.calls import plain
 from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
 from xylem.services.gateway.output_parsers.grammar import forced_calls
-from xylem.services.gateway.output_parsers.sheet import Schema, Sheet
-from xylem.services.gateway.output_parsers.stepped import SteppedParser, Steps
+from xylem.services.gateway.output_parsers.incremental_parser import IncrementalParser, Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer, Schema
 from xylem.services.gateway.output_parsers.table import Family, choose
-from xylem.services.gateway.output_parsers.thinking import Thinks, think
+from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers, think
 
 __all__ = ["Family", "choose", "forced_calls", "make_parser"]
 
@@ -30,21 +30,21 @@ def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking:
     asked to think; where it was not, markers of thoughts are text.
     """
     schemas = _schemas(tools or [])
-    thinks = family.thinks if thinking else None
-    if family.format != "gpt_oss" and not (schemas or thinks or family.ends):
+    thinking_markers = family.thinking_markers if thinking else None
+    if family.format != "gpt_oss" and not (schemas or thinking_markers or family.ends):
         return PlainParser()
-    sheet = Sheet(schemas, family.ends)
-    return SteppedParser(sheet, _steps(sheet, family, thinks))
+    buffer = ParserBuffer(schemas, family.ends)
+    return IncrementalParser(buffer, _steps(buffer, family, thinking_markers))
 
 
-def _steps(sheet: Sheet, family: Family, thinks: Thinks | None) -> Steps[None]:
-    if thinks:
-        yield from think(sheet, thinks)
+def _steps(buffer: ParserBuffer, family: Family, thinking_markers: ThinkingMarkers | None) -> Steps[None]:
+    if thinking_markers:
+        yield from think(buffer, thinking_markers)
     # gpt-oss writes an answer without calls in its channels, too.
-    if sheet.tools or family.format == "gpt_oss":
-        yield from FORMATS[family.format].steps(sheet)
+    if buffer.tools or family.format == "gpt_oss":
+        yield from FORMATS[family.format].steps(buffer)
     else:
-        yield from plain(sheet)
+        yield from plain(buffer)
 
 
 def _schemas(tools: list[dict[str, Any]]) -> dict[str, Schema]:

@@ -69,7 +69,7 @@ class Call:
     arguments: str = ""
 
 
-class Said:
+class ParsedOutput:
     """All that one choice has said so far: deltas, put together again."""
 
     def __init__(self) -> None:

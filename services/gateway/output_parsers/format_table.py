@@ -14,15 +14,15 @@ from xylem.services.gateway.output_parsers.formats.llama3_json import llama3_jso
 from xylem.services.gateway.output_parsers.formats.mistral import mistral
 from xylem.services.gateway.output_parsers.formats.pythonic import pythonic
 from xylem.services.gateway.output_parsers.formats.qwen3_coder import qwen3_coder
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """steps: what reads it. special: its markers are special tokens. ends: tokens that end a turn of these models."""
 
-    steps: Callable[[Sheet], Steps[None]]
+    steps: Callable[[ParserBuffer], Steps[None]]
     special: bool = False
     ends: tuple[str, ...] = ()
 

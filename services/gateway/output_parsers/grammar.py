@@ -15,10 +15,10 @@ from xylem.services.gateway.output_parsers.formats import (
     mistral,
 )
 from xylem.services.gateway.output_parsers.formats import qwen3_coder as coder
+from xylem.services.gateway.output_parsers.parser_buffer import Schema
 from xylem.services.gateway.output_parsers.python_grammar import python_call
-from xylem.services.gateway.output_parsers.sheet import Schema
 from xylem.services.gateway.output_parsers.table import Family
-from xylem.services.gateway.output_parsers.thinking import Thinks
+from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 
 Node = dict[str, Any]
 
@@ -26,7 +26,7 @@ NO_ARGUMENTS: Schema = {"type": "object", "properties": {}, "additionalPropertie
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CallGrammar:
     """How a format writes calls. call: one call, by its name and the schema of its arguments."""
 
     call: Callable[[str, Schema], Node]
@@ -54,7 +54,7 @@ def forced_calls(
     chosen = [function for function in functions if name is None or function["name"] == name]
     if not chosen:
         raise ValueError(f"there is no tool {name!r}" if name else "there are no tools to call")
-    form = FORMS.get(family.format)
+    form = CALL_GRAMMARS.get(family.format)
     if form is None:
         raise ValueError("this model's calls of tools have no known form, so it can't be made to call any")
     calls: Node = {
@@ -67,8 +67,8 @@ def forced_calls(
     parts = [_text(form.before), calls, _text(form.after)]
     if family.format == "gpt_oss":
         parts.insert(0, _analysis())
-    elif thinking and family.thinks:
-        parts.insert(0, _thoughts(family.thinks))
+    elif thinking and family.thinking_markers:
+        parts.insert(0, _thoughts(family.thinking_markers))
     elements = [part for part in parts if part != _text("")]
     tag = {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
     return json.dumps(tag, ensure_ascii=False)
@@ -91,12 +91,12 @@ def _styled(schema: Schema, style: str) -> Node:
     return {"type": "json_schema", "json_schema": schema, "style": style}
 
 
-def _thoughts(thinks: Thinks) -> Node:
+def _thoughts(thinking_markers: ThinkingMarkers) -> Node:
     """Thoughts, which may be missing where the prompt does not open them."""
     blank = {"type": "regex", "pattern": r"\n{0,2}"}
-    begin = "" if thinks.assumed else thinks.opening
-    thoughts = {"type": "sequence", "elements": [_tag(begin, {"type": "any_text"}, thinks.ending), blank]}
-    return thoughts if thinks.assumed else {"type": "optional", "content": thoughts}
+    begin = "" if thinking_markers.assumed else thinking_markers.opening
+    thoughts = {"type": "sequence", "elements": [_tag(begin, {"type": "any_text"}, thinking_markers.ending), blank]}
+    return thoughts if thinking_markers.assumed else {"type": "optional", "content": thoughts}
 
 
 def _analysis() -> Node:
@@ -151,16 +151,16 @@ def _gpt_oss(name: str, schema: Schema) -> Node:
     return _tag(begin, _json(schema), "")
 
 
-FORMS: Mapping[str, Form] = {
-    "hermes": Form(_hermes, "\n"),
-    "qwen3_coder": Form(_qwen3_coder, "\n"),
-    "llama3_json": Form(_llama3_json, f"{llama3_json.SEPARATOR} "),
-    "pythonic": Form(python_call, ", ", before="[", after="]"),
-    "mistral": Form(_mistral, ", ", before=f"{mistral.OPENING}[", after="]"),
-    "mistral_v11": Form(_mistral_v11, ""),
-    "deepseek_v3": Form(_deepseek_v3, "\n", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
-    "deepseek_v31": Form(_deepseek_v31, "", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
-    "glm45": Form(_glm45, "\n"),
-    "kimi_k2": Form(_kimi_k2, "", before=kimi_k2.SECTION, after=kimi_k2.SECTION_END),
-    "gpt_oss": Form(_gpt_oss, "", only_one=True),
+CALL_GRAMMARS: Mapping[str, CallGrammar] = {
+    "hermes": CallGrammar(_hermes, "\n"),
+    "qwen3_coder": CallGrammar(_qwen3_coder, "\n"),
+    "llama3_json": CallGrammar(_llama3_json, f"{llama3_json.SEPARATOR} "),
+    "pythonic": CallGrammar(python_call, ", ", before="[", after="]"),
+    "mistral": CallGrammar(_mistral, ", ", before=f"{mistral.OPENING}[", after="]"),
+    "mistral_v11": CallGrammar(_mistral_v11, ""),
+    "deepseek_v3": CallGrammar(_deepseek_v3, "\n", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
+    "deepseek_v31": CallGrammar(_deepseek_v31, "", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
+    "glm45": CallGrammar(_glm45, "\n"),
+    "kimi_k2": CallGrammar(_kimi_k2, "", before=kimi_k2.SECTION, after=kimi_k2.SECTION_END),
+    "gpt_oss": CallGrammar(_gpt_oss, "", only_one=True),
 }

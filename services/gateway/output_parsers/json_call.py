@@ -2,9 +2,9 @@
 
 import json
 
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import json_text, json_value, unescaped
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, peek
 
 _ARGUMENTS = ("arguments", "parameters")
@@ -13,46 +13,46 @@ _ARGUMENTS = ("arguments", "parameters")
 _BESIDE = ("type", "id", "index")
 
 
-def json_call(sheet: Sheet) -> Steps[None]:
+def json_call(buffer: ParserBuffer) -> Steps[None]:
     """Reads the object; the call begins as soon as its name is known.
 
     Models mostly write the name first, but not always: arguments in front of it wait. Raises Broken.
     """
     begun = False
     early = ""
-    yield from blank(sheet)
-    yield from literal(sheet, "{")
+    yield from blank(buffer)
+    yield from literal(buffer, "{")
     char = ","
     while char == ",":
-        yield from blank(sheet)
-        key = yield from json_text(sheet)
-        yield from blank(sheet)
-        yield from literal(sheet, ":")
-        yield from blank(sheet)
+        yield from blank(buffer)
+        key = yield from json_text(buffer)
+        yield from blank(buffer)
+        yield from literal(buffer, ":")
+        yield from blank(buffer)
         if key == "name" and not begun:
-            sheet.begin((yield from json_text(sheet)))
+            buffer.begin((yield from json_text(buffer)))
             begun = True
-            sheet.arguments(_whole(early))
+            buffer.arguments(_whole(early))
         elif key in _ARGUMENTS and begun:
-            yield from json_arguments(sheet)
+            yield from json_arguments(buffer)
         elif key in _ARGUMENTS and not early:
-            mark = sheet.mark()
-            yield from json_value(sheet, None)
-            early = sheet.since(mark)
+            mark = buffer.mark()
+            yield from json_value(buffer, None)
+            early = buffer.since(mark)
         elif begun or key in _BESIDE:
-            yield from json_value(sheet, None)
+            yield from json_value(buffer, None)
         else:
-            raise Broken
-        yield from blank(sheet)
+            raise ParseError
+        yield from blank(buffer)
         char = yield None
     if char != "}" or not begun:
         if char != "}":
-            sheet.unread()
-        raise Broken
-    sheet.end()
+            buffer.unread()
+        raise ParseError
+    buffer.end()
 
 
-def json_arguments(sheet: Sheet) -> Steps[None]:
+def json_arguments(buffer: ParserBuffer) -> Steps[None]:
     """Reads the arguments of the call that has begun, and gives them out as they come. Raises Broken.
 
     They are the model's own text. Where it writes the object into a string, it is what the string says; null is no
@@ -60,20 +60,20 @@ def json_arguments(sheet: Sheet) -> Steps[None]:
     """
 
     def instead(text: str) -> None:
-        sheet.drop()
-        sheet.arguments(text)
+        buffer.drop()
+        buffer.arguments(text)
 
-    sheet.drop()
-    first = yield from peek(sheet)
+    buffer.drop()
+    first = yield from peek(buffer)
     if first == '"':
-        yield from unescaped(sheet, instead)
+        yield from unescaped(buffer, instead)
     elif first == "{":
-        yield from json_value(sheet, sheet.arguments)
+        yield from json_value(buffer, buffer.arguments)
     else:
-        yield from json_value(sheet, None)
-        text = sheet.take()
+        yield from json_value(buffer, None)
+        text = buffer.take()
         if text != "null":
-            sheet.arguments(text)
+            buffer.arguments(text)
 
 
 def _whole(text: str) -> str:

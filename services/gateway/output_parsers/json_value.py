@@ -7,8 +7,8 @@ outside of a string, or a closing bracket without its opening one, means that th
 
 import re
 
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import Give, literal, peek, word
 
 _STRING = re.compile(r'[^"\\]+')
@@ -21,23 +21,23 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 REPLACED = "\ufffd"
 
 
-def json_value(sheet: Sheet, give: Give | None) -> Steps[None]:
+def json_value(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
     """Reads one value and gives it out as it comes, as it is; without `give` it stays held.
 
     Raises Broken at the first character that can't belong to it, which stays unread.
     """
-    first = yield from peek(sheet)
+    first = yield from peek(buffer)
     if first == '"':
-        yield from _string(sheet, give)
+        yield from _string(buffer, give)
     elif first in _CLOSING:
-        yield from _nested(sheet, give)
+        yield from _nested(buffer, give)
     else:
-        yield from word(sheet, _LITERAL)
+        yield from word(buffer, _LITERAL)
         if give:
-            give(sheet.take())
+            give(buffer.take())
 
 
-def _nested(sheet: Sheet, give: Give | None) -> Steps[None]:
+def _nested(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
     closing: list[str] = []
     while True:
         piece = yield _BETWEEN
@@ -46,42 +46,42 @@ def _nested(sheet: Sheet, give: Give | None) -> Steps[None]:
         elif piece == closing[-1]:
             closing.pop()
         elif piece == '"':
-            sheet.unread()
-            yield from _string(sheet, give)
+            buffer.unread()
+            yield from _string(buffer, give)
         elif not _BETWEEN.match(piece):
-            sheet.unread()
-            raise Broken
+            buffer.unread()
+            raise ParseError
         if give:
-            give(sheet.take())
+            give(buffer.take())
         if not closing:
             return
 
 
-def _string(sheet: Sheet, give: Give | None) -> Steps[None]:
-    yield from literal(sheet, '"')
+def _string(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
+    yield from literal(buffer, '"')
     piece = ""
     while piece != '"':
         piece = yield _STRING
         if piece == "\\":
             yield None
         if give:
-            give(sheet.take())
+            give(buffer.take())
 
 
-def json_text(sheet: Sheet) -> Steps[str]:
+def json_text(buffer: ParserBuffer) -> Steps[str]:
     """What a string says. It stays held. Raises Broken."""
     parts: list[str] = []
-    yield from unescaped(sheet, parts.append)
+    yield from unescaped(buffer, parts.append)
     return "".join(parts)
 
 
-def unescaped(sheet: Sheet, give: Give) -> Steps[None]:
+def unescaped(buffer: ParserBuffer, give: Give) -> Steps[None]:
     """Reads a string and gives out what it says, as it comes; its own text stays held. Raises Broken."""
-    yield from literal(sheet, '"')
+    yield from literal(buffer, '"')
     half = ""
     while True:
         piece = yield _STRING
-        text = (yield from _escape(sheet)) if piece == "\\" else "" if piece == '"' else piece
+        text = (yield from _escape(buffer)) if piece == "\\" else "" if piece == '"' else piece
         text, half = paired(half + text)
         if piece == '"':
             text += half and REPLACED
@@ -96,18 +96,18 @@ def paired(text: str) -> tuple[str, str]:
     return text.removesuffix(half).encode("utf-16", "surrogatepass").decode("utf-16", "replace"), half
 
 
-def _escape(sheet: Sheet) -> Steps[str]:
+def _escape(buffer: ParserBuffer) -> Steps[str]:
     """What follows a backslash. A surrogate comes as it is."""
     char = yield None
     if char in _ESCAPES:
         return _ESCAPES[char]
     if char != "u":
-        sheet.unread()
-        raise Broken
+        buffer.unread()
+        raise ParseError
     digits = ""
     while len(digits) < 4:
         digits += yield None
         if digits[-1] not in _HEX:
-            sheet.unread()
-            raise Broken
+            buffer.unread()
+            raise ParseError
     return chr(int(digits, 16))

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from xylem.services.gateway.output_parsers.sheet import Schema, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer, Schema
 from xylem.services.gateway.output_parsers.words import Markers, until
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
@@ -16,36 +16,36 @@ _PYTHON = {"True": "true", "False": "false", "None": "null"}
 class ObjectText:
     """Writes the members of an object, as arguments of the call that began last."""
 
-    def __init__(self, sheet: Sheet) -> None:
-        self._sheet = sheet
+    def __init__(self, buffer: ParserBuffer) -> None:
+        self._buffer = buffer
         self._before = "{"
 
     def key(self, key: str) -> None:
-        self._sheet.arguments(f"{self._before}{json_of(key)}: ")
+        self._buffer.arguments(f"{self._before}{json_of(key)}: ")
         self._before = ", "
 
     def end(self) -> None:
-        self._sheet.arguments("}" if self._before == ", " else "{}")
+        self._buffer.arguments("}" if self._before == ", " else "{}")
 
 
-def read_value(sheet: Sheet, types: frozenset[str], endings: Markers, *, lines: bool) -> Steps[str]:
+def read_value(buffer: ParserBuffer, types: frozenset[str], endings: Markers, *, lines: bool) -> Steps[str]:
     """Reads a value up to one of the endings, which it returns, and gives it out as JSON.
 
     A string goes out as it comes. Anything else waits for its end, because only then it is clear what it is. lines: a
     line break after the opening and one before the ending belong to the format.
     """
     if types != {"string"}:
-        found = yield from until(sheet, endings, None)
-        text = sheet.take().removesuffix(found)
-        sheet.arguments(typed(_inner(text) if lines else text, types))
+        found = yield from until(buffer, endings, None)
+        text = buffer.take().removesuffix(found)
+        buffer.arguments(typed(_inner(text) if lines else text, types))
         return found
-    sheet.arguments('"')
+    buffer.arguments('"')
     if lines and (yield None) != "\n":
-        sheet.unread()
-    sheet.drop()
-    found = yield from until(sheet, endings, lambda text: sheet.arguments(inside(text)))
-    text = sheet.take().removesuffix(found)
-    sheet.arguments(inside(text.removesuffix("\n") if lines else text) + '"')
+        buffer.unread()
+    buffer.drop()
+    found = yield from until(buffer, endings, lambda text: buffer.arguments(inside(text)))
+    text = buffer.take().removesuffix(found)
+    buffer.arguments(inside(text.removesuffix("\n") if lines else text) + '"')
     return found
 
 

@@ -6,7 +6,7 @@ JSON's values are Python's but for true, false and null, which the parser takes 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xylem.services.gateway.output_parsers.sheet import Schema
+from xylem.services.gateway.output_parsers.parser_buffer import Schema
 
 Node = dict[str, Any]
 

@@ -4,10 +4,10 @@ import ast
 import json
 import re
 
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import REPLACED, paired
 from xylem.services.gateway.output_parsers.keyed import inside, json_of
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, peek, word
 
 _LITERAL = re.compile(r"[\w.+\-]+")
@@ -20,21 +20,21 @@ _DIGITS = {"x": 2, "u": 4, "U": 8}
 _DEEPEST = 40
 
 
-def python_value(sheet: Sheet, depth: int = 0) -> Steps[None]:
+def python_value(buffer: ParserBuffer, depth: int = 0) -> Steps[None]:
     """Reads a value and gives it out as arguments. Raises Broken at the first character that can't belong to it."""
     if depth > _DEEPEST:
-        raise Broken
-    first = yield from peek(sheet)
+        raise ParseError
+    first = yield from peek(buffer)
     if first in _TEXT:
-        yield from _string(sheet)
+        yield from _string(buffer)
     elif first in _CLOSING:
-        yield from _list(sheet, _CLOSING[first], depth)
+        yield from _list(buffer, _CLOSING[first], depth)
     elif first == "{":
-        yield from _dict(sheet, depth)
+        yield from _dict(buffer, depth)
     else:
-        text = yield from word(sheet, _LITERAL)
-        sheet.drop()
-        sheet.arguments(_scalar(text))
+        text = yield from word(buffer, _LITERAL)
+        buffer.drop()
+        buffer.arguments(_scalar(text))
 
 
 def _scalar(text: str) -> str:
@@ -46,69 +46,69 @@ def _scalar(text: str) -> str:
         return json_of(text)
 
 
-def _list(sheet: Sheet, closing: str, depth: int) -> Steps[None]:
+def _list(buffer: ParserBuffer, closing: str, depth: int) -> Steps[None]:
     yield None
-    sheet.drop()
-    sheet.arguments("[")
-    yield from blank(sheet)
-    while (yield from peek(sheet)) != closing:
-        yield from python_value(sheet, depth + 1)
-        yield from _comma(sheet, closing)
+    buffer.drop()
+    buffer.arguments("[")
+    yield from blank(buffer)
+    while (yield from peek(buffer)) != closing:
+        yield from python_value(buffer, depth + 1)
+        yield from _comma(buffer, closing)
     yield None
-    sheet.drop()
-    sheet.arguments("]")
+    buffer.drop()
+    buffer.arguments("]")
 
 
-def _dict(sheet: Sheet, depth: int) -> Steps[None]:
-    yield from literal(sheet, "{")
-    sheet.drop()
-    sheet.arguments("{")
-    yield from blank(sheet)
-    while (first := (yield from peek(sheet))) != "}":
+def _dict(buffer: ParserBuffer, depth: int) -> Steps[None]:
+    yield from literal(buffer, "{")
+    buffer.drop()
+    buffer.arguments("{")
+    yield from blank(buffer)
+    while (first := (yield from peek(buffer))) != "}":
         if first in _TEXT:
-            yield from _string(sheet)
+            yield from _string(buffer)
         else:
-            key = yield from word(sheet, _LITERAL)
-            sheet.drop()
-            sheet.arguments(json_of(key))
-        yield from blank(sheet)
-        yield from literal(sheet, ":")
-        yield from blank(sheet)
-        sheet.drop()
-        sheet.arguments(": ")
-        yield from python_value(sheet, depth + 1)
-        yield from _comma(sheet, "}")
-    yield from literal(sheet, "}")
-    sheet.drop()
-    sheet.arguments("}")
+            key = yield from word(buffer, _LITERAL)
+            buffer.drop()
+            buffer.arguments(json_of(key))
+        yield from blank(buffer)
+        yield from literal(buffer, ":")
+        yield from blank(buffer)
+        buffer.drop()
+        buffer.arguments(": ")
+        yield from python_value(buffer, depth + 1)
+        yield from _comma(buffer, "}")
+    yield from literal(buffer, "}")
+    buffer.drop()
+    buffer.arguments("}")
 
 
-def _comma(sheet: Sheet, closing: str) -> Steps[None]:
+def _comma(buffer: ParserBuffer, closing: str) -> Steps[None]:
     """What stands between two members; nothing has to stand after the last one, though Python allows a comma."""
-    yield from blank(sheet)
-    if (yield from peek(sheet)) == closing:
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == closing:
         return
-    yield from literal(sheet, ",")
-    yield from blank(sheet)
-    sheet.drop()
-    if (yield from peek(sheet)) != closing:
-        sheet.arguments(", ")
+    yield from literal(buffer, ",")
+    yield from blank(buffer)
+    buffer.drop()
+    if (yield from peek(buffer)) != closing:
+        buffer.arguments(", ")
 
 
-def _string(sheet: Sheet) -> Steps[None]:
+def _string(buffer: ParserBuffer) -> Steps[None]:
     quote = yield None
-    sheet.drop()
-    sheet.arguments('"')
+    buffer.drop()
+    buffer.arguments('"')
     half = ""
     while (piece := (yield _TEXT[quote])) != quote:
-        text, half = paired(half + ((yield from _escape(sheet)) if piece == "\\" else piece))
-        sheet.drop()
-        sheet.arguments(inside(text))
-    sheet.drop()
-    sheet.arguments((half and REPLACED) + '"')
+        text, half = paired(half + ((yield from _escape(buffer)) if piece == "\\" else piece))
+        buffer.drop()
+        buffer.arguments(inside(text))
+    buffer.drop()
+    buffer.arguments((half and REPLACED) + '"')
 
 
-def _escape(sheet: Sheet) -> Steps[str]:
+def _escape(buffer: ParserBuffer) -> Steps[str]:
     """What follows a backslash. Python leaves one that means nothing where it is."""
     char = yield None
     if char not in _DIGITS:

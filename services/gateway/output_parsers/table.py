@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 
 from xylem.services.gateway.output_parsers.format_table import ALIASES, FORMATS
 from xylem.services.gateway.output_parsers.formats.kimi_k2 import SECTION
-from xylem.services.gateway.output_parsers.thinking import Thinks
+from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 
-THINKS: dict[str, Thinks | None] = {
+THINKS: dict[str, ThinkingMarkers | None] = {
     "none": None,
     # It was taught to think first, and its template may or may not write the opening marker into the prompt.
-    "deepseek_r1": Thinks(assumed=True),
-    "qwen3": Thinks(),
-    "qwen3_thinking": Thinks(assumed=True),
-    "glm45": Thinks(),
-    "kimi_k2": Thinks(also_ends=(SECTION,)),
-    "kimi": Thinks("◁think▷", "◁/think▷"),
-    "mistral": Thinks("[THINK]", "[/THINK]", special=True),
+    "deepseek_r1": ThinkingMarkers(assumed=True),
+    "qwen3": ThinkingMarkers(),
+    "qwen3_thinking": ThinkingMarkers(assumed=True),
+    "glm45": ThinkingMarkers(),
+    "kimi_k2": ThinkingMarkers(also_ends=(SECTION,)),
+    "kimi": ThinkingMarkers("◁think▷", "◁/think▷"),
+    "mistral": ThinkingMarkers("[THINK]", "[/THINK]", special=True),
     # Its thoughts are a channel, which its format reads.
     "gpt_oss": None,
 }
@@ -42,12 +42,12 @@ class Family:
     """
 
     format: str = "none"
-    thinks: Thinks | None = None
+    thinking_markers: ThinkingMarkers | None = None
 
     @property
     def needs_special(self) -> bool:
         """Its markers are special tokens: the detokenizer must leave these in the text."""
-        return FORMATS[self.format].special or (self.thinks is not None and self.thinks.special)
+        return FORMATS[self.format].special or (self.thinking_markers is not None and self.thinking_markers.special)
 
     @property
     def ends(self) -> tuple[str, ...]:
@@ -115,15 +115,15 @@ def choose(
     format_ = _named("tool_call_parser", tool_call_parser, FORMATS, ALIASES) or _format_of(template) or known[0]
     thinks_name = _named("reasoning_parser", reasoning_parser, THINKS, THINKS_ALIASES)
     if thinks_name:
-        thinks = THINKS[thinks_name]
+        thinking_markers = THINKS[thinks_name]
     elif format_ == "gpt_oss":
-        thinks = None
+        thinking_markers = None
     else:
-        thinks = _thinks_of(template, format_) if template else THINKS[known[1]]
+        thinking_markers = _thinks_of(template, format_) if template else THINKS[known[1]]
     # The thoughts of gpt-oss come in channels that only its own format can read.
     if thinks_name == "gpt_oss":
         format_ = "gpt_oss"
-    return Family(format_, thinks)
+    return Family(format_, thinking_markers)
 
 
 def _known(model_type: str, architecture: str) -> tuple[str, str]:
@@ -148,15 +148,15 @@ def _format_of(template: str) -> str:
     return next((name for words, name in _TEMPLATE_FORMATS if all(word in template for word in words)), "")
 
 
-def _thinks_of(template: str, format_: str) -> Thinks | None:
+def _thinks_of(template: str, format_: str) -> ThinkingMarkers | None:
     for marker, name in _TEMPLATE_THINKS:
         if marker in template:
             return THINKS[name]
     if "</think>" not in template and "<think>" not in template:
         return None
-    thinks = THINKS["kimi_k2" if format_ == "kimi_k2" else "qwen3"]
-    assert thinks is not None
-    return replace(thinks, assumed=_opens_thoughts(template))
+    thinking_markers = THINKS["kimi_k2" if format_ == "kimi_k2" else "qwen3"]
+    assert thinking_markers is not None
+    return replace(thinking_markers, assumed=_opens_thoughts(template))
 
 
 def _opens_thoughts(template: str) -> bool:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import Markers, blank, literal, until
 
 
 @dataclass(frozen=True, slots=True)
-class Thinks:
+class ThinkingMarkers:
     """How a family marks its thoughts.
 
     assumed: the answer begins inside of the thoughts, whether or not the opening marker is there to see: the model was
@@ -23,30 +23,30 @@ class Thinks:
     also_ends: tuple[str, ...] = ()
 
 
-def think(sheet: Sheet, thinks: Thinks) -> Steps[None]:
+def think(buffer: ParserBuffer, thinking_markers: ThinkingMarkers) -> Steps[None]:
     """Gives out the thoughts, and returns where the answer begins.
 
     White space next to the markers belongs to them.
     """
-    yield from blank(sheet)
+    yield from blank(buffer)
     try:
-        yield from literal(sheet, thinks.opening)
-        sheet.drop()
-    except Broken:
-        sheet.unread_all()
-        if not thinks.assumed:
+        yield from literal(buffer, thinking_markers.opening)
+        buffer.drop()
+    except ParseError:
+        buffer.unread_all()
+        if not thinking_markers.assumed:
             return
-    sheet.rest = sheet.reason
-    yield from _thoughts(sheet, thinks)
-    sheet.rest = sheet.content
-    yield from blank(sheet)
-    sheet.drop()
+    buffer.rest = buffer.reason
+    yield from _thoughts(buffer, thinking_markers)
+    buffer.rest = buffer.content
+    yield from blank(buffer)
+    buffer.drop()
 
 
-def _thoughts(sheet: Sheet, thinks: Thinks) -> Steps[None]:
-    yield from blank(sheet)
-    sheet.drop()
-    found = yield from until(sheet, Markers([thinks.ending, *thinks.also_ends]), sheet.reason)
-    if found != thinks.ending:
-        sheet.unread(len(found))
-    sheet.drop()
+def _thoughts(buffer: ParserBuffer, thinking_markers: ThinkingMarkers) -> Steps[None]:
+    yield from blank(buffer)
+    buffer.drop()
+    found = yield from until(buffer, Markers([thinking_markers.ending, *thinking_markers.also_ends]), buffer.reason)
+    if found != thinking_markers.ending:
+        buffer.unread(len(found))
+    buffer.drop()

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 
 Give = Callable[[str], None]
 
@@ -23,40 +23,40 @@ class Markers:
         self.plain = re.compile(rf"[^\s{first}]+")
 
 
-def peek(sheet: Sheet) -> Steps[str]:
+def peek(buffer: ParserBuffer) -> Steps[str]:
     """The next character, which is not read by that."""
     char = yield None
-    sheet.unread()
+    buffer.unread()
     return char
 
 
-def blank(sheet: Sheet) -> Steps[None]:
+def blank(buffer: ParserBuffer) -> Steps[None]:
     """Reads white space, if there is any."""
     while (yield _BLANK).isspace():
         pass
-    sheet.unread()
+    buffer.unread()
 
 
-def word(sheet: Sheet, pattern: re.Pattern[str] = _NAME) -> Steps[str]:
+def word(buffer: ParserBuffer, pattern: re.Pattern[str] = _NAME) -> Steps[str]:
     """Reads characters as long as they match. Raises Broken when not even one does."""
     pieces = []
     while pattern.match(piece := (yield pattern)):
         pieces.append(piece)
-    sheet.unread()
+    buffer.unread()
     if not pieces:
-        raise Broken
+        raise ParseError
     return "".join(pieces)
 
 
-def literal(sheet: Sheet, expected: str) -> Steps[None]:
+def literal(buffer: ParserBuffer, expected: str) -> Steps[None]:
     """Reads exactly this. Raises Broken at the first other character, which stays unread."""
     for char in expected:
         if (yield None) != char:
-            sheet.unread()
-            raise Broken
+            buffer.unread()
+            raise ParseError
 
 
-def either(sheet: Sheet, markers: Markers) -> Steps[str]:
+def either(buffer: ParserBuffer, markers: Markers) -> Steps[str]:
     """Reads one of the markers and returns it. Raises Broken at the first other character, which stays unread."""
     begun = ""
     while True:
@@ -64,11 +64,11 @@ def either(sheet: Sheet, markers: Markers) -> Steps[str]:
         if begun in markers.words:
             return begun
         if begun not in markers.beginnings:
-            sheet.unread()
-            raise Broken
+            buffer.unread()
+            raise ParseError
 
 
-def until(sheet: Sheet, markers: Markers, give: Give | None) -> Steps[str]:
+def until(buffer: ParserBuffer, markers: Markers, give: Give | None) -> Steps[str]:
     """Gives out text up to the first marker, and returns that.
 
     The marker stays held, and so does the white space before it, which belongs to the format where a marker follows.
@@ -86,7 +86,7 @@ def until(sheet: Sheet, markers: Markers, give: Give | None) -> Steps[str]:
             continue
         begun = _ending(begun, markers) if len(piece) == 1 else ""
         if give:
-            give(sheet.take(keep=len(begun) or int(piece.isspace())))
+            give(buffer.take(keep=len(begun) or int(piece.isspace())))
 
 
 def _ending(text: str, markers: Markers) -> str:

@@ -211,7 +211,7 @@ def serving(gateway_settings: Callable[..., GatewaySettings], pipeline: FakePipe
     async def serve(**changes: Any) -> AsyncIterator[GatewayService]:
         service = GatewayService(gateway_settings(**changes))
         async with running(service):
-            await service.context.lives.ready()
+            await service.context.request_states.ready()
             yield service
 
     return serve

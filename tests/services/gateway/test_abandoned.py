@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.output_queue import OutputQueue
-from xylem.services.gateway.generation.request_state import OVER, Pipeline, RequestState
+from xylem.services.gateway.generation.request_state import CLOSED, Pipeline, RequestState
 from xylem.shared.protocol import Generate
 from xylem.shared.runtime.errors import Unavailable
 
@@ -39,7 +39,7 @@ class Swallowing:
     def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
         self.aborted.append(attempt)
 
-    def leave(self, life: RequestState) -> None:
+    def leave(self, request_state: RequestState) -> None:
         """Nothing is kept of it."""
 
 
@@ -54,13 +54,13 @@ async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() 
         messages=None,
         token_ids=None,
     )
-    life = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue())
-    task = asyncio.create_task(life.run())
+    request_state = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue())
+    task = asyncio.create_task(request_state.run())
     await pipeline.handing_over.wait()
-    life.abandon()
+    request_state.abandon()
     task.cancel()
     async with asyncio.timeout(PATIENCE_S):
         await task
     assert pipeline.num_attempts == 1
     assert pipeline.aborted == [0]
-    assert life.attempt == OVER
+    assert request_state.attempt == CLOSED

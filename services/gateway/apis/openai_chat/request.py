@@ -50,7 +50,7 @@ def _template_arguments(body: ChatBody) -> bytes:
 
 
 def _thinks(body: ChatBody, family: Family) -> bool:
-    return family.thinks is not None and body.chat_template_kwargs.get("enable_thinking") is not False
+    return family.thinking_markers is not None and body.chat_template_kwargs.get("enable_thinking") is not False
 
 
 def _constrain_output(request: GenerationRequest, body: ChatBody, tools: Tools, family: Family) -> None:
@@ -62,8 +62,8 @@ def _constrain_output(request: GenerationRequest, body: ChatBody, tools: Tools, 
         request.grammar = tools.grammar(family)
     elif tools.functions and request.grammar is not None:
         request.grammar = tools.or_document(family, request.grammar)
-    if request.grammar is not None and family.thinks is not None and _thinks(body, family):
-        thinks = family.thinks
+    if request.grammar is not None and family.thinking_markers is not None and _thinks(body, family):
+        thinks = family.thinking_markers
         request.grammar = msgspec.structs.replace(request.grammar, after=thinks.ending, opens=thinks.opening)
 
 

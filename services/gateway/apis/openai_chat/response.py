@@ -15,7 +15,7 @@ from xylem.services.gateway.http.response_writer import (
     matched_stop,
 )
 from xylem.services.gateway.output_parsers.deltas import Call, CallArguments, CallBegun, Content, Reasoning
-from xylem.services.gateway.output_parsers.deltas import Delta as Said
+from xylem.services.gateway.output_parsers.deltas import Delta as ParserDelta
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -115,7 +115,7 @@ class ChatResponseWriter(PlainEvents):
             )
         return chunks
 
-    def _delta(self, piece: OutputDelta, deltas: list[Said]) -> Delta:
+    def _delta(self, piece: OutputDelta, deltas: list[ParserDelta]) -> Delta:
         """All in one, since a stream that breaks off can go on only between two chunks of a piece."""
         content = reasoning = ""
         calls: list[CallDelta] = []

@@ -41,7 +41,7 @@ class EventWriter:
 
     @property
     def response(self) -> Response:
-        """As it is now: of an item that still grows, nothing is in it."""
+        """Snapshot without the item that is still open."""
         return msgspec.structs.replace(self._response, output=tuple(self._output))
 
     def create(self) -> None:

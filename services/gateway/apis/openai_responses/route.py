@@ -37,24 +37,24 @@ async def create(request: Request) -> Response:
     body = await read_object(request)
     previous = previous_of(body)
     before = [] if previous is None else await archive.conversation(previous, _tenant(request))
-    asked = understand(new_record(body, before, context.settings.instance), context.offer)
-    admit(request, context, asked.order)
-    background, streams = asked.response.background, asked.record.body.get("stream", False)
+    response_request = understand(new_record(body, before, context.settings.instance), context.offer)
+    admit(request, context, response_request.order)
+    background, streams = response_request.response.background, response_request.record.body.get("stream", False)
     receive = nobody if background else request.receive
-    kept = archive.begin(asked, receive, request.headers.get("traceparent", ""))
-    place, run = LocalResponse(archive, kept), kept.run
+    in_memory = archive.begin(response_request, receive, request.headers.get("traceparent", ""))
+    location, run = LocalResponse(archive, in_memory), in_memory.run
     if background:
-        await archive.until_stored(kept)
-        return await _stream(request, place) if streams else _json(asked.response)
+        await archive.until_stored(in_memory)
+        return await _stream(request, location) if streams else _json(response_request.response)
     try:
         await (run.begun() if streams else run.ended())
     except BaseException:
         run.cancel()
         raise
     if run.error is not None:
-        archive.discard(kept)  # its id was never told
+        archive.discard(in_memory)  # its id was never told
         raise run.error
-    return await _stream(request, place, attended=run) if streams else _json(run.response)
+    return await _stream(request, location, attended=run) if streams else _json(run.response)
 
 
 @router.get(
@@ -71,12 +71,12 @@ async def retrieve(
         int, Query(ge=-1, le=INT32_MAX, description="The last sequence number that is not told.")
     ] = -1,
 ) -> Response:
-    place = await _find(request, response_id)
+    location = await _find(request, response_id)
     if not stream:
-        return _json(await place.body())
-    if not place.record.tells_events:
+        return _json(await location.body())
+    if not location.record.tells_events:
         raise InvalidRequest("only a response with stream or background true can be streamed again", param="stream")
-    return await _stream(request, place, starting_after)
+    return await _stream(request, location, starting_after)
 
 
 @router.delete(
@@ -113,8 +113,8 @@ async def input_items(
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
     after: Annotated[str, Query(description="The id of the last item that is not listed.")] = "",
 ) -> Response:
-    place = await _find(request, response_id)
-    return _json(listed(place.record.items, limit, order, after))
+    location = await _find(request, response_id)
+    return _json(listed(location.record.items, limit, order, after))
 
 
 def _archive(request: Request) -> Archive:
@@ -133,10 +133,10 @@ async def _find(request: Request, response_id: str) -> ResponseLocation:
 
 
 async def _stream(
-    request: Request, place: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
+    request: Request, location: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
 ) -> Response:
     timeout_s = context_of(request).settings.request_timeout_s + SEND_GRACE_S
-    return ResponseStream(await place.events(after, key_of(request)), timeout_s, attended)
+    return ResponseStream(await location.events(after, key_of(request)), timeout_s, attended)
 
 
 def _json(body: Any) -> Response:

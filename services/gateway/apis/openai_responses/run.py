@@ -34,21 +34,26 @@ class ResponseRun:
     """
 
     def __init__(
-        self, context: Context, asked: ResponseRequest, on_change: Callable[[], None], traceparent: str = ""
+        self, context: Context, response_request: ResponseRequest, on_change: Callable[[], None], traceparent: str = ""
     ) -> None:
-        record = asked.accepted
+        record = response_request.accepted
         self.log = EventLog(records=record.tells_events)
         self.error: Exception | None = None  # that ended it: a XylemError, or ClientGone
         self.is_dropped = False  # another gateway goes on with it
         self._context = context
-        self._order = asked.order
+        self._order = response_request.order
         self._on_change = on_change
         self._traceparent = traceparent
-        self._telling = EventWriter(self.log, asked.response, record.final)
-        self._bookmark = StreamCursor(
-            record.id, record.created_at, asked.order.base_seed, [ChoiceCursor()], record.generation, record.tenant
+        self._event_writer = EventWriter(self.log, response_request.response, record.final)
+        self._cursor = StreamCursor(
+            record.id,
+            record.created_at,
+            response_request.order.base_seed,
+            [ChoiceCursor()],
+            record.generation,
+            record.tenant,
         )
-        self._exchange: GenerationSession | None = None
+        self._session: GenerationSession | None = None
         self._is_unwanted = False
         self._begun = asyncio.Event()
         self._ended = asyncio.Event()
@@ -56,11 +61,11 @@ class ResponseRun:
     @property
     def response(self) -> Response:
         """As far as it has got."""
-        return self._telling.response
+        return self._event_writer.response
 
     @property
     def generation(self) -> int:
-        return self._bookmark.generation
+        return self._cursor.generation
 
     @property
     def has_ended(self) -> bool:
@@ -68,10 +73,10 @@ class ResponseRun:
 
     def start(self, receive: Receive) -> None:
         """Begins; it ends early when that client leaves. Raises XylemError with nothing begun."""
-        exchange = self._open(receive, [])
+        session = self._open(receive, [])
         if self.response.background:  # its first event is for a client who waits for no token
-            self._telling.create()
-        self._context.spawn(self._run(exchange), name=f"response {self.response.id}")
+            self._event_writer.create()
+        self._context.spawn(self._run(session), name=f"response {self.response.id}")
 
     def go_on(self) -> None:
         """Tells again what another gateway has told, from what detokenizers have of it or else from its order."""
@@ -88,8 +93,8 @@ class ResponseRun:
     def cancel(self) -> None:
         """Nobody wants more of it. What it has said so far stays."""
         self._is_unwanted = True
-        if self._exchange is not None:
-            self._exchange.leave()
+        if self._session is not None:
+            self._session.leave()
 
     def drop(self) -> None:
         """Another gateway goes on with it: it ends here, and nothing is said of that."""
@@ -97,54 +102,54 @@ class ResponseRun:
         self.cancel()
 
     def _open(self, receive: Receive, found: list[Found]) -> GenerationSession:
-        self._exchange = exchange = GenerationSession(self._context, self._order, self._bookmark, self._traceparent)
+        self._session = session = GenerationSession(self._context, self._order, self._cursor, self._traceparent)
         try:
-            exchange.open(receive, found)
+            session.open(receive, found)
         except BaseException:
-            exchange.close()
+            session.close()
             raise
         if self._is_unwanted:
-            exchange.leave()
-        return exchange
+            session.leave()
+        return session
 
     async def _find(self) -> GenerationSession:
         """Where detokenizers have left it."""
         if self.response.background:
-            self._telling.create()
-        generation = self._bookmark.generation
-        found = await self._context.lives.find(self._bookmark, from_start=True)
-        if generation != self._bookmark.generation:
+            self._event_writer.create()
+        generation = self._cursor.generation
+        found = await self._context.request_states.find(self._cursor, from_start=True)
+        if generation != self._cursor.generation:
             self._on_change()
         return self._open(nobody, found)
 
     async def _run(self, opened: GenerationSession | None) -> None:
-        telling = self._telling
+        event_writer = self._event_writer
         try:
-            exchange = opened or await self._find()
-            pieces = await exchange.take()
+            session = opened or await self._find()
+            pieces = await session.take()
             if not self.response.background:
-                telling.create()
-            telling.begin()
+                event_writer.create()
+            event_writer.begin()
             self._begun.set()
             while True:
                 for piece in pieces:
-                    telling.add(piece)
-                if exchange.done:
+                    event_writer.add(piece)
+                if session.done:
                     break
-                pieces = await exchange.take()
-            telling.end(exchange.totals())
+                pieces = await session.take()
+            event_writer.end(session.totals())
         except ClientGone as gone:
             self.error = gone
             if not self.is_dropped:
-                telling.cancel()
+                event_writer.cancel()
         except XylemError as error:
             self._fail(NAMES.translated(error))
         except Exception:
             log.exception("response %s failed", self.response.id)
             self._fail(Internal("internal error; the gateway's log says more"))
         finally:
-            if self._exchange is not None:
-                self._exchange.close()
+            if self._session is not None:
+                self._session.close()
             self.log.close()
             self._begun.set()
             self._ended.set()
@@ -152,6 +157,6 @@ class ResponseRun:
 
     def _fail(self, error: XylemError) -> None:
         self.error = error
-        if self._exchange is not None:
-            self._exchange.fail(error)
-        self._telling.fail(error)
+        if self._session is not None:
+            self._session.fail(error)
+        self._event_writer.fail(error)

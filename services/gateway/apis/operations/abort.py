@@ -30,7 +30,11 @@ async def abort_request(request: Request) -> JSONResponse:
     key = key_of(request)
     tenant = key.name if key is not None else ""
     here = context.running.abort(name, tenant)
-    others = [peer.id for peer in context.lives.stages.known("gateway") if peer.id != context.settings.instance]
+    others = [
+        peer.id
+        for peer in context.request_states.pipeline_health.known("gateway")
+        if peer.id != context.settings.instance
+    ]
     elsewhere = await asyncio.gather(*(_ask(context, gateway, name, tenant) for gateway in others))
     return JSONResponse({"aborted": here + sum(elsewhere)})
 

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/admin")
 
 @router.get("/services", summary="Every service that is alive", response_model=None, responses=answers("A list."))
 async def services(request: Request) -> JSONResponse:
-    peers = context_of(request).lives.stages.known()
+    peers = context_of(request).request_states.pipeline_health.known()
     listed = [
         {
             "kind": peer.kind,
@@ -42,7 +42,7 @@ async def control(request: Request, kind: str, instance: str, command: str) -> J
     context = context_of(request)
     if command not in COMMANDS:
         raise InvalidRequest(f"the commands are {', '.join(COMMANDS)}", param="command")
-    if not any((peer.kind, peer.id) == (kind, instance) for peer in context.lives.stages.known()):
+    if not any((peer.kind, peer.id) == (kind, instance) for peer in context.request_states.pipeline_health.known()):
         raise NotFound(f"there is no {kind[:40]} {instance[:80]}")
     ok, detail = await tell(context.bus, kind, instance, command)
     return JSONResponse({"ok": ok, "detail": detail}, 200 if ok else 502)

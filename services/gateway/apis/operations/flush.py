@@ -23,7 +23,7 @@ router = APIRouter()
 )
 async def flush_cache(request: Request) -> JSONResponse:
     context = context_of(request)
-    schedulers = [peer.id for peer in context.lives.stages.known("scheduler")]
+    schedulers = [peer.id for peer in context.request_states.pipeline_health.known("scheduler")]
     if not schedulers:
         raise Unavailable("no live scheduler", retry_after_s=1.0)
     answered = await asyncio.gather(*(_flush(context, scheduler) for scheduler in schedulers))

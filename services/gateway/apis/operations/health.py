@@ -22,7 +22,7 @@ async def ready(request: Request) -> JSONResponse:
     missing = context.missing()
     if not missing:
         return JSONResponse({"status": "ready"})
-    refused = context.lives.stages.refused()
+    refused = context.request_states.pipeline_health.refused()
     reason = "; ".join([f"no live {', '.join(missing)}", *refused])
     body = {**problem(Unavailable(reason)), "missing": missing} | ({"refused": refused} if refused else {})
     return JSONResponse(body, 503, {"retry-after": "1"})

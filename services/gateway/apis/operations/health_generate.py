@@ -51,14 +51,14 @@ async def _generate(request: Request, context: Context, tenant: str) -> None:
         choices=[ChoiceSpec(SamplingParams(temperature=0.0), prompt=pack([0]))],
         tenant=tenant,
     )
-    bookmark = StreamCursor.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
-    exchange = GenerationSession(context, order, bookmark, request.headers.get("traceparent", ""))
+    cursor = StreamCursor.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
+    session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))
     try:
-        exchange.open(request.receive, [])
-        while not exchange.done:
-            await exchange.take()
+        session.open(request.receive, [])
+        while not session.done:
+            await session.take()
     except BaseException as error:
-        exchange.fail(error)
+        session.fail(error)
         raise
     finally:
-        exchange.close()
+        session.close()

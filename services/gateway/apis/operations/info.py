@@ -62,9 +62,9 @@ async def model_info(request: Request) -> JSONResponse:
 )
 async def server_info(request: Request) -> JSONResponse:
     context = context_of(request)
-    stages = context.lives.stages
-    states = loads(stages)
-    peers = sorted(stages.known(), key=lambda peer: (peer.kind, peer.id))
+    pipeline_health = context.request_states.pipeline_health
+    states = loads(pipeline_health)
+    peers = sorted(pipeline_health.known(), key=lambda peer: (peer.kind, peer.id))
     return JSONResponse(
         {
             **_model(context),

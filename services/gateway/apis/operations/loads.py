@@ -6,10 +6,12 @@ from xylem.services.gateway.generation.pipeline_health import PipelineHealth
 from xylem.shared.protocol import Presence
 
 
-def loads(stages: PipelineHealth) -> list[dict[str, Any]]:
-    """Of each scheduler that has executors, with these. What nobody measures (tokens per second) is null."""
-    schedulers = sorted((peer for peer in stages.known("scheduler") if peer.state == "ready"), key=lambda peer: peer.id)
-    executors = sorted(stages.known("executor"), key=lambda peer: peer.id)
+def loads(pipeline_health: PipelineHealth) -> list[dict[str, Any]]:
+    """Returns a load entry per scheduler with its executors; unmeasured fields (tokens per second) are null."""
+    schedulers = sorted(
+        (peer for peer in pipeline_health.known("scheduler") if peer.state == "ready"), key=lambda peer: peer.id
+    )
+    executors = sorted(pipeline_health.known("executor"), key=lambda peer: peer.id)
     return [_load(rank, peer, executors) for rank, peer in enumerate(schedulers)]
 
 

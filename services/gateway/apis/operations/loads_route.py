@@ -19,7 +19,7 @@ router = APIRouter()
     responses=answers('{"loads": [...], "aggregate": {...}}'),
 )
 async def get_loads(request: Request) -> JSONResponse:
-    found = loads(context_of(request).lives.stages)
+    found = loads(context_of(request).request_states.pipeline_health)
     return JSONResponse(
         {"timestamp": time.time(), "dp_rank_count": len(found), "loads": found, "aggregate": aggregate(found)}
     )

@@ -7,9 +7,9 @@
 """
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, word
 
 SECTION = "<｜tool▁calls▁begin｜>"
@@ -22,19 +22,19 @@ BLOCK = "```json"
 BLOCK_END = "```"
 
 
-def deepseek_v3(sheet: Sheet) -> Steps[None]:
-    yield from calls_in_text(sheet, _call, OPENING, [SECTION, CLOSING, SECTION_END])
+def deepseek_v3(buffer: ParserBuffer) -> Steps[None]:
+    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
 
 
-def _call(sheet: Sheet) -> Steps[None]:
-    yield from literal(sheet, KIND + SEPARATOR)
-    name = yield from word(sheet)
-    yield from blank(sheet)
-    yield from literal(sheet, BLOCK)
-    sheet.begin(name)
-    yield from blank(sheet)
-    yield from json_arguments(sheet)
-    sheet.end()
-    yield from blank(sheet)
-    yield from literal(sheet, BLOCK_END)
-    sheet.drop()
+def _call(buffer: ParserBuffer) -> Steps[None]:
+    yield from literal(buffer, KIND + SEPARATOR)
+    name = yield from word(buffer)
+    yield from blank(buffer)
+    yield from literal(buffer, BLOCK)
+    buffer.begin(name)
+    yield from blank(buffer)
+    yield from json_arguments(buffer)
+    buffer.end()
+    yield from blank(buffer)
+    yield from literal(buffer, BLOCK_END)
+    buffer.drop()

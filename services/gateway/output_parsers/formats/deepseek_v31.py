@@ -5,20 +5,20 @@
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
 from xylem.services.gateway.output_parsers.formats.deepseek_v3 import CLOSING, OPENING, SECTION, SECTION_END, SEPARATOR
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, word
 
 
-def deepseek_v31(sheet: Sheet) -> Steps[None]:
-    yield from calls_in_text(sheet, _call, OPENING, [SECTION, CLOSING, SECTION_END])
+def deepseek_v31(buffer: ParserBuffer) -> Steps[None]:
+    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
 
 
-def _call(sheet: Sheet) -> Steps[None]:
-    name = yield from word(sheet)
-    yield from literal(sheet, SEPARATOR)
-    sheet.begin(name)
-    yield from blank(sheet)
-    yield from json_arguments(sheet)
-    sheet.end()
+def _call(buffer: ParserBuffer) -> Steps[None]:
+    name = yield from word(buffer)
+    yield from literal(buffer, SEPARATOR)
+    buffer.begin(name)
+    yield from blank(buffer)
+    yield from json_arguments(buffer)
+    buffer.end()

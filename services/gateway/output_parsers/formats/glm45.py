@@ -3,9 +3,9 @@
 import re
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.keyed import ObjectText, read_value, types_of
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import Markers, blank, either, literal, word
 
 OPENING = "<tool_call>"
@@ -20,26 +20,26 @@ _ENDINGS = Markers([VALUE_END])
 _KEY = re.compile(r"[^<]+")
 
 
-def glm45(sheet: Sheet) -> Steps[None]:
-    yield from calls_in_text(sheet, _call, OPENING, [CLOSING])
+def glm45(buffer: ParserBuffer) -> Steps[None]:
+    yield from calls_in_text(buffer, _call, OPENING, [CLOSING])
 
 
-def _call(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    name = yield from word(sheet)
-    yield from blank(sheet)
-    found = yield from either(sheet, _NEXT)
-    sheet.begin(name)
-    members = ObjectText(sheet)
+def _call(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    name = yield from word(buffer)
+    yield from blank(buffer)
+    found = yield from either(buffer, _NEXT)
+    buffer.begin(name)
+    members = ObjectText(buffer)
     while found == KEY:
-        key = yield from word(sheet, _KEY)
-        yield from literal(sheet, KEY_END)
-        yield from blank(sheet)
-        yield from literal(sheet, VALUE)
-        sheet.drop()
+        key = yield from word(buffer, _KEY)
+        yield from literal(buffer, KEY_END)
+        yield from blank(buffer)
+        yield from literal(buffer, VALUE)
+        buffer.drop()
         members.key(key.strip())
-        yield from read_value(sheet, types_of(sheet.tools[name], key.strip()), _ENDINGS, lines=False)
-        yield from blank(sheet)
-        found = yield from either(sheet, _NEXT)
+        yield from read_value(buffer, types_of(buffer.tools[name], key.strip()), _ENDINGS, lines=False)
+        yield from blank(buffer)
+        found = yield from either(buffer, _NEXT)
     members.end()
-    sheet.end()
+    buffer.end()

@@ -6,9 +6,9 @@
 
 import re
 
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import Markers, blank, literal, until
 
 START = "<|start|>"
@@ -31,55 +31,55 @@ _HEADER = re.compile(
 )
 
 
-def gpt_oss(sheet: Sheet) -> Steps[None]:
-    yield from _rest_of_header(sheet)
+def gpt_oss(buffer: ParserBuffer) -> Steps[None]:
+    yield from _rest_of_header(buffer)
     while True:
-        found = yield from until(sheet, _MARKERS, sheet.rest)
-        sheet.rest = sheet.content
+        found = yield from until(buffer, _MARKERS, buffer.rest)
+        buffer.rest = buffer.content
         if found in ENDS:
-            sheet.drop()
+            buffer.drop()
             continue
         try:
-            yield from _message(sheet)
-        except Broken:
-            sheet.release()
+            yield from _message(buffer)
+        except ParseError:
+            buffer.release()
 
 
-def _rest_of_header(sheet: Sheet) -> Steps[None]:
+def _rest_of_header(buffer: ParserBuffer) -> Steps[None]:
     """The prompt ends inside of a header, and a recipient may stand in the rest of it, in front of the channel."""
-    yield from blank(sheet)
+    yield from blank(buffer)
     try:
-        yield from literal(sheet, _FUNCTION)
-    except Broken:
-        sheet.unread_all()
+        yield from literal(buffer, _FUNCTION)
+    except ParseError:
+        buffer.unread_all()
         return
     try:
-        yield from _message(sheet)
-    except Broken:
-        sheet.release()
+        yield from _message(buffer)
+    except ParseError:
+        buffer.release()
 
 
-def _message(sheet: Sheet) -> Steps[None]:
+def _message(buffer: ParserBuffer) -> Steps[None]:
     """Reads the header of a message, and the body too where it is a call. Raises Broken."""
-    header = sheet.since(0)
+    header = buffer.since(0)
     while not header.endswith(MESSAGE):
         if len(header) > _HEADER_LENGTH:
-            raise Broken
+            raise ParseError
         header += yield None
     known = _HEADER.fullmatch(header)
     if not known:
-        raise Broken
+        raise ParseError
     before, channel, behind = known.groups()
     recipient = behind or before
     if recipient:
         # A recipient that is no function of the request gets no call, and the message is text.
-        sheet.begin(recipient.removeprefix("functions."))
-        yield from blank(sheet)
-        yield from json_arguments(sheet)
-        sheet.end()
+        buffer.begin(recipient.removeprefix("functions."))
+        yield from blank(buffer)
+        yield from json_arguments(buffer)
+        buffer.end()
         return
-    sheet.drop()
+    buffer.drop()
     if channel == "analysis":
-        sheet.rest = sheet.reason
-        yield from blank(sheet)
-        sheet.drop()
+        buffer.rest = buffer.reason
+        yield from blank(buffer)
+        buffer.drop()

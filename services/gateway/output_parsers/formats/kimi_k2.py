@@ -7,9 +7,9 @@
 import re
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, word
 
 SECTION = "<|tool_calls_section_begin|>"
@@ -21,16 +21,16 @@ PREFIX = "functions."
 _NUMBER = re.compile(r":\d+$")
 
 
-def kimi_k2(sheet: Sheet) -> Steps[None]:
-    yield from calls_in_text(sheet, _call, OPENING, [SECTION, CLOSING, SECTION_END])
+def kimi_k2(buffer: ParserBuffer) -> Steps[None]:
+    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
 
 
-def _call(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    title = yield from word(sheet)
-    yield from blank(sheet)
-    yield from literal(sheet, ARGUMENTS)
-    sheet.begin(_NUMBER.sub("", title.removeprefix(PREFIX)))
-    yield from blank(sheet)
-    yield from json_arguments(sheet)
-    sheet.end()
+def _call(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    title = yield from word(buffer)
+    yield from blank(buffer)
+    yield from literal(buffer, ARGUMENTS)
+    buffer.begin(_NUMBER.sub("", title.removeprefix(PREFIX)))
+    yield from blank(buffer)
+    yield from json_arguments(buffer)
+    buffer.end()

@@ -4,37 +4,37 @@ Other text is an answer, unless <|python_tag|> announces calls in it.
 """
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_call
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.words import blank, literal, peek
 
 OPENING = "<|python_tag|>"
 SEPARATOR = ";"
 
 
-def llama3_json(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    if (yield from peek(sheet)) == "{":
+def llama3_json(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == "{":
         try:
-            yield from _calls(sheet)
-        except Broken:
-            sheet.release()
+            yield from _calls(buffer)
+        except ParseError:
+            buffer.release()
     else:
-        sheet.unread_all()
-    yield from calls_in_text(sheet, _calls, OPENING)
+        buffer.unread_all()
+    yield from calls_in_text(buffer, _calls, OPENING)
 
 
-def _calls(sheet: Sheet) -> Steps[None]:
+def _calls(buffer: ParserBuffer) -> Steps[None]:
     """Reads calls as long as they follow one another. Raises Broken."""
-    yield from blank(sheet)
+    yield from blank(buffer)
     while True:
-        yield from json_call(sheet)
-        yield from blank(sheet)
-        char = yield from peek(sheet)
+        yield from json_call(buffer)
+        yield from blank(buffer)
+        char = yield from peek(buffer)
         if char == SEPARATOR:
-            yield from literal(sheet, SEPARATOR)
-            yield from blank(sheet)
+            yield from literal(buffer, SEPARATOR)
+            yield from blank(buffer)
         elif char != "{":
-            sheet.unread_all()
+            buffer.unread_all()
             return

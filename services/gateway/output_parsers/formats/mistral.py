@@ -1,9 +1,9 @@
 """Mistral: [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...], and since 2025 [TOOL_CALLS]name[ARGS]{...}."""
 
 from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments, json_call
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import Markers, blank, either, literal, peek, word
 
 OPENING = "[TOOL_CALLS]"
@@ -12,28 +12,28 @@ ARGUMENTS = "[ARGS]"
 _AFTER_NAME = Markers([ID, ARGUMENTS])
 
 
-def mistral(sheet: Sheet) -> Steps[None]:
-    yield from calls_in_text(sheet, _either_form, OPENING)
+def mistral(buffer: ParserBuffer) -> Steps[None]:
+    yield from calls_in_text(buffer, _either_form, OPENING)
 
 
-def _either_form(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    if (yield from peek(sheet)) == "[":
-        yield from bracketed(sheet, json_call)
+def _either_form(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == "[":
+        yield from bracketed(buffer, json_call)
     else:
-        yield from _named(sheet)
+        yield from _named(buffer)
 
 
-def _named(sheet: Sheet) -> Steps[None]:
-    name = yield from word(sheet)
-    yield from blank(sheet)
+def _named(buffer: ParserBuffer) -> Steps[None]:
+    name = yield from word(buffer)
+    yield from blank(buffer)
     # Some versions leave the marker out, and some have the call's id in front of it.
-    if (yield from peek(sheet)) != "{":
-        found = yield from either(sheet, _AFTER_NAME)
+    if (yield from peek(buffer)) != "{":
+        found = yield from either(buffer, _AFTER_NAME)
         if found == ID:
-            yield from word(sheet)
-            yield from literal(sheet, ARGUMENTS)
-    sheet.begin(name)
-    yield from blank(sheet)
-    yield from json_arguments(sheet)
-    sheet.end()
+            yield from word(buffer)
+            yield from literal(buffer, ARGUMENTS)
+    buffer.begin(name)
+    yield from blank(buffer)
+    yield from json_arguments(buffer)
+    buffer.end()

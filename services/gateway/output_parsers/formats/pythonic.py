@@ -4,57 +4,57 @@ Other text is an answer, unless <|python_start|> announces a list in it, which <
 """
 
 from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.keyed import ObjectText
+from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.python_value import python_value
-from xylem.services.gateway.output_parsers.sheet import Broken, Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
 from xylem.services.gateway.output_parsers.words import blank, literal, peek, word
 
 OPENING = "<|python_start|>"
 CLOSING = "<|python_end|>"
 
 
-def pythonic(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    if (yield from peek(sheet)) == "[":
+def pythonic(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == "[":
         try:
-            yield from _list(sheet)
-        except Broken:
-            sheet.release()
+            yield from _list(buffer)
+        except ParseError:
+            buffer.release()
     else:
-        sheet.unread_all()
-    yield from calls_in_text(sheet, _list, OPENING, [CLOSING])
+        buffer.unread_all()
+    yield from calls_in_text(buffer, _list, OPENING, [CLOSING])
 
 
-def _list(sheet: Sheet) -> Steps[None]:
-    yield from blank(sheet)
-    yield from bracketed(sheet, _call)
+def _list(buffer: ParserBuffer) -> Steps[None]:
+    yield from blank(buffer)
+    yield from bracketed(buffer, _call)
 
 
-def _call(sheet: Sheet) -> Steps[None]:
+def _call(buffer: ParserBuffer) -> Steps[None]:
     """Reads a call, which begins with its first argument: f(1) and f(x) are Python, but no calls of a tool."""
-    yield from blank(sheet)
-    name = yield from word(sheet)
-    yield from literal(sheet, "(")
-    yield from blank(sheet)
-    calls = sheet.calls
-    members = ObjectText(sheet)
-    while (yield from peek(sheet)) != ")":
-        key = yield from word(sheet)
-        yield from blank(sheet)
-        yield from literal(sheet, "=")
-        yield from blank(sheet)
-        if sheet.calls == calls:
-            sheet.begin(name)
-        sheet.drop()
+    yield from blank(buffer)
+    name = yield from word(buffer)
+    yield from literal(buffer, "(")
+    yield from blank(buffer)
+    calls = buffer.calls
+    members = ObjectText(buffer)
+    while (yield from peek(buffer)) != ")":
+        key = yield from word(buffer)
+        yield from blank(buffer)
+        yield from literal(buffer, "=")
+        yield from blank(buffer)
+        if buffer.calls == calls:
+            buffer.begin(name)
+        buffer.drop()
         members.key(key)
-        yield from python_value(sheet)
-        yield from blank(sheet)
-        if (yield from peek(sheet)) != ")":
-            yield from literal(sheet, ",")
-            yield from blank(sheet)
-    yield from literal(sheet, ")")
-    if sheet.calls == calls:
-        sheet.begin(name)
+        yield from python_value(buffer)
+        yield from blank(buffer)
+        if (yield from peek(buffer)) != ")":
+            yield from literal(buffer, ",")
+            yield from blank(buffer)
+    yield from literal(buffer, ")")
+    if buffer.calls == calls:
+        buffer.begin(name)
     members.end()
-    sheet.end()
+    buffer.end()

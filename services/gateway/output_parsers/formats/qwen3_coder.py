@@ -12,9 +12,9 @@ value
 import re
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.keyed import ObjectText, read_value, types_of
-from xylem.services.gateway.output_parsers.sheet import Sheet
-from xylem.services.gateway.output_parsers.stepped import Steps
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.words import Markers, blank, either, literal, word
 
 SECTION = "<tool_call>"
@@ -30,26 +30,26 @@ _ENDINGS = Markers([PARAMETER_END, PARAMETER, CLOSING])
 _KEY = re.compile(r"[^<>\s]+")
 
 
-def qwen3_coder(sheet: Sheet) -> Steps[None]:
+def qwen3_coder(buffer: ParserBuffer) -> Steps[None]:
     # The model sometimes forgets <tool_call>, too: the function's own tag is what opens a call.
-    yield from calls_in_text(sheet, _call, OPENING, [SECTION, SECTION_END])
+    yield from calls_in_text(buffer, _call, OPENING, [SECTION, SECTION_END])
 
 
-def _call(sheet: Sheet) -> Steps[None]:
-    name = yield from word(sheet)
-    yield from literal(sheet, ">")
-    sheet.begin(name)
-    members = ObjectText(sheet)
+def _call(buffer: ParserBuffer) -> Steps[None]:
+    name = yield from word(buffer)
+    yield from literal(buffer, ">")
+    buffer.begin(name)
+    members = ObjectText(buffer)
     found = PARAMETER_END
     while found != CLOSING:
         if found == PARAMETER_END:
-            yield from blank(sheet)
-            found = yield from either(sheet, _NEXT)
+            yield from blank(buffer)
+            found = yield from either(buffer, _NEXT)
             continue
-        key = yield from word(sheet, _KEY)
-        yield from literal(sheet, ">")
-        sheet.drop()
+        key = yield from word(buffer, _KEY)
+        yield from literal(buffer, ">")
+        buffer.drop()
         members.key(key)
-        found = yield from read_value(sheet, types_of(sheet.tools[name], key), _ENDINGS, lines=True)
+        found = yield from read_value(buffer, types_of(buffer.tools[name], key), _ENDINGS, lines=True)
     members.end()
-    sheet.end()
+    buffer.end()

@@ -15,46 +15,46 @@ def row(text: str, num_tokens: int, finish: FinishReason) -> TextRow:
 
 
 async def test_pieces_of_a_choice_are_joined() -> None:
-    mailbox = OutputQueue()
-    mailbox.put(0, row("a", 1, FinishReason.NONE))
-    mailbox.put(1, row("x", 2, FinishReason.NONE))
-    mailbox.put(0, row("b", 1, FinishReason.STOP))
-    first, second = await mailbox.take()
+    output_queue = OutputQueue()
+    output_queue.put(0, row("a", 1, FinishReason.NONE))
+    output_queue.put(1, row("x", 2, FinishReason.NONE))
+    output_queue.put(0, row("b", 1, FinishReason.STOP))
+    first, second = await output_queue.take()
     assert (first.index, first.text, first.num_tokens, first.finish) == (0, "ab", 2, FinishReason.STOP)
     assert (second.index, second.text, second.num_tokens, second.finish) == (1, "x", 2, FinishReason.NONE)
 
 
 async def test_a_waiting_reader_is_woken() -> None:
-    mailbox = OutputQueue()
-    reader = asyncio.create_task(mailbox.take())
+    output_queue = OutputQueue()
+    reader = asyncio.create_task(output_queue.take())
     await asyncio.sleep(0)
-    mailbox.put(0, row("a", 1, FinishReason.NONE))
+    output_queue.put(0, row("a", 1, FinishReason.NONE))
     assert [piece.text for piece in await reader] == ["a"]
 
 
 async def test_the_first_error_comes_after_the_text() -> None:
-    mailbox = OutputQueue()
-    mailbox.put(0, row("a", 1, FinishReason.NONE))
-    mailbox.fail(ValueError("first"))
-    mailbox.fail(ValueError("second"))
-    assert len(await mailbox.take()) == 1
+    output_queue = OutputQueue()
+    output_queue.put(0, row("a", 1, FinishReason.NONE))
+    output_queue.fail(ValueError("first"))
+    output_queue.fail(ValueError("second"))
+    assert len(await output_queue.take()) == 1
     for _ in range(2):
         with pytest.raises(ValueError, match="first"):
-            await mailbox.take()
+            await output_queue.take()
 
 
 async def test_too_much_unread() -> None:
-    mailbox = OutputQueue()
-    assert mailbox.put(0, row("", MAX_UNREAD_TOKENS, FinishReason.NONE))
-    assert mailbox.put(1, row("", 1, FinishReason.NONE))
-    assert not mailbox.put(0, row("", 1, FinishReason.NONE))
+    output_queue = OutputQueue()
+    assert output_queue.put(0, row("", MAX_UNREAD_TOKENS, FinishReason.NONE))
+    assert output_queue.put(1, row("", 1, FinishReason.NONE))
+    assert not output_queue.put(0, row("", 1, FinishReason.NONE))
 
 
 async def test_joined_tokens_come_apart_again() -> None:
-    mailbox = OutputQueue()
-    mailbox.put(0, row("ab", 1, FinishReason.NONE))
-    mailbox.put(0, TextRow(0, 1, pack([7, 8, 9]), "cde", FinishReason.NONE, parts=pack([1, 0, 2])))
-    mailbox.put(0, row("f", 1, FinishReason.STOP))
-    [piece] = await mailbox.take()
+    output_queue = OutputQueue()
+    output_queue.put(0, row("ab", 1, FinishReason.NONE))
+    output_queue.put(0, TextRow(0, 1, pack([7, 8, 9]), "cde", FinishReason.NONE, parts=pack([1, 0, 2])))
+    output_queue.put(0, row("f", 1, FinishReason.STOP))
+    [piece] = await output_queue.take()
     apart = [(each.text, each.num_tokens, each.finish) for each in piece.by_token()]
     assert apart == [*((text, 1, FinishReason.NONE) for text in ("ab", "c", "", "de")), ("f", 1, FinishReason.STOP)]

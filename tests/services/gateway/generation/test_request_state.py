@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.generation.request_state import CLOCK_ATTEMPTS, OVER
+from xylem.services.gateway.generation.request_state import CLOCK_ATTEMPTS, CLOSED
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason, RequestStatus, Resume, Resumed, Started, subjects
 from xylem.shared.protocol.columns import pack, unpack
@@ -155,7 +155,7 @@ async def test_nats_is_restarted(
     try:
         await pipeline.open()
         async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http:
-            await service.context.lives.ready()
+            await service.context.request_states.ready()
             request = asyncio.create_task(http.post(PATH, json={**BODY, "stream": True}))
             await asyncio.wait_for(begun.wait(), PATIENCE_S)
             await asyncio.to_thread(own_nats_server.kill)
@@ -279,9 +279,9 @@ async def test_a_stage_that_has_just_gone_is_waited_for(
     executor = pipeline.peers["executor"]
     await pipeline.beat("executor", state="bye")
     await asyncio.wait_for(gone.wait(), PATIENCE_S)
-    lives = gateway.context.lives
-    begin, begun = lives.begin, asyncio.Event()
-    monkeypatch.setattr(lives, "begin", lambda *arguments: (begin(*arguments), begun.set())[0])
+    request_states = gateway.context.request_states
+    begin, begun = request_states.begin, asyncio.Event()
+    monkeypatch.setattr(request_states, "begin", lambda *arguments: (begin(*arguments), begun.set())[0])
     request = asyncio.create_task(http.post(PATH, json=BODY))
     await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert pipeline.generates == []
@@ -328,4 +328,4 @@ async def test_attempts_of_a_stream_that_is_read_on_are_later_than_all_others(
     assert told
     assert outputs(pipeline)[-1] == [100, 101]
     now_ms = int(time.time() * 1e3) % CLOCK_ATTEMPTS
-    assert now_ms - 20_000 < pipeline.generates[-1].attempt <= now_ms < OVER
+    assert now_ms - 20_000 < pipeline.generates[-1].attempt <= now_ms < CLOSED

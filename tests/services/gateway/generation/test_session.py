@@ -64,8 +64,8 @@ async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
     order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), offer)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)
-        exchange = GenerationSession(cast("Any", None), order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
-        exchange._mailbox.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
-        [piece] = await exchange.take()
+        session = GenerationSession(cast("Any", None), order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
+        session._output_queue.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
+        [piece] = await session.take()
         assert [*piece.deltas, *piece.last_deltas] == deltas
         assert piece.called

@@ -9,31 +9,36 @@ from xylem.shared.runtime.errors import InvalidRequest
 
 ANSWER = "chatcmpl-" + "0123456789abcdef" * 2
 
-places = st.builds(ChoiceCursor, st.just(True), st.integers(0, 10**9 - 1), st.booleans()) | st.just(ChoiceCursor())
+cursors = st.builds(ChoiceCursor, st.just(True), st.integers(0, 10**9 - 1), st.booleans()) | st.just(ChoiceCursor())
 
 
-@given(st.integers(0, 10**10), st.integers(0, 2**63 - 1), st.lists(places, min_size=1, max_size=5), st.integers(0, 99))
+@given(
+    st.integers(0, 10**10),
+    st.integers(0, 2**63 - 1),
+    st.lists(cursors, min_size=1, max_size=5),
+    st.integers(0, 99),
+)
 def test_it_reads_what_it_wrote(created: int, seed: int, told: list[ChoiceCursor], generation: int) -> None:
-    bookmark = StreamCursor(ANSWER, created, seed, told, generation)
-    assert StreamCursor.parse(str(bookmark), len(told), "chatcmpl") == bookmark
+    cursor = StreamCursor(ANSWER, created, seed, told, generation)
+    assert StreamCursor.parse(str(cursor), len(told), "chatcmpl") == cursor
 
 
 def test_what_it_looks_like() -> None:
-    bookmark = StreamCursor(
+    cursor = StreamCursor(
         ANSWER, 1763690000, 0x1B2C, [ChoiceCursor(True, 12), ChoiceCursor(), ChoiceCursor(True, 40, True)]
     )
-    assert str(bookmark) == f"{ANSWER}@1763690000~1b2c!12,-,40."
-    bookmark.begin_anew()
-    assert bookmark.request_id == f"{ANSWER}.r1"
-    assert str(bookmark) == f"{ANSWER}.r1@1763690000~1b2c!12,-,40."
+    assert str(cursor) == f"{ANSWER}@1763690000~1b2c!12,-,40."
+    cursor.begin_anew()
+    assert cursor.request_id == f"{ANSWER}.r1"
+    assert str(cursor) == f"{ANSWER}.r1@1763690000~1b2c!12,-,40."
 
 
 def test_the_pipeline_knows_it_by_its_tenant_too() -> None:
-    bookmark = StreamCursor(ANSWER, 1, 1, [ChoiceCursor(True, 12)], tenant="alice")
-    stolen = StreamCursor.parse(str(bookmark), 1, "chatcmpl", "bob")
-    assert (bookmark.request_id, stolen.request_id) == (f"{ANSWER}.alice", f"{ANSWER}.bob")
-    assert StreamCursor.parse(str(bookmark), 1, "chatcmpl", "alice") == bookmark
-    assert "alice" not in str(bookmark)
+    cursor = StreamCursor(ANSWER, 1, 1, [ChoiceCursor(True, 12)], tenant="alice")
+    stolen = StreamCursor.parse(str(cursor), 1, "chatcmpl", "bob")
+    assert (cursor.request_id, stolen.request_id) == (f"{ANSWER}.alice", f"{ANSWER}.bob")
+    assert StreamCursor.parse(str(cursor), 1, "chatcmpl", "alice") == cursor
+    assert "alice" not in str(cursor)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from xylem.services.gateway.generation.generation_request import GenerationReque
 from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.generation.tools import read_tools
 from xylem.services.gateway.output_parsers import choose
-from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Reasoning, Said
+from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, ParsedOutput, Reasoning
 from xylem.shared.runtime.errors import InvalidRequest
 
 OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
@@ -33,8 +33,8 @@ def order(offer: ServedModel = HERMES, **more: Any) -> GenerationRequest:
     return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), offer)
 
 
-def said(order: GenerationRequest, text: str) -> Said:
-    parser, found = order.make_parser(), Said()
+def said(order: GenerationRequest, text: str) -> ParsedOutput:
+    parser, found = order.make_parser(), ParsedOutput()
     for delta in (*parser.push(text), *parser.flush()):
         found.add(delta)
     return found
@@ -186,7 +186,7 @@ def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
 
 
 def test_kinds_of_deltas_add_up() -> None:
-    found = Said()
+    found = ParsedOutput()
     for delta in (Reasoning("a"), Content("b"), CallBegun(0, "f"), CallArguments(0, "{"), CallArguments(0, "}")):
         found.add(delta)
     assert (found.reasoning, found.content, found.calls[0].arguments) == ("a", "b", "{}")

@@ -30,7 +30,7 @@ def post(body: bytes, path: str = "/v1/completions", *headers: bytes) -> bytes:
     return b"\r\n".join([*lines, b"content-length: %d" % len(body), b"", body])
 
 
-async def exchange(gateway: GatewayService, request: bytes) -> tuple[int, dict[str, str], bytes]:
+async def session(gateway: GatewayService, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Sends the bytes and reads until the gateway closes: status, headers, body."""
     async with connected(gateway) as (reader, writer):
         writer.write(request)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services.gateway.http.raw_http import error_of, exchange, post
+from tests.services.gateway.http.raw_http import error_of, post, session
 from xylem.services.gateway.service import GatewayService
 
 CHAT = "/v1/chat/completions"
@@ -41,7 +41,7 @@ def user(fields: bytes) -> bytes:
 async def test_a_body_that_makes_no_sense_is_a_400(
     gateway: GatewayService, path: str, body: bytes, message: str
 ) -> None:
-    status, _, answer = await exchange(gateway, post(body, path))
+    status, _, answer = await session(gateway, post(body, path))
     assert (status, message in error_of(answer)["message"]) == (400, True), answer
     assert len(answer) < 1000
 
@@ -58,7 +58,7 @@ async def test_a_body_that_makes_no_sense_is_a_400(
     ids=["twice", "seed", "metadata", "NUL", "template argument"],
 )
 async def test_what_is_odd_but_valid_is_served(gateway: GatewayService, path: str, body: bytes) -> None:
-    status, _, answer = await exchange(gateway, post(body, path))
+    status, _, answer = await session(gateway, post(body, path))
     assert status == 200, answer
 
 
@@ -89,15 +89,15 @@ async def test_what_is_odd_but_valid_is_served(gateway: GatewayService, path: st
     ],
 )  # fmt: skip
 async def test_what_is_no_request_is_told_so(gateway: GatewayService, request_: bytes, status: int, code: str) -> None:
-    answered, headers, body = await exchange(gateway, request_)
+    answered, headers, body = await session(gateway, request_)
     assert (answered, error_of(body)["code"]) == (status, code)
     assert headers["content-type"] == "application/json"
     assert ("allow" in headers) == (status == 405)
-    assert (await exchange(gateway, post(b'{"prompt": "a"}')))[0] == 200
+    assert (await session(gateway, post(b'{"prompt": "a"}')))[0] == 200
 
 
 async def test_head_has_no_body(gateway: GatewayService) -> None:
-    status, headers, body = await exchange(gateway, b"HEAD /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n")
+    status, headers, body = await session(gateway, b"HEAD /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n")
     assert (status, body) == (404, b"")
     assert int(headers["content-length"]) > 0
 
@@ -106,7 +106,7 @@ async def test_pipelined_requests_are_answered_in_their_order(gateway: GatewaySe
     body = b'{"prompt": "a", "max_tokens":1}'
     one = b"POST /v1/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
     last = b"GET /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n"
-    _, _, rest = await exchange(gateway, one + b"GET /health HTTP/1.1\r\n\r\n" + one + last)
+    _, _, rest = await session(gateway, one + b"GET /health HTTP/1.1\r\n\r\n" + one + last)
     statuses = [part.split(b" ", 1)[0] for part in rest.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [b"200", b"200", b"404"]
     assert b"w0 " in rest.split(b"HTTP/1.1 ")[0]

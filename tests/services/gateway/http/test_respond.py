@@ -41,7 +41,7 @@ async def test_leaving_a_stream_aborts_every_choice(gateway: Any, http: httpx.As
     async with http.stream("POST", PATH, json={**CHAT, "stream": True, "n": 3}) as response:
         await anext(response.aiter_lines())
     assert await aborted(pipeline, 3) == {g.request_id for g in pipeline.generates}
-    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+    await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
 
 
 async def test_leaving_before_the_first_token_aborts(gateway: Any, http: httpx.AsyncClient, pipeline: Any) -> None:
@@ -56,7 +56,7 @@ async def test_leaving_before_the_first_token_aborts(gateway: Any, http: httpx.A
         await asyncio.wait_for(started.wait(), PATIENCE_S)
         request.cancel()
         assert await aborted(pipeline, 1) == {pipeline.generates[-1].request_id}
-        await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+        await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
         started.clear()
 
 
@@ -100,7 +100,7 @@ async def test_a_reader_that_is_too_slow_is_given_up(gateway: Any, pipeline: Any
     writer.write(b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (PATH.encode(), len(data)) + data)
     await asyncio.wait_for(played.wait(), PATIENCE_S)
     assert await aborted(pipeline, 1) == {pipeline.generates[0].request_id}
-    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+    await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
     writer.close()
 
 
@@ -113,7 +113,7 @@ async def test_one_refused_choice_ends_the_request(gateway: Any, http: httpx.Asy
     pipeline.play = play
     assert (await http.post(PATH, json={**CHAT, "n": 3})).status_code == 429
     assert {request_id[-1] for request_id in await aborted(pipeline, 2)} == {"0", "2"}
-    assert len(gateway.context.lives) == 0
+    assert len(gateway.context.request_states) == 0
 
 
 async def test_too_many_open(serving: Any, pipeline: Any) -> None:
@@ -134,7 +134,7 @@ async def test_too_many_open(serving: Any, pipeline: Any) -> None:
         assert response.headers["retry-after"] == "1"
         assert response.json()["error"]["type"] == "rate_limit_error"
         first.cancel()
-        await asyncio.wait_for(service.context.lives.idle(), PATIENCE_S)
+        await asyncio.wait_for(service.context.request_states.idle(), PATIENCE_S)
 
 
 async def test_too_large_for_the_bus(http: httpx.AsyncClient, bus: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.patience import PATIENCE_S
-from tests.services.gateway.http.raw_http import connected, error_of, exchange, parsed, post
+from tests.services.gateway.http.raw_http import connected, error_of, parsed, post, session
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason, Generate
 
@@ -16,9 +16,9 @@ STREAM = b'{"prompt": "a", "stream": true, "max_tokens": 100}'
 
 async def assert_serving(gateway: GatewayService) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        await gateway.context.lives.idle()
-    assert len(gateway.context.lives) == 0
-    assert (await exchange(gateway, post(b'{"prompt": "a"}')))[0] == 200
+        await gateway.context.request_states.idle()
+    assert len(gateway.context.request_states) == 0
+    assert (await session(gateway, post(b'{"prompt": "a"}')))[0] == 200
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def address(service: GatewayService) -> tuple[str, int]:
     return host, int(port)
 
 
-async def exchange(service: GatewayService, trust: ssl.SSLContext | None, *pieces: bytes) -> bytes:
+async def session(service: GatewayService, trust: ssl.SSLContext | None, *pieces: bytes) -> bytes:
     """Sends all the pieces without reading, then reads to the end."""
     reader, writer = await asyncio.open_connection(*address(service), ssl=trust)
     try:
@@ -68,7 +68,7 @@ async def test_answers_and_streams_are_encrypted(secured: GatewayService, trust:
 
 
 async def test_plain_http_is_not_answered(secured: GatewayService) -> None:
-    assert b"HTTP/1.1 200" not in await exchange(secured, None, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert b"HTTP/1.1 200" not in await session(secured, None, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
 
 
 def test_old_versions_are_not_spoken(pair: Pair) -> None:
@@ -92,7 +92,7 @@ def test_old_versions_are_not_spoken(pair: Pair) -> None:
 async def test_refusals_arrive_whole(
     secured: GatewayService, trust: ssl.SSLContext, pieces: list[bytes], status: int
 ) -> None:
-    answered, headers, body = parsed(await exchange(secured, trust, *pieces))
+    answered, headers, body = parsed(await session(secured, trust, *pieces))
     assert answered == status, body
     assert int(headers["content-length"]) == len(body)
     error_of(body)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xylem.services.gateway.output_parsers import Family, choose, make_parser
-from xylem.services.gateway.output_parsers.deltas import Said
+from xylem.services.gateway.output_parsers.deltas import ParsedOutput
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -31,7 +31,7 @@ TOOLS = [WEATHER, NOW]
 Out = tuple[str, str, list[tuple[str, str]]]
 
 
-def out(said: Said) -> Out:
+def out(said: ParsedOutput) -> Out:
     return said.content, said.reasoning, [(call.name, call.arguments) for call in said.calls]
 
 
@@ -39,9 +39,9 @@ def family(format_: str, reasoning: str = "none") -> Family:
     return choose(tool_call_parser=format_, reasoning_parser=reasoning)
 
 
-def fed(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, thinking: bool = True) -> Said:
+def fed(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, thinking: bool = True) -> ParsedOutput:
     """What is out after the pieces, before any flush."""
-    said = Said()
+    said = ParsedOutput()
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
         for delta in parser.push(piece):
@@ -51,7 +51,7 @@ def fed(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, 
 
 def whole(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, thinking: bool = True) -> Out:
     """What is out when the text has ended."""
-    said = Said()
+    said = ParsedOutput()
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
         for delta in parser.push(piece):

@@ -12,7 +12,7 @@ from tests.services.gateway.output_parsers.examples import EXAMPLES
 from tests.services.gateway.output_parsers.taking_apart import TOOLS, Out, family, fed, out, tokens_of, whole
 from xylem.services.gateway.output_parsers import make_parser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
-from xylem.services.gateway.output_parsers.sheet import Sheet
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.table import THINKS
 
 # All that the formats are made of, so that garbage gets deep into them.
@@ -112,8 +112,8 @@ def work(run: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> int:
         return measure
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sheet, "take", measured(Sheet.take))
-        patch.setattr(Sheet, "since", measured(Sheet.since))
+        patch.setattr(ParserBuffer, "take", measured(ParserBuffer.take))
+        patch.setattr(ParserBuffer, "since", measured(ParserBuffer.since))
         sys.setprofile(counted)
         try:
             run()

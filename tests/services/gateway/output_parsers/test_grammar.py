@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from tests.services.gateway.output_parsers.taking_apart import NOW, TOOLS, WEATHER, family, whole
 from xylem.services.gateway.output_parsers import Family, forced_calls
-from xylem.services.gateway.output_parsers.grammar import FORMS
+from xylem.services.gateway.output_parsers.grammar import CALL_GRAMMARS
 from xylem.shared.model_info.model_card import DEMONSTRATION, locate
 
 LONG = 150  # tokens after which a walk may give up: a model would run into its limit
@@ -76,7 +76,7 @@ def grammars() -> Grammars:
     return Grammars()
 
 
-@pytest.mark.parametrize("format_", FORMS)
+@pytest.mark.parametrize("format_", CALL_GRAMMARS)
 def test_what_is_forced_is_read_as_calls(grammars: Grammars, format_: str) -> None:
     model = family(format_)
     tag = forced_calls(model, OFFER, name=None, at_most_one=False)
@@ -97,7 +97,7 @@ def test_what_is_forced_is_read_as_calls(grammars: Grammars, format_: str) -> No
     assert done > 3
 
 
-@pytest.mark.parametrize("format_", FORMS)
+@pytest.mark.parametrize("format_", CALL_GRAMMARS)
 def test_a_named_tool_is_the_only_one(grammars: Grammars, format_: str) -> None:
     model = family(format_)
     tag = forced_calls(model, OFFER, name="now", at_most_one=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from xylem.services.gateway.output_parsers import Family, choose
-from xylem.services.gateway.output_parsers.thinking import Thinks
+from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 from xylem.shared.model_info.model_card import DEMONSTRATION, locate
 
 # The lines of chat templates that tell the families apart.
@@ -23,29 +23,29 @@ KIMI = "<|tool_call_begin|>{{ id }}<|tool_call_argument_begin|>{} <|tool_call_en
 
 
 @pytest.mark.parametrize(
-    ("template", "format_", "thinks"),
+    ("template", "format_", "thinking"),
     [
         ("", "none", None),
         ("{{ messages }}", "none", None),
         (QWEN25, "hermes", None),
-        (QWEN3, "hermes", Thinks()),
-        (QWEN3_THINKING, "hermes", Thinks(assumed=True)),
+        (QWEN3, "hermes", ThinkingMarkers()),
+        (QWEN3_THINKING, "hermes", ThinkingMarkers(assumed=True)),
         (CODER, "qwen3_coder", None),
         (MISTRAL, "mistral", None),
         (MISTRAL + "[ARGS]", "mistral_v11", None),
-        (MISTRAL + "[THINK] [/THINK]", "mistral", Thinks("[THINK]", "[/THINK]", special=True)),
-        (GLM, "glm45", Thinks()),
-        (R1, "deepseek_v3", Thinks(assumed=True)),
+        (MISTRAL + "[THINK] [/THINK]", "mistral", ThinkingMarkers("[THINK]", "[/THINK]", special=True)),
+        (GLM, "glm45", ThinkingMarkers()),
+        (R1, "deepseek_v3", ThinkingMarkers(assumed=True)),
         ("<｜tool▁call▁begin｜><｜tool▁sep｜>", "deepseek_v31", None),
-        (KIMI, "kimi_k2", Thinks(also_ends=("<|tool_calls_section_begin|>",))),
+        (KIMI, "kimi_k2", ThinkingMarkers(also_ends=("<|tool_calls_section_begin|>",))),
         ("<|channel|>analysis<|message|> <think>", "gpt_oss", None),
         ("<|python_tag|>", "llama3_json", None),
         ("<|python_start|> <|python_tag|>", "pythonic", None),
     ],
 )
-def test_a_template_says_what_a_model_writes(template: str, format_: str, thinks: Thinks | None) -> None:
+def test_a_template_says_what_a_model_writes(template: str, format_: str, thinking: ThinkingMarkers | None) -> None:
     # The type is that of another family: what the model was taught counts for more.
-    assert choose(template=template, model_type="llama") == Family(format_, thinks)
+    assert choose(template=template, model_type="llama") == Family(format_, thinking)
 
 
 def test_the_demonstration_is_found_by_its_template() -> None:
@@ -54,16 +54,16 @@ def test_the_demonstration_is_found_by_its_template() -> None:
 
 
 def test_without_a_template_the_type_says_it() -> None:
-    assert choose(model_type="qwen3") == Family("hermes", Thinks())
-    assert choose(architecture="Qwen3MoeForCausalLM") == Family("hermes", Thinks())
+    assert choose(model_type="qwen3") == Family("hermes", ThinkingMarkers())
+    assert choose(architecture="Qwen3MoeForCausalLM") == Family("hermes", ThinkingMarkers())
     assert choose(architecture="GptOssForCausalLM").format == "gpt_oss"
     assert choose(model_type="gpt2", architecture="GPT2LMHeadModel") == Family()
 
 
 def test_names_overrule() -> None:
-    assert choose(template=QWEN3, tool_call_parser="mistral") == Family("mistral", Thinks())
+    assert choose(template=QWEN3, tool_call_parser="mistral") == Family("mistral", ThinkingMarkers())
     assert choose(template=QWEN3, reasoning_parser="none") == Family("hermes", None)
-    assert choose(template=QWEN3, reasoning_parser="deepseek-r1") == Family("hermes", Thinks(assumed=True))
+    assert choose(template=QWEN3, reasoning_parser="deepseek-r1") == Family("hermes", ThinkingMarkers(assumed=True))
     assert choose(tool_call_parser="qwen25", reasoning_parser="gpt-oss") == Family("gpt_oss", None)
 
 

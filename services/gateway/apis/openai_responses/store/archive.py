@@ -48,94 +48,98 @@ class ResponseNotFound(NotFound):
 
 
 class Archive:
-    """One per gateway. Implements `places.Finder`."""
+    """All responses that this gateway can reach. Implements `location.ResponseLocator`."""
 
     def __init__(self, context: Context) -> None:
         settings = context.settings
-        self.ledger = RecordStore(context.bus, settings)
+        self.record_store = RecordStore(context.bus, settings)
         self._context = context
         self._id = settings.instance
         self._memory = MemoryStore(settings.max_kept_responses, settings.max_kept_response_bytes)
-        self._storing = RecordWriter(self.ledger, self._memory, self._id)
+        self._record_writer = RecordWriter(self.record_store, self._memory, self._id)
 
     async def open(self) -> None:
         """Answers the questions of other gateways from now on. Without a bucket there are none."""
         subject = subjects.responses(self._id)
         await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=MAX_CALLS)
         try:
-            await self.ledger.open()
+            await self.record_store.open()
         except Unavailable as error:
             log.warning("answers of /v1/responses live no longer than this gateway: %s", error.message)
 
-    def begin(self, asked: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
+    def begin(self, response_request: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
         """Makes a response, which ends early when that client leaves. Raises XylemError."""
-        kept = self._made(asked, traceparent)
-        kept.run.start(receive)
-        if asked.response.store:
-            self._memory.add(kept)
-            if self.ledger.is_open:
-                kept.news.set()
-                self._context.spawn(self._storing.run(kept), name=f"store {kept.record.id}")
-        return kept
+        in_memory = self._made(response_request, traceparent)
+        in_memory.run.start(receive)
+        if response_request.response.store:
+            self._memory.add(in_memory)
+            if self.record_store.is_open:
+                in_memory.news.set()
+                self._context.spawn(self._record_writer.run(in_memory), name=f"store {in_memory.record.id}")
+        return in_memory
 
-    async def until_stored(self, kept: StoredInMemory) -> None:
+    async def until_stored(self, in_memory: StoredInMemory) -> None:
         """Returns when it will outlive this gateway, or when the bucket takes too long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(STORED_S if self.ledger.is_open else 0):
-                await kept.stored.wait()
+            async with asyncio.timeout(STORED_S if self.record_store.is_open else 0):
+                await in_memory.stored.wait()
 
-    def discard(self, kept: StoredInMemory) -> None:
+    def discard(self, in_memory: StoredInMemory) -> None:
         """Ends and forgets what nobody has been told of."""
-        kept.is_removed = True
-        self._memory.forget(kept)
-        kept.run.cancel()
-        kept.news.set()
+        in_memory.is_removed = True
+        self._memory.forget(in_memory)
+        in_memory.run.cancel()
+        in_memory.news.set()
 
     async def conversation(self, identity: str, tenant: str) -> list[Item]:
         """What a response that goes on from this one is given before its own input. Raises InvalidRequest, NotFound."""
-        place = await self.find(identity, tenant, "previous_response_id")
-        body: dict[str, Any] = msgspec.to_builtins(await place.body())
+        location = await self.find(identity, tenant, "previous_response_id")
+        body: dict[str, Any] = msgspec.to_builtins(await location.body())
         if body["status"] not in REPEATABLE:
             raise InvalidRequest(
                 f"response {identity[:100]!r} is {body['status']}; only a completed one can be gone on from",
                 param="previous_response_id",
             )
-        return [*place.record.items, *body["output"]]
+        return [*location.record.items, *body["output"]]
 
     def recheck(self) -> None:
         """We were away: others may have taken us for dead. What they have adopted turns out when it is stored."""
-        for kept in self._memory.running():
-            kept.news.set()
+        for in_memory in self._memory.running():
+            in_memory.news.set()
 
     def drop_all(self) -> None:
         """This gateway ends: what is stored goes on elsewhere."""
-        for kept in self._memory.running():
-            if kept.revision:
-                kept.run.drop()
+        for in_memory in self._memory.running():
+            if in_memory.revision:
+                in_memory.run.drop()
 
-    # places.Finder
+    # ResponseLocator
 
     async def find(self, identity: str, tenant: str, param: str | None = None) -> ResponseLocation:
         """Raises NotFound: nobody's, somebody else's, or forgotten; Unavailable. param: the field that named it."""
-        kept = self._memory.find(identity)
-        if kept is not None and kept.record.tenant == tenant and not (kept.revision and kept.run.has_ended):
-            return LocalResponse(self, kept)
+        in_memory = self._memory.find(identity)
+        if (
+            in_memory is not None
+            and in_memory.record.tenant == tenant
+            and not (in_memory.revision and in_memory.run.has_ended)
+        ):
+            return LocalResponse(self, in_memory)
         entry = None
         try:
-            if self.ledger.is_open and FORM.fullmatch(identity):
-                entry = await self.ledger.get(identity)
+            if self.record_store.is_open and FORM.fullmatch(identity):
+                entry = await self.record_store.get(identity)
         except Unavailable:
-            if kept is None or kept.record.tenant != tenant:
+            if in_memory is None or in_memory.record.tenant != tenant:
                 raise
-            return LocalResponse(self, kept)
+            return LocalResponse(self, in_memory)
         if entry is not None and entry[0].tenant == tenant:
             return await self._place(*entry)
-        if kept is not None and kept.record.tenant == tenant:  # it was removed through another gateway
-            self._memory.forget(kept)
+        if in_memory is not None and in_memory.record.tenant == tenant:  # it was removed through another gateway
+            self._memory.forget(in_memory)
         raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
 
     async def take_over(self, record: Record) -> ResponseLocation:
-        entry = await self.ledger.get(record.id)
+        entry = await self.record_store.get(record.id)
         if entry is None:
             raise ResponseNotFound(f"there is no response {record.id!r} any more")
         return await self._place(*entry, lost=record.owner)
@@ -146,44 +150,47 @@ class Archive:
             subject = subjects.responses(owner)
             return await self._context.bus.request(subject, call, ResponseReply, timeout_s=ANSWER_S)
         except Unavailable:
-            if await self._context.lives.stages.gone("gateway", owner, GONE_S):
+            if await self._context.request_states.pipeline_health.gone("gateway", owner, GONE_S):
                 return ResponseReply()
             raise
 
     async def remove(self, record: Record) -> None:
-        kept = self._memory.find(record.id)
-        if kept is None or kept.revision:
-            await self.ledger.remove(record.id)
-        if kept is not None:
-            self.discard(kept)
+        in_memory = self._memory.find(record.id)
+        if in_memory is None or in_memory.revision:
+            await self.record_store.remove(record.id)
+        if in_memory is not None:
+            self.discard(in_memory)
 
     def replay(self, record: Record, key: Key | None) -> StoredInMemory:
-        kept = self._memory.find(record.id)
-        if kept is None:
+        in_memory = self._memory.find(record.id)
+        if in_memory is None:
             self._context.admit(1, key)
-            kept = self._made(understand(record, self._context.offer))
-            self._memory.add(kept)
-            kept.run.go_on()
-        return kept
+            in_memory = self._made(understand(record, self._context.offer))
+            self._memory.add(in_memory)
+            in_memory.run.go_on()
+        return in_memory
 
     async def take_in(self, identity: str) -> None:
         """Goes on with it if its owner is dead. Raises XylemError."""
-        entry = None if self._memory.find(identity) else await self.ledger.get(identity)
+        entry = None if self._memory.find(identity) else await self.record_store.get(identity)
         if entry is None:
             return
         record, revision = entry
         if record.final is not None:
-            await self.ledger.unmark(identity)
-        elif record.owner == self._id or self._context.lives.stages.epoch_of("gateway", record.owner) is None:
+            await self.record_store.unmark(identity)
+        elif (
+            record.owner == self._id
+            or self._context.request_states.pipeline_health.epoch_of("gateway", record.owner) is None
+        ):
             await self._place(record, revision, lost=record.owner)
 
     # Whose it is.
 
     async def _place(self, record: Record, revision: int, lost: str = "") -> ResponseLocation:
         """lost: an owner that does not have it any more."""
-        kept = self._memory.find(record.id)
-        if kept is not None and not kept.run.is_dropped:
-            return LocalResponse(self, kept)
+        in_memory = self._memory.find(record.id)
+        if in_memory is not None and not in_memory.run.is_dropped:
+            return LocalResponse(self, in_memory)
         if record.final is not None:
             return StoredResponse(self, record)
         if record.owner in (self._id, lost):
@@ -194,36 +201,37 @@ class Archive:
         if not self._context.accepting:
             raise Unavailable("the gateway is stopping", retry_after_s=1.0)
         mine = msgspec.structs.replace(record, owner=self._id)
-        asked = understand(mine, self._context.offer)
+        response_request = understand(mine, self._context.offer)
         try:
-            revision = await self.ledger.put(mine, revision)
+            revision = await self.record_store.put(mine, revision)
         except Stale:  # another gateway was first, or it has ended
             return await self.find(record.id, record.tenant)
         log.info("goes on with %s of gateway %s", record.id, record.owner)
-        kept = self._made(asked)
-        kept.revision = revision
-        self._memory.add(kept)
-        kept.run.go_on()
-        self._context.spawn(self._storing.run(kept), name=f"store {record.id}")
-        return LocalResponse(self, kept)
+        in_memory = self._made(response_request)
+        in_memory.revision = revision
+        self._memory.add(in_memory)
+        in_memory.run.go_on()
+        self._context.spawn(self._record_writer.run(in_memory), name=f"store {record.id}")
+        return LocalResponse(self, in_memory)
 
     async def _on_call(self, call: ResponseCall) -> ResponseReply:
         return await answer(self, self._memory.find(call.response_id), call)
 
-    def _made(self, asked: ResponseRequest, traceparent: str = "") -> StoredInMemory:
-        kept = StoredInMemory(
-            asked.accepted, ResponseRun(self._context, asked, lambda: self._on_change(kept), traceparent)
+    def _made(self, response_request: ResponseRequest, traceparent: str = "") -> StoredInMemory:
+        in_memory = StoredInMemory(
+            response_request.accepted,
+            ResponseRun(self._context, response_request, lambda: self._on_change(in_memory), traceparent),
         )
-        return kept
+        return in_memory
 
-    def _on_change(self, kept: StoredInMemory) -> None:
-        run, record = kept.run, kept.record
+    def _on_change(self, in_memory: StoredInMemory) -> None:
+        run, record = in_memory.run, in_memory.record
         if record.final is not None:  # it was told again
             if run.error is not None:
-                self._memory.forget(kept)
+                self._memory.forget(in_memory)
         elif not run.is_dropped:
             record = msgspec.structs.replace(record, generation=run.generation)
-            kept.record = record.ended(run.response, len(run.log)) if run.has_ended else record
-            kept.news.set()
+            in_memory.record = record.ended(run.response, len(run.log)) if run.has_ended else record
+            in_memory.news.set()
         if run.has_ended:
-            self._memory.settle(kept)
+            self._memory.settle(in_memory)

@@ -58,18 +58,18 @@ class ResponseLocator(Protocol):
 
 
 class LocalResponse:
-    def __init__(self, archive: ResponseLocator, kept: StoredInMemory) -> None:
-        self.record = kept.record
+    def __init__(self, archive: ResponseLocator, in_memory: StoredInMemory) -> None:
+        self.record = in_memory.record
         self._archive = archive
-        self._kept = kept
+        self._in_memory = in_memory
 
     async def body(self) -> Any:
-        return self._kept.record.final or self._kept.run.response
+        return self._in_memory.record.final or self._in_memory.run.response
 
     async def cancel(self) -> Any:
-        if self._kept.record.final is None:
-            self._kept.run.cancel()
-            await self._kept.run.ended()
+        if self._in_memory.record.final is None:
+            self._in_memory.run.cancel()
+            await self._in_memory.run.ended()
         return await self.body()
 
     async def remove(self) -> None:
@@ -79,10 +79,10 @@ class LocalResponse:
         return self._events(after, key)
 
     async def _events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
-        async for told in self._kept.run.log.follow(after):
+        async for told in self._in_memory.run.log.follow(after):
             yield told.data
             after = told.last
-        if self._kept.run.is_dropped:
+        if self._in_memory.run.is_dropped:
             async for data in _read_on(self._archive.find(self.record.id, self.record.tenant), after, key):
                 yield data
 
@@ -158,8 +158,8 @@ class StoredResponse:
 async def _read_on(finding: Any, after: int, key: Key | None) -> AsyncIterator[bytes]:
     """The rest of a stream that has begun. When nobody has it the client comes back: an error is no event of it."""
     try:
-        place: ResponseLocation = await finding
-        async for data in await place.events(after, key):
+        location: ResponseLocation = await finding
+        async for data in await location.events(after, key):
             yield data
     except XylemError as error:
         log.warning("a stream of a response broke off: %s", error)

@@ -32,46 +32,46 @@ class MemoryStore:
     def __init__(self, max_number: int, max_bytes: int) -> None:
         self._max_number = max_number
         self._max_bytes = max_bytes
-        self._kept: OrderedDict[str, StoredInMemory] = OrderedDict()  # the longest unused first
+        self._in_memory: OrderedDict[str, StoredInMemory] = OrderedDict()  # the longest unused first
         self.num_bytes = 0
 
-    def __contains__(self, kept: StoredInMemory) -> bool:
-        return self._kept.get(kept.record.id) is kept
+    def __contains__(self, in_memory: StoredInMemory) -> bool:
+        return self._in_memory.get(in_memory.record.id) is in_memory
 
     def running(self) -> Iterator[StoredInMemory]:
-        return iter([kept for kept in self._kept.values() if not kept.run.has_ended])
+        return iter([in_memory for in_memory in self._in_memory.values() if not in_memory.run.has_ended])
 
-    def add(self, kept: StoredInMemory) -> None:
+    def add(self, in_memory: StoredInMemory) -> None:
         """Keeps a response that is being made; `settle` is called with it in the end."""
-        self._kept[kept.record.id] = kept
+        self._in_memory[in_memory.record.id] = in_memory
         self._make_room()
 
-    def settle(self, kept: StoredInMemory) -> None:
+    def settle(self, in_memory: StoredInMemory) -> None:
         """It has ended: from now on its size counts, and it may have to go."""
-        if kept in self:
-            kept.num_bytes = len(_encoder.encode(kept.record)) + kept.run.log.num_bytes
-            self.num_bytes += kept.num_bytes
+        if in_memory in self:
+            in_memory.num_bytes = len(_encoder.encode(in_memory.record)) + in_memory.run.log.num_bytes
+            self.num_bytes += in_memory.num_bytes
             self._make_room()
 
     def find(self, identity: str) -> StoredInMemory | None:
-        kept = self._kept.get(identity)
-        if kept is not None:
-            self._kept.move_to_end(identity)
-        return kept
+        in_memory = self._in_memory.get(identity)
+        if in_memory is not None:
+            self._in_memory.move_to_end(identity)
+        return in_memory
 
-    def forget(self, kept: StoredInMemory) -> None:
-        if kept in self:
-            del self._kept[kept.record.id]
-            self.num_bytes -= kept.num_bytes
+    def forget(self, in_memory: StoredInMemory) -> None:
+        if in_memory in self:
+            del self._in_memory[in_memory.record.id]
+            self.num_bytes -= in_memory.num_bytes
 
     def _make_room(self) -> None:
         if self._fits():
             return
-        for kept in list(self._kept.values()):
-            if kept.run.has_ended:
-                self.forget(kept)
+        for in_memory in list(self._in_memory.values()):
+            if in_memory.run.has_ended:
+                self.forget(in_memory)
             if self._fits():
                 return
 
     def _fits(self) -> bool:
-        return len(self._kept) <= self._max_number and self.num_bytes <= self._max_bytes
+        return len(self._in_memory) <= self._max_number and self.num_bytes <= self._max_bytes

@@ -1,4 +1,4 @@
-"""Responses that go on by themselves, whose gateway does not: each is adopted by one of those that live."""
+"""Background responses whose gateway died; a live gateway adopts each."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ class OrphanedResponses:
             self.look()
 
     def look(self) -> None:
-        """Something has happened."""
+        """Wakes the scan for orphaned responses."""
         self._wake.set()
 
     async def run(self) -> None:
@@ -46,20 +46,20 @@ class OrphanedResponses:
 
     async def _open(self) -> None:
         pause_s = 1.0
-        while not self._archive.ledger.is_open:
+        while not self._archive.record_store.is_open:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
             with suppress(Unavailable):
-                await self._archive.ledger.open()
+                await self._archive.record_store.open()
                 log.info("answers of /v1/responses are stored from now on")
 
     async def _look(self) -> None:
         try:
-            unfinished = await self._archive.ledger.unfinished()
+            unfinished = await self._archive.record_store.unfinished()
         except Unavailable as error:
             log.warning("can't look for responses without a gateway: %s", error.message)
             with suppress(Unavailable):  # NATS may have come back without its disk
-                await self._archive.ledger.open()
+                await self._archive.record_store.open()
             return
         random.shuffle(unfinished)  # other gateways look, too: so each gets some
         await asyncio.gather(*map(self._take_in, unfinished))

@@ -12,24 +12,24 @@ READ_S = 1.0  # how long the answer to `read` waits for an event
 READ_BYTES = 1 << 18  # of events in one answer
 
 
-async def answer(archive: ResponseLocator, kept: StoredInMemory | None, call: ResponseCall) -> ResponseReply:
+async def answer(archive: ResponseLocator, in_memory: StoredInMemory | None, call: ResponseCall) -> ResponseReply:
     """kept: what we have of the response that is asked about."""
-    if kept is None or kept.run.is_dropped:
+    if in_memory is None or in_memory.run.is_dropped:
         return ResponseReply()
     if call.what == "read":
-        return await _read(kept, call.after)
-    place = LocalResponse(archive, kept)
+        return await _read(in_memory, call.after)
+    location = LocalResponse(archive, in_memory)
     if call.what == "remove":
-        await place.remove()
+        await location.remove()
         return ResponseReply(known=True)
-    body = await (place.cancel() if call.what == "cancel" else place.body())
+    body = await (location.cancel() if call.what == "cancel" else location.body())
     return ResponseReply(known=True, data=msgspec.json.encode(body))
 
 
-async def _read(kept: StoredInMemory, after: int) -> ResponseReply:
+async def _read(in_memory: StoredInMemory, after: int) -> ResponseReply:
     try:
         async with asyncio.timeout(READ_S):
-            told = await kept.run.log.read(after, READ_BYTES)
+            told = await in_memory.run.log.read(after, READ_BYTES)
     except TimeoutError:
         return ResponseReply(known=True, last=after)
-    return ResponseReply(known=not kept.run.is_dropped, data=told.data, last=told.last, ended=told.ended)
+    return ResponseReply(known=not in_memory.run.is_dropped, data=told.data, last=told.last, ended=told.ended)

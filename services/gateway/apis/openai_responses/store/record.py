@@ -15,7 +15,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One response of a tenant. It is written when the response is accepted, and once more when it has ended.
 
     tenant: the name of the key that made it, the only one to see it. generation: how often it had to be generated anew
-    (bookmark.py).
+    (stream_cursor.py).
     """
 
     id: str

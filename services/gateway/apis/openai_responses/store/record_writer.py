@@ -16,51 +16,51 @@ RETRY_S = 5.0
 class RecordWriter:
     """owner: this gateway, as records name it."""
 
-    def __init__(self, ledger: RecordStore, memory: MemoryStore, owner: str) -> None:
-        self._ledger = ledger
+    def __init__(self, record_store: RecordStore, memory: MemoryStore, owner: str) -> None:
+        self._record_store = record_store
         self._memory = memory
         self._owner = owner
 
-    async def run(self, kept: StoredInMemory) -> None:
-        """Has the bucket say what is true of it, as often as that changes, until it has ended or is not ours any more.
+    async def run(self, in_memory: StoredInMemory) -> None:
+        """Writes the record whenever it changes, until the response ends or another gateway owns it.
 
         A bucket that does not answer is asked again as long as the response is in memory.
         """
-        while not kept.run.is_dropped:
-            await kept.news.wait()
-            kept.news.clear()
+        while not in_memory.run.is_dropped:
+            await in_memory.news.wait()
+            in_memory.news.clear()
             try:
-                if not await self._write(kept):
+                if not await self._write(in_memory):
                     break
             except PayloadTooLarge as error:
-                log.warning("%s lives no longer than this gateway: %s", kept.record.id, error.message)
+                log.warning("%s lives no longer than this gateway: %s", in_memory.record.id, error.message)
                 return
             except Unavailable as error:
-                if kept.is_removed or (kept.run.has_ended and kept not in self._memory):
+                if in_memory.is_removed or (in_memory.run.has_ended and in_memory not in self._memory):
                     return
-                log.warning("%s is not stored yet: %s", kept.record.id, error.message)
+                log.warning("%s is not stored yet: %s", in_memory.record.id, error.message)
                 await asyncio.sleep(RETRY_S)
-                kept.news.set()
-        if kept.run.is_dropped:
-            self._memory.forget(kept)
+                in_memory.news.set()
+        if in_memory.run.is_dropped:
+            self._memory.forget(in_memory)
 
-    async def _write(self, kept: StoredInMemory) -> bool:
+    async def _write(self, in_memory: StoredInMemory) -> bool:
         """False when there is nothing more to write."""
-        if kept.is_removed:
-            if kept.revision:
-                await self._ledger.remove(kept.record.id)
+        if in_memory.is_removed:
+            if in_memory.revision:
+                await self._record_store.remove(in_memory.record.id)
             return False
-        record = kept.record
+        record = in_memory.record
         try:
-            kept.revision = await self._ledger.put(record, kept.revision)
+            in_memory.revision = await self._record_store.put(record, in_memory.revision)
         except Stale:
-            entry = await self._ledger.get(record.id)
+            entry = await self._record_store.get(record.id)
             if entry is None or entry[0].owner != self._owner:
                 log.warning("%s is another gateway's now", record.id)
-                kept.run.drop()
+                in_memory.run.drop()
                 return False
-            kept.revision = entry[1]  # an answer was lost
-            kept.news.set()
+            in_memory.revision = entry[1]  # an answer was lost
+            in_memory.news.set()
             return True
-        kept.stored.set()
-        return record.final is None or kept.is_removed
+        in_memory.stored.set()
+        return record.final is None or in_memory.is_removed

@@ -93,7 +93,7 @@ async def test_leaving_a_stream_aborts_it(client: anthropic.AsyncAnthropic, gate
     async with await client.messages.create(model="tiny", max_tokens=9, messages=HI, stream=True) as stream:
         await anext(aiter(stream))
     assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+    await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
 
 
 async def test_count_tokens(client: anthropic.AsyncAnthropic) -> None:

@@ -177,7 +177,7 @@ async def test_leaving_a_stream_aborts_it(client: openai.AsyncOpenAI, gateway: A
         created = await anext(aiter(stream))
     abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
     assert abort.request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+    await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
     left = await client.responses.cancel(created.response.id)  # type: ignore[union-attr]
     assert left.status == "cancelled"
 
@@ -198,7 +198,7 @@ async def test_leaving_before_the_end_of_a_whole_answer_aborts_it(
     await asyncio.wait_for(started.wait(), PATIENCE_S)
     request.cancel()
     assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
-    await asyncio.wait_for(gateway.context.lives.idle(), PATIENCE_S)
+    await asyncio.wait_for(gateway.context.request_states.idle(), PATIENCE_S)
 
 
 @pytest.mark.usefixtures("gate")

@@ -61,7 +61,7 @@ async def test_by_rid(http: httpx.AsyncClient, gateway: Any, endless: Any) -> No
     abort = await asyncio.wait_for(endless.aborts.get(), PATIENCE_S)
     assert abort.request_id == endless.generates[0].request_id
     assert (await http.post(PATH, json={"rid": "mine"})).json() == {"aborted": 0}
-    assert len(gateway.context.lives) == 0
+    assert len(gateway.context.request_states) == 0
 
 
 async def test_one_of_a_batch(http: httpx.AsyncClient, endless: Any) -> None:

@@ -126,7 +126,7 @@ async def test_health_generate(http: httpx.AsyncClient, gateway: Any, pipeline: 
     assert response.json()["status"] == "healthy"
     (sent,) = pipeline.generates
     assert (sent.params.stop_conditions.max_tokens, sent.params.stop_conditions.ignore_eos) == (1, True)
-    assert len(gateway.context.lives) == 0
+    assert len(gateway.context.request_states) == 0
 
 
 async def test_health_generate_of_a_silent_pipeline(
@@ -138,7 +138,7 @@ async def test_health_generate_of_a_silent_pipeline(
     assert response.status_code == 503
     assert "0.2 s" in response.json()["error"]["message"]
     assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
-    assert len(gateway.context.lives) == 0
+    assert len(gateway.context.request_states) == 0
 
 
 async def test_health_generate_of_a_pipeline_that_refuses(http: httpx.AsyncClient, pipeline: Any) -> None:

@@ -205,7 +205,7 @@ async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate
             if getattr(event, "delta", "") == "w1 ":
                 identity = events[0].response.id
                 adopted = old.responses._memory.find(identity)
-                await new.responses._adopt(*await new.responses.ledger.get(identity))
+                await new.responses._adopt(*await new.responses.record_store.get(identity))
                 old.responses.recheck()
                 await asyncio.wait_for(adopted.run.ended(), PATIENCE_S)
                 gate.set()
@@ -245,7 +245,7 @@ async def test_without_jetstream_they_live_as_long_as_their_gateway(
         for name in ("gw-a", "gw-b"):
             service = GatewayService(gateway_settings(nats_url=without_store.url, id=name))
             await stack.enter_async_context(running(service))
-            await service.context.lives.ready()
+            await service.context.request_states.ready()
             clients.append(await stack.enter_async_context(client_of(service)))
         a, b = clients
         response = await a.responses.create(model="tiny", input="Hi", background=True)

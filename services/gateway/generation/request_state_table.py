@@ -1,4 +1,4 @@
-"""All lives of a gateway: what the bus says of them finds its way here, and what they want goes out from here."""
+"""Table of running requests: dispatches bus messages to them, publishes their hand-overs and aborts."""
 
 import asyncio
 from collections import Counter
@@ -32,13 +32,13 @@ from xylem.shared.runtime.settings import GatewaySettings
 
 HAND_OVER_S = 2.0
 MAX_STRAYS = 4096
-HEARD = TextDeltas | Accepted | Started | Refused | Embedded
+GatewayMessage = TextDeltas | Accepted | Started | Refused | Embedded
 
 Spawn = Callable[..., "asyncio.Task[None]"]
 
 
 class RequestStateTable:
-    """The table of running lives by request id. Implements `life.Pipeline`."""
+    """Holds the states of running requests by request id. Implements `request_state.Pipeline`."""
 
     def __init__(self, settings: GatewaySettings, bus: Bus, directory: Directory, spawn: Spawn) -> None:
         self.request_timeout_s = settings.request_timeout_s
@@ -49,8 +49,8 @@ class RequestStateTable:
         self._bus = bus
         self._directory = directory
         self._spawn = spawn
-        self.stages = PipelineHealth(bus, directory, settings.repair_s)
-        self._lives: dict[str, RequestState] = {}
+        self.pipeline_health = PipelineHealth(bus, directory, settings.repair_s)
+        self._request_states: dict[str, RequestState] = {}
         self._open_of: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._early: dict[str, list[TextRow]] = {}  # what came for requests that are being resumed
@@ -59,86 +59,88 @@ class RequestStateTable:
         self._empty.set()
 
     async def open(self) -> None:
-        """Begins to listen."""
+        """Subscribes to messages for this gateway and starts the stall probe."""
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
-        await self._bus.listen(subjects.gateway(self._id), HEARD, self._on_message)
-        inquiries = StallProbe(self._bus, self._model, self._lives.values)
-        self._spawn(inquiries.run(), name="inquiries")
+        await self._bus.listen(subjects.gateway(self._id), GatewayMessage, self._on_message)
+        stall_probe = StallProbe(self._bus, self._model, self._request_states.values)
+        self._spawn(stall_probe.run(), name="inquiries")
 
     def __len__(self) -> int:
-        return len(self._lives)
+        return len(self._request_states)
 
     def num_open_of(self, tenant: str) -> int:
-        """Running lives of one tenant."""
+        """Returns the number of running states of one tenant."""
         return self._open_of[tenant]
 
-    def begin(self, generate: Generate, index: int, mailbox: OutputQueue, found: Found | None = None) -> RequestState:
-        """A new life, running; with `found` it goes on where another gateway's ended."""
-        life = RequestState(self, generate, index, mailbox)
-        self._lives[life.id] = life
-        self._open_of[life.tenant] += 1
+    def begin(
+        self, generate: Generate, index: int, output_queue: OutputQueue, found: Found | None = None
+    ) -> RequestState:
+        """Starts a new state; with `found` it continues where another gateway's ended."""
+        state = RequestState(self, generate, index, output_queue)
+        self._request_states[state.id] = state
+        self._open_of[state.tenant] += 1
         if found is not None:
-            life.resume(found.resumed, found.detokenizer, found.epoch)
-            for row in self._early.pop(life.id, ()):
-                life.on_row(row)
-        self._tasks[life.id] = self._spawn(life.run(), name=f"life {life.id}")
+            state.resume(found.resumed, found.detokenizer, found.epoch)
+            for row in self._early.pop(state.id, ()):
+                state.on_row(row)
+        self._tasks[state.id] = self._spawn(state.run(), name=f"request {state.id}")
         self._empty.clear()
-        return life
+        return state
 
-    async def find(self, bookmark: StreamCursor, *, from_start: bool) -> list[Found]:
-        """What detokenizers have of a stream that broke off, from where it broke off or all of its text.
+    async def find(self, cursor: StreamCursor, *, from_start: bool) -> list[Found]:
+        """Asks detokenizers for the rest of a stream that broke off, or with `from_start` for all of its text.
 
-        Nothing unless all choices are found. Then the bookmark names a new generation: it has to be generated anew.
+        Returns one entry per choice, or none unless all are found: then `cursor` names a new generation.
         """
         wanted = {
-            f"{bookmark.request_id}-{i}": 0 if from_start else place.num_chars
-            for i, place in enumerate(bookmark.places)
+            f"{cursor.request_id}-{i}": 0 if from_start else choice_cursor.num_chars
+            for i, choice_cursor in enumerate(cursor.choice_cursors)
         }
         for request_id in wanted:
-            old = self._lives.get(request_id)
+            old = self._request_states.get(request_id)
             if old is not None:  # its client has left, which we have not heard yet
-                old.hand_on()
+                old.release_ownership()
                 self.forget(old)
             self._early[request_id] = []
-        peers = self.stages.known("detokenizer")
+        peers = self.pipeline_health.known("detokenizer")
         found = await asyncio.gather(*(find(self._bus, self._model, self._id, peers, *each) for each in wanted.items()))
         whole = [each for each in found if each is not None]
         if len(whole) == len(wanted):
             return whole
         for request_id in wanted:
             self._early.pop(request_id, None)
-        bookmark.begin_anew()
+        cursor.begin_anew()
         return []
 
-    def forget(self, life: RequestState) -> None:
-        """Ends a life, whatever its state, and frees what it holds."""
-        if self._lives.get(life.id) is life:
-            task = self._tasks[life.id]
-            life.abandon()
-            self.leave(life)
+    def forget(self, state: RequestState) -> None:
+        """Closes a state, wherever it stands, and aborts the attempt that it holds."""
+        if self._request_states.get(state.id) is state:
+            task = self._tasks[state.id]
+            state.abandon()
+            self.leave(state)
             task.cancel()
 
     def fail_all(self, error: XylemError) -> None:
-        """Ends all lives with an error for their clients."""
-        for life in list(self._lives.values()):
-            life.fail(error)
-            self.forget(life)
+        """Closes all states with an error for their clients."""
+        for state in list(self._request_states.values()):
+            state.fail(error)
+            self.forget(state)
 
     async def idle(self) -> None:
-        """Returns when no life is left."""
+        """Returns when no state is left."""
         await self._empty.wait()
 
-    # What lives want: life.Pipeline.
+    # request_state.Pipeline
 
     async def ready(self) -> None:
-        await self.stages.ready()
+        await self.pipeline_health.ready()
 
     def pick_detokenizer(self) -> tuple[str, int]:
-        return self.stages.pick_detokenizer()
+        return self.pipeline_health.pick_detokenizer()
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
-        return self.stages.epoch_of(kind, instance)
+        return self.pipeline_health.epoch_of(kind, instance)
 
     async def hand_over(self, generate: Generate) -> None:
         if generate.attempt:
@@ -153,12 +155,12 @@ class RequestStateTable:
         subject = subjects.abort(self._model, scheduler) if scheduler else subjects.abort_any(self._model)
         self._spawn(self._publish(subject, Abort(request_id=request_id, attempt=attempt)), name=f"abort {request_id}")
 
-    def leave(self, life: RequestState) -> None:
-        if self._lives.get(life.id) is life:
-            del self._lives[life.id], self._tasks[life.id]
-            self._open_of -= Counter([life.tenant])
-            self._remember(life.id)
-        if not self._lives:
+    def leave(self, state: RequestState) -> None:
+        if self._request_states.get(state.id) is state:
+            del self._request_states[state.id], self._tasks[state.id]
+            self._open_of -= Counter([state.tenant])
+            self._remember(state.id)
+        if not self._request_states:
             self._empty.set()
 
     # What is heard.
@@ -167,48 +169,48 @@ class RequestStateTable:
         if isinstance(message, TextDeltas):
             self._on_text(message)
         elif isinstance(message, Embedded):
-            embedded = self._lives.get(message.request_id)
+            embedded = self._request_states.get(message.request_id)
             if embedded is not None:
                 embedded.on_embedded(message)
         elif isinstance(message, Refused):
-            life = self._lives.get(message.request_id)
-            if life is not None:
-                life.on_refused(message)
+            state = self._request_states.get(message.request_id)
+            if state is not None:
+                state.on_refused(message)
         elif not self._on_taken(message):
             # The client left while the request was between two stages, where no abort could find it.
             self.abort(message.request_id, message.attempt, message.scheduler)
 
     def _on_taken(self, message: Accepted | Started) -> bool:
-        """A scheduler, or an executor too, has an attempt. False when nobody wants it any more."""
-        life = self._lives.get(message.request_id)
-        if life is None:
+        """Notes that a scheduler or an executor has an attempt; False when the attempt is not wanted any more."""
+        state = self._request_states.get(message.request_id)
+        if state is None:
             return False
         if isinstance(message, Started):
-            return life.on_started(message.attempt, message.scheduler, message.executor, message.executor_epoch)
-        return life.on_accepted(message.attempt, message.scheduler)
+            return state.on_started(message.attempt, message.scheduler, message.executor, message.executor_epoch)
+        return state.on_accepted(message.attempt, message.scheduler)
 
     def _on_text(self, deltas: TextDeltas) -> None:
         for request_id, row in rows_of(deltas):
-            life = self._lives.get(request_id)
-            if life is not None:
-                life.on_row(row)
+            state = self._request_states.get(request_id)
+            if state is not None:
+                state.on_row(row)
             elif request_id in self._early:
                 self._early[request_id].append(row)
             elif not row.finish and request_id not in self._strays:
-                # Left over from an earlier life of this gateway, or from a client long gone.
+                # Left over from an earlier process of this gateway, or from a client long gone.
                 self._remember(request_id)
                 self.abort(request_id, row.attempt, "")
 
     def _on_presence(self, presence: Presence, alive: bool) -> None:
-        for life in list(self._lives.values()):
-            life.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
-        self.stages.changed()
+        for state in list(self._request_states.values()):
+            state.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
+        self.pipeline_health.changed()
 
     def lose_all(self, why: str) -> None:
-        """What is in flight can't be relied upon."""
-        for life in list(self._lives.values()):
-            life.on_lost(why)
-        self.stages.changed()
+        """Marks every running attempt as lost, for the given reason."""
+        for state in list(self._request_states.values()):
+            state.on_lost(why)
+        self.pipeline_health.changed()
 
     def _on_bus_epoch(self) -> None:
         self.lose_all("messages may have been lost on the bus")

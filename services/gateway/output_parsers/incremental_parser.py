@@ -5,7 +5,7 @@ from re import Pattern
 from typing import TypeVar
 
 from xylem.services.gateway.output_parsers.deltas import Delta
-from xylem.services.gateway.output_parsers.sheet import Sheet
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 
 T = TypeVar("T")
 
@@ -14,21 +14,21 @@ T = TypeVar("T")
 Steps = Generator[Pattern[str] | None, str, T]
 
 
-class SteppedParser:
+class IncrementalParser:
     """Runs steps over the text.
 
     They see single characters (and runs that might as well be single characters), never the pieces that the text came
     in. That is why what they give out depends on the text only.
     """
 
-    def __init__(self, sheet: Sheet, steps: Steps[None]) -> None:
-        self._sheet = sheet
+    def __init__(self, buffer: ParserBuffer, steps: Steps[None]) -> None:
+        self._buffer = buffer
         self._steps = steps
         self._wanted = next(steps)
 
     def push(self, text: str) -> list[Delta]:
         """Takes more text; returns what is certain now."""
-        again = self._sheet.again
+        again = self._buffer.again
         at = 0
         while again or at < len(text):
             if again:
@@ -37,11 +37,11 @@ class SteppedParser:
                 run = self._wanted.match(text, at) if self._wanted else None
                 piece = run.group() if run else text[at]
                 at += len(piece)
-            self._sheet.read(piece)
+            self._buffer.read(piece)
             self._wanted = self._steps.send(piece)
-        return self._sheet.collect()
+        return self._buffer.collect()
 
     def flush(self) -> list[Delta]:
         """What is held back, when no more text comes."""
-        self._sheet.finish()
-        return self._sheet.collect()
+        self._buffer.finish()
+        return self._buffer.collect()

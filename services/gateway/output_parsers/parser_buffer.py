@@ -10,11 +10,11 @@ from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegu
 Schema = Mapping[str, Any]
 
 
-class Broken(Exception):
+class ParseError(Exception):
     """The text can't be what its beginning promised."""
 
 
-class Sheet:
+class ParserBuffer:
     """The text of one choice while it is taken apart.
 
     Text that was read is *held* until it is decided what it is: `content`, `reason` and `arguments` give text out,
@@ -89,7 +89,7 @@ class Sheet:
     def begin(self, name: str) -> None:
         """A call begins, and what is held led to it. Raises Broken when there is no tool of that name."""
         if name not in self.tools:
-            raise Broken
+            raise ParseError
         self.drop()
         self._said.append(CallBegun(self.calls, name))
         self.calls += 1
