@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.eval_schemas import Writer
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.services.gateway.generation.tools import Tools
+from xylem.services.gateway.generation.tools import FunctionTool, Tools
 from xylem.services.gateway.output_parsers import choose, forced_calls
 from xylem.shared.protocol import Grammar
 
@@ -41,8 +41,7 @@ def test_what_can_not_be_promised_is_refused(writer: Writer, parser: str) -> Non
 
 
 def test_a_call_or_a_document(writer: Writer) -> None:
-    tool = {"type": "function", "function": {"name": "book", "parameters": SCHEMA}}
-    tools = Tools([tool], parallel=False)
+    tools = Tools([FunctionTool("book", {"name": "book", "parameters": SCHEMA})], parallel=False)
     document = Grammar("json_schema", json.dumps(SCHEMA))
     grammar = writer.compile("structural_tag", tools.or_document(choose(tool_call_parser="hermes"), document).text)
     starts = set()
