@@ -105,7 +105,7 @@ class MixExperts(Protocol):
 
 
 class WriteLatent(Protocol):
-    """What RotateAndWrite is, for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
+    """Is RotateAndWrite for latent attention (DeepSeek-V2 2024): one latent and one key for all heads.
 
     query: [T, H, R], the part that carries positions. latent: [T, C + R], the compressed keys and values, and the key
     that carries positions. norm: weight [C] of a root mean square norm of the former. rotation: cos, sin [T, R/2]
@@ -127,7 +127,7 @@ class WriteLatent(Protocol):
 
 
 class RotateAndWrite(Protocol):
-    """What happens between the projection of a layer and its attention, in one pass.
+    """Does what happens between the projection of a layer and its attention, in one pass.
 
     qkv: [T, (H + 2K) x D], queries, keys and values side by side. keys, values: [S, K, D], where the new tokens go, at
     slots [T]. norms: those of each head of the queries and keys, if the model has them, before the rotation. rotation:

@@ -1,4 +1,4 @@
-"""What is done to the logits of one row before a token is drawn from them."""
+"""This module describes what is done to the logits of one row before a token is sampled."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""How the rows of a batch are drawn, in device memory: made when the batch changes, read by every step."""
+"""Sampling parameters of a batch lie in device memory: made when the batch changes, read by every step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Draw(Protocol):
-    """How one row is drawn. temperature 0 is greedy; top_k 0 keeps all; seed and the row's position fix the number."""
+    """Samples a row so: temperature 0 is greedy; top_k 0 keeps all; seed and the row's position fix the number."""
 
     @property
     def temperature(self) -> float: ...
@@ -49,7 +49,7 @@ class SamplingBatch:
         return self.temperature, self.top_p, self.top_k, self.min_p, self.seed
 
     def take(self, rows: Tensor) -> "SamplingBatch":
-        """Those of some rows [N] int64, in columns of their own."""
+        """Returns the parameters of some rows [N] int64 in columns of their own."""
         return SamplingBatch(*(column[rows] for column in self.tensors))
 
     def put(self, rows: Tensor, draws: "SamplingBatch") -> None:

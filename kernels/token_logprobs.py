@@ -1,4 +1,4 @@
-"""How likely tokens of one row were."""
+"""This module holds the log probabilities of one row's tokens."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""The six services of the pipeline. Each is a process of its own (`python -m services.NAME`); none imports another."""
+"""The six services of the pipeline, each a process (`python -m xylem.services.NAME`); none imports another."""

@@ -1,4 +1,4 @@
-"""What every service stands on: messages and their subjects, the bus, the service life cycle, settings, errors.
+"""Every service stands on this: messages and their subjects, the bus, the service life cycle, settings, errors.
 
 Nothing here knows a particular service, and nothing here imports torch.
 """

@@ -1,4 +1,4 @@
-"""What a CPU does faster than the reference.
+"""This backend holds what a CPU does faster than the reference.
 
 Packed weights, norms in one pass, attention without copies of heads, and sampling that reads a row of logits once where
 the reference goes through it a dozen times.

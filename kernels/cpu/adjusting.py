@@ -32,7 +32,7 @@ def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask:
 
 
 class _Limits:
-    """What a mask makes of a row [V]. The buffer is as long as a row, so that it stays in the cache between rows."""
+    """Applies a mask to a row [V]. The buffer is as long as a row, so that it stays in the cache between rows."""
 
     def __init__(self, vocab_size: int) -> None:
         self._num_words = -(-vocab_size // BITS)

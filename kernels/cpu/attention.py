@@ -40,7 +40,7 @@ class QueryChunk:
 
 @dataclass(frozen=True, slots=True)
 class CpuAttentionPlan:
-    """What one step does in every layer of one window."""
+    """Plans what one step does in every layer of one window."""
 
     buckets: tuple[LengthBucket, ...]
     chunks: tuple[QueryChunk, ...]

@@ -38,7 +38,7 @@ def sample(logits: Tensor, draws: Sequence[Draw], positions: Sequence[int]) -> l
 
 
 def _draw(row: np.ndarray, draw: Draw, number: float, scratch: np.ndarray) -> int | None:
-    """What the reference draws, or None where the rounding of a sum might decide. row, scratch: [V] float32."""
+    """Returns the reference's token, or None where the rounding of a sum might decide. row, scratch: [V] float32."""
     peaks = Peaks(row)
     if not np.isfinite(peaks.highest):
         return int(row.argmax())
@@ -106,7 +106,7 @@ def _pick(likely: np.ndarray, number: float) -> int:
 
 
 def _pick_of_all(everything: np.ndarray, number: float) -> int | None:
-    """As _pick, by way of the sums of blocks, whose additions do not wait for each other."""
+    """Does what _pick does by way of the sums of blocks, whose additions do not wait for each other."""
     in_blocks = len(everything) // BLOCK * BLOCK
     sums = everything[:in_blocks].reshape(-1, BLOCK).sum(axis=1, dtype=np.float64)
     reach = _running(np.append(sums, everything[in_blocks:].sum(dtype=np.float64)))

@@ -18,7 +18,7 @@ TENSOR_CORE_GROUP = 4
 
 @dataclass(frozen=True, slots=True)
 class LayerKind:
-    """What a plan is made for, and its kernel compiled. decodes: every row has one new token."""
+    """Names what a plan is made and its kernel compiled for. decodes: every row has one new token."""
 
     decodes: bool
     num_heads: int

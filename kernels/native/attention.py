@@ -57,7 +57,7 @@ def attention(query: Tensor, keys: Tensor, values: Tensor, layout: BatchMetadata
 def course(
     layout: BatchMetadata, dtype: torch.dtype, num_heads: int, num_kv_heads: int, dim: int, kind: AttentionKind
 ) -> NativeAttentionPlan:
-    """Who does what in a step, for all layers of a kind: worked out by the first of them."""
+    """Divides the work of a step among threads, for all layers of a kind; the first of them makes it."""
     key = (course, dtype, num_heads, num_kv_heads, dim, kind)
     found = layout.prepared.get(key)
     if found is None:

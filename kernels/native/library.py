@@ -76,12 +76,12 @@ def build(target: Path) -> None:
 
 
 def prebuilt() -> Path:
-    """Where images have it, whose last stage has no compiler."""
+    """Returns the path of a library that was compiled into the package, for images without a compiler."""
     return Path(__file__).with_name(_name())
 
 
 def _name() -> str:
-    """Of the library that these sources and flags give."""
+    """Returns the file name of the library that these sources and flags give."""
     content = hashlib.sha256(repr(FLAGS).encode())
     for source in sorted(SOURCES.iterdir()):
         content.update(source.name.encode() + source.read_bytes())
@@ -102,7 +102,7 @@ def _kept() -> Path:
 
 
 def _features() -> set[str]:
-    """What the processor can do, as Linux tells it; nothing elsewhere."""
+    """Returns the processor's flags as Linux tells them; none elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -132,7 +132,7 @@ def count(name: str, parameters: str) -> Callable[..., int]:
 
 
 def address(tensor: torch.Tensor | None) -> int | None:
-    """Where the memory of a contiguous tensor begins; null for None."""
+    """Returns the address of a contiguous tensor's memory; null for None."""
     if tensor is None:
         return None
     assert tensor.is_contiguous()

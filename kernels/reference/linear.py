@@ -19,10 +19,10 @@ class PlainLinear:
 
 
 def int8(weight: Tensor, bias: Tensor | None) -> PlainLinear:
-    """What the weight is after int8: the definition, which spares no memory."""
+    """Returns the weight as int8 leaves it: the definition, which spares no memory."""
     return PlainLinear(through_int8(weight), bias)
 
 
 def int4(weight: Tensor, bias: Tensor | None) -> PlainLinear:
-    """What the weight is after int4: the definition, which spares no memory."""
+    """Returns the weight as int4 leaves it: the definition, which spares no memory."""
     return PlainLinear(through_int4(weight), bias)

@@ -14,5 +14,5 @@ def capped_by(scores: tl.tensor, cap: tl.tensor) -> tl.tensor:
 
 
 def scale_and_cap(kind: AttentionKind) -> tuple[float, float]:
-    """What kernels multiply products with, and what they cap them by then: the result is log2 e times the scores."""
+    """Returns what kernels multiply products with, and the cap after that: the result is log2 e times the scores."""
     return (kind.scale * LOG2_E, 0.0) if kind.cap is None else (kind.scale / kind.cap, kind.cap * LOG2_E)

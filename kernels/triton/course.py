@@ -1,4 +1,4 @@
-"""What the kernels of attention need to know of a step, worked out by its first layer and uploaded once."""
+"""The plan of a step that attention kernels need is worked out by its first layer and uploaded once."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class TritonAttentionPlan:
 
 
 def course(layout: BatchMetadata, query_block: int, device: torch.device) -> TritonAttentionPlan:
-    """Of a step whose prompt chunks are read in blocks of so many queries; the same for all of its layers."""
+    """Returns the plan of a step whose prompt chunks are read in blocks of query_block queries, for all layers."""
     if layout.decoding is not None:
         return TritonAttentionPlan(layout.decoding, None)
     key = ("triton", query_block)

@@ -33,7 +33,7 @@ def _add_up(
 
 
 def pack_experts(weight: Tensor, pack: PackLinear) -> Tensor:
-    """As it is: the grouped products read one tensor, and this backend packs no linear layer."""
+    """Returns the weight as it is: the grouped products read one tensor, and this backend packs no linear layer."""
     return weight
 
 

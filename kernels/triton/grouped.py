@@ -39,7 +39,7 @@ def choose(num_rows: int, num_experts: int, element_bytes: int) -> GroupedLaunch
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """Who goes where, on the device. P = T x k pairs of a token and one of its experts, ordered by expert.
+    """Sorts tokens by expert, on the device. P = T x k pairs of a token and one of its experts, ordered by expert.
 
     order: [P], the pair t x k + j of each row; starts: [E + 1], where the rows of each expert begin; block_starts:
     [E + 1], how many blocks the experts before it take, which are not shared; max_blocks: more there can't be.

@@ -62,5 +62,5 @@ def add_rms_norm(x: Tensor, delta: Tensor | None, weight: Tensor, epsilon: float
 
 
 def num_warps(block: int) -> int:
-    """Of a program that holds so many elements: 16 of them per thread, so that few rows keep many threads busy."""
+    """Returns the warps of a program of so many elements: 16 per thread, so that few rows keep many threads busy."""
     return min(max(block // 512, 1), 16)

@@ -14,7 +14,7 @@ from xylem.shared.runtime import telemetry
 
 @dataclass(slots=True)
 class _Traced:
-    """What is known of a sequence so far. Times are Unix ns; 0 is not yet."""
+    """Holds what is known of a sequence so far. Times are Unix ns; 0 is not yet."""
 
     trace: str
     plan: int

@@ -1,4 +1,4 @@
-"""Who may ask: the API keys of a TOML file. Only their digests are kept, and no key is ever logged or repeated.
+"""This module holds the API keys of a TOML file. Only their digests are kept, and no key is ever logged or repeated.
 
 [alice]
 key = "sk-..."             # or sha256 = "..." of it, so that the file holds no secret
@@ -40,7 +40,7 @@ class Key:
     shared_cache: bool = False
 
     def salt(self, given: str) -> str:
-        """Where its prefixes are looked up: among its own, unless it shares them.
+        """Returns the cache salt of its prefixes: its own, unless it shares them.
 
         Keyed by the digest: nobody who may choose a salt of his own can make up that of another key.
         """

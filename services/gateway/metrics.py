@@ -1,4 +1,4 @@
-"""What /metrics says. Counted in plain integers on the event loop; prometheus-client only writes them down."""
+"""Metrics are counted in plain integers on the event loop; prometheus-client only writes them down."""
 
 from bisect import bisect_left
 from collections import Counter

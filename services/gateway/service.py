@@ -101,7 +101,7 @@ class GatewayService(Service[GatewaySettings]):
         await self._shut()
 
     async def stop(self) -> None:
-        """What was not finished in time ends with an error."""
+        """Ends with an error what was not finished in time."""
         if self.server is not None:
             self.context.accepting = False
             self.responses.drop_all()
@@ -139,7 +139,7 @@ def _load(settings: GatewaySettings) -> tuple[ModelCard, Family, Keys | None, ss
 
 
 def _family(card: ModelCard, settings: GatewaySettings) -> Family:
-    """How the model writes what is not text. Raises ModelError, StartupError."""
+    """Returns how the model writes what is not text. Raises ModelError, StartupError."""
     path = card.path / "tokenizer_config.json"
     templates = template_sources(card.path, read_json(path) if path.exists() else {})
     try:

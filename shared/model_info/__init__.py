@@ -1,1 +1,1 @@
-"""What every stage may know of a model without torch: its card, its chat templates, its tokenizer."""
+"""Every stage may know this of a model without torch: its card, its chat templates, its tokenizer."""

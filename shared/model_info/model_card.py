@@ -1,4 +1,4 @@
-"""What every stage may know of a model without torch: where it lies and what its configuration says."""
+"""A model card says where a model lies and what its configuration says, without torch."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How tokenizer.json writes bytes as tokens: what decoders and grammars both have to read."""
+"""This module knows how tokenizer.json writes bytes as tokens: what decoders and grammars both have to read."""
 
 import json
 import re

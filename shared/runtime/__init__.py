@@ -1,1 +1,1 @@
-"""What every service runs on: the bus, the life of a service, heartbeats, settings, errors, traces."""
+"""Every service runs on this: the bus, the life of a service, heartbeats, settings, errors, traces."""

@@ -1,4 +1,4 @@
-"""What must outlive a process: a JetStream key-value bucket. Beside the bus the only module that knows NATS.
+"""A JetStream key-value bucket holds what must outlive a process. Beside the bus the only module that knows NATS.
 
 The bucket is a stream in the shape that NATS's own tools know (`nats kv ls NAME`), made by hand for one thing that they
 would not do: when it is full the oldest entry gives way, instead of the newest being refused.

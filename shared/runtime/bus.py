@@ -241,7 +241,7 @@ class Bus:
         await self._client.flush()
 
     def jetstream(self, timeout_s: float) -> JetStreamContext:
-        """What the server stores, over this connection: for xylem.shared.runtime.bucket alone."""
+        """Returns what the server stores, over this connection: for bucket.py alone."""
         return self._client.jetstream(timeout=timeout_s)
 
     async def drain(self) -> None:

@@ -1,4 +1,4 @@
-"""What each kind of service may say and hear on the bus: one table, and the nats-server users made from it.
+"""One table says what each kind of service may say and hear on the bus; nats-server users are made from it.
 
 A service that was broken into can then do no more than its own part: a tokenizer can't plan, a gateway can't pretend to
 be an executor, and nobody reads the answers that others get. Answers themselves need no row: who was asked may answer.
@@ -92,7 +92,7 @@ def without_password(urls: str) -> str:
 
 
 def inbox(user: str) -> str:
-    """Where a user's answers go; no other user may listen there."""
+    """Returns the inbox of a user; no other user may listen there."""
     return f"_INBOX.{user}" if user else "_INBOX"
 
 

@@ -1,4 +1,4 @@
-"""Who is there: heartbeats on core NATS, over the same connection as the traffic.
+"""Peers are known by heartbeats on core NATS, over the same connection as the traffic.
 
 A peer is dead after three missed heartbeats, at once when it says `bye`, and replaced when its epoch changes. One that
 speaks another protocol is ignored, whatever else it says: its messages could not be read.

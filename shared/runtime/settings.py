@@ -25,7 +25,7 @@ class SettingsError(Exception):
 
 
 class Settings(BaseSettings):
-    """What every service has."""
+    """The settings that every service has."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", validate_default=True, protected_namespaces=())
 
@@ -174,7 +174,7 @@ RESERVED = {"api_key", "ca_file", "url"}
 
 
 def read_url(path: str) -> str:
-    """What nats_url_file holds. Raises SettingsError."""
+    """Returns the URL that nats_url_file holds. Raises SettingsError."""
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError) as error:

@@ -2,7 +2,7 @@
 
 from tools.structure_counts import documented, fragments, repeated_classes, sources
 
-MAX_FRAGMENTS = 0.11  # share of docstrings
+MAX_FRAGMENTS = 0.03  # share of docstrings
 
 
 def test_no_class_name_stands_twice() -> None:
@@ -17,4 +17,4 @@ def test_docstrings_are_sentences() -> None:
 
 
 def test_no_file_holds_many_concepts() -> None:
-    assert [str(source.path) for source in sources() if source.text.count("\n") > 410] == []
+    assert [str(source.path) for source in sources() if source.text.count("\n") > 400] == []

@@ -1,4 +1,4 @@
-"""What must be true of the running sequences at any time."""
+"""This module checks what must be true of the running sequences at any time."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from xylem.services.executor.engine.sequence_state import SequenceState
 
 
 def faults(sequences: Collection[SequenceState], *, page_size: int) -> list[str]:
-    """What is wrong, in words; empty when nothing is.
+    """Returns what is wrong, in words; nothing when all is well.
 
     Granted pages cover what was computed, and a page that is still written has one owner. Several tables may hold a
     page where all of them have filled it: what lies below a sequence's length is never written again.

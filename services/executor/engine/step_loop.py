@@ -82,7 +82,7 @@ class StepLoop:
         self._inbox.put(command)
 
     async def ask(self, question: Callable[[Engine], T]) -> T:
-        """What the question finds in the engine between two steps. Raises LoopEnded when the thread has ended."""
+        """Asks the engine between two steps and returns its answer. Raises LoopEnded when the thread has ended."""
         if self._ended.is_set():
             raise LoopEnded
         answer: concurrent.futures.Future[T] = concurrent.futures.Future()

@@ -1,4 +1,4 @@
-"""What one step did, as the engine hands it over."""
+"""This module holds what one step did, as the engine hands it over."""
 
 from array import array
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from xylem.shared.protocol import FinishReason, Logprobs, SequenceStart
 
 @dataclass(slots=True)
 class StepOutput:
-    """What one step did: parallel lists, one entry per sequence that took part; token_ids are concatenated.
+    """Holds what one step did: parallel lists, one entry per sequence that took part; token_ids are concatenated.
 
     offsets: index of a row's first token among its request's output tokens. starts, prompt_scores: of the sequences
     whose first tokens these are, by row. broken: rows of sequences that end without a token after others. embedded (the

@@ -1,4 +1,4 @@
-"""Who takes part in the next step, and with how many tokens."""
+"""This module decides which sequences take part in the next step, and with how many tokens."""
 
 from collections.abc import Iterable
 

@@ -1,1 +1,1 @@
-"""What a config.json says of a decoder, as numbers: one row for each architecture."""
+"""Turns config.json into the numbers of a decoder: one row for each architecture."""

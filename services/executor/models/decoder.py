@@ -86,7 +86,7 @@ class Decoder:
         return self._ops.add_rms_norm(x, delta, weight, self.config.norm_epsilon, offset=self.config.norm_offset)
 
     def _weighed(self, delta: Tensor, norm: Tensor | None) -> Tensor:
-        """What a block adds to its input."""
+        """Returns what a block adds to its input."""
         if norm is not None:
             delta = self._normed(delta, None, norm)
         return delta if self.config.residual_multiplier == 1.0 else delta * self.config.residual_multiplier

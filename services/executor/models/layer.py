@@ -1,4 +1,4 @@
-"""What one layer of a decoder computes with."""
+"""This module holds what one layer of a decoder computes with."""
 
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Layer:
         )
 
     def as_dense(self, config: DecoderConfig) -> DenseLayer | None:
-        """As data, where it is of the plain kind."""
+        """Returns the layer as data, where it is of the plain kind."""
         attention, mlp = self.attention, self.mlp
         if not isinstance(attention, GroupedAttention) or not isinstance(mlp, Mlp):
             return None

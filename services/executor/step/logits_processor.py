@@ -1,4 +1,4 @@
-"""What bends a sequence's draws: penalties, biases, ends that are not allowed yet, a grammar."""
+"""The logits processor of a sequence: penalties, logit bias, min_tokens and its grammar."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def is_bent(admit: Admit) -> bool:
 
 
 class LogitsProcessor:
-    """Of one sequence; a function of the request's tokens alone, so that another attempt bends draws in the same way.
+    """Adjusts one sequence's logits by the request's tokens alone, so that another attempt samples the same.
 
     end_ids stop the sequence; eos_token_ids, a part of them, may only come when its grammar is complete.
 
@@ -99,5 +99,5 @@ class LogitsProcessor:
             raise GrammarFailed("this executor compiles no grammars", param=self._grammar.param)
 
     def forced(self, limit: int) -> list[int]:
-        """What must follow now, whatever the model says: at most so many tokens."""
+        """Returns the tokens that must follow now, whatever the model says: at most so many tokens."""
         return [] if self.matcher is None else self.matcher.find_forced_tokens(limit)

@@ -11,13 +11,13 @@ __all__ = ["RowLogprobs", "scores_message", "unscored"]
 
 
 def unscored(params: LogprobParams, num_asked: int) -> RowLogprobs:
-    """Of a prompt's first token, which nothing predicts: as many values as others have, none of them a number."""
+    """Returns those of a prompt's first token, which nothing predicts: as many as others have, all NaN."""
     nothing = math.nan
     return RowLogprobs(nothing, [0] * params.num_top, [nothing] * params.num_top, [nothing] * num_asked)
 
 
 def scores_message(scored: Iterable[RowLogprobs], token_ids: Sequence[int] = ()) -> Logprobs:
-    """Of tokens one after the other; token_ids where the message does not have them elsewhere."""
+    """Returns the message of consecutive tokens; token_ids where the message does not have them elsewhere."""
     scored = list(scored)
     return Logprobs(
         logprobs=pack_floats([each.logprob for each in scored]),

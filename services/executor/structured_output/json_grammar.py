@@ -236,7 +236,7 @@ class _Document:
         top: int,
         known: dict[tuple[int, int], Node],
     ) -> Node:
-        """What may follow when `count` of the items before `index` (`top`: so many or more) have been written."""
+        """Returns what may follow if `count` of the items before `index` (`top`: or more) have been written."""
         if index == len(items):
             options: list[Node] = [EMPTY] if count >= min(least, top) else []
             room = None if most is None else most - count
@@ -254,7 +254,7 @@ class _Document:
 
 
 def _of_pattern(patterns: dict[str, Schema], rest: Schema | None, pattern: str) -> list[Schema]:
-    """What one schema says about members whose name matches the one pattern."""
+    """Holds what one schema says about members whose name matches the one pattern."""
     if pattern in patterns:
         return [patterns[pattern]]
     return [] if rest is None else [rest]

@@ -8,7 +8,7 @@ from xylem.shared.runtime.errors import XylemError
 
 
 class ErrorFieldNames:
-    """What the fields of a chat body are called in an API that is translated into it."""
+    """Maps the fields of a chat body to their names in an API that is translated into it."""
 
     def __init__(self, rules: Sequence[tuple[str, str]]) -> None:
         """rules: regular expressions of chat names and what replaces them; each one is tried, in this order."""

@@ -1,4 +1,4 @@
-"""What the choices of an answer have come to, for an answer that is given in one."""
+"""This module collects the output of each choice, for an answer that is given in one."""
 
 from xylem.services.gateway.generation.generation_request import GenerationRequest
 from xylem.services.gateway.generation.logprobs import LogprobToken
@@ -39,7 +39,7 @@ class ChoiceOutput:
 
 
 def best(results: list[ChoiceOutput], order: GenerationRequest) -> list[ChoiceOutput]:
-    """Of each prompt's choices those that are to be shown, the likeliest first where that is fewer than there are."""
+    """Returns each prompt's choices to be shown, the likeliest first where that is fewer than there are."""
     if not order.num_shown:
         return results
     size = len(results) // len(order.prompts)

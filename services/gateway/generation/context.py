@@ -1,4 +1,4 @@
-"""What the routes work with."""
+"""This module holds what the routes work with."""
 
 import asyncio
 from collections import Counter

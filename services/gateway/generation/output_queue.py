@@ -1,4 +1,4 @@
-"""Where what a request's choices have got waits for its reader, in one place of bounded size."""
+"""The output of a request's choices waits here for its reader, in one place of bounded size."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ MAX_UNREAD_TOKENS = 4096  # of one choice
 
 @dataclass(slots=True)
 class OutputDelta:
-    """What one choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more.
+    """Holds what a choice has got since the reader last looked: coalesced, so that a slow reader costs less, not more.
 
     deltas: the text, taken apart by the choice's parser (see session.py), scored: its tokens; last_deltas and
     last_scored: what is given out only at the end. matched: the stop that ended it.
@@ -92,7 +92,7 @@ class OutputQueue:
             self._filled.set()
 
     async def take(self) -> list[OutputDelta]:
-        """What has come, at most one piece per choice; waits for something. Raises what `fail` was given."""
+        """Returns what has come, at most one delta per choice; waits for something. Raises what `fail` was given."""
         while not self._pieces:
             if self._error is not None:
                 raise self._error

@@ -24,7 +24,7 @@ class PipelineHealth:
         self._next_detokenizer = 0
 
     def missing(self) -> list[str]:
-        """What is not there to serve a request."""
+        """Returns what is not there to serve a request."""
         missing = [kind for kind in STAGES if not self._directory.live(kind)]
         return missing if self._bus.connected else ["NATS", *missing]
 
@@ -33,7 +33,7 @@ class PipelineHealth:
         return self._directory.refused()
 
     def unservable(self) -> list[str]:
-        """What has been missing for so long, or from the beginning, that a request need not wait for it."""
+        """Returns what has been missing for so long, or from the beginning, that a request need not wait for it."""
         self._note_missing()
         return self.missing() if _now_s() - self._missing_since_s > self._repair_s else []
 

@@ -164,7 +164,7 @@ class RequestState:
         return True
 
     def on_standing(self, attempt: int, scheduler: str, state: RequestStatus, length: int) -> None:
-        """What its scheduler says when it was asked, since there was no news."""
+        """Takes the scheduler's answer to the question where this attempt stands."""
         if not self._current(attempt):
             return
         if state is RequestStatus.UNKNOWN:
@@ -196,7 +196,7 @@ class RequestState:
             self.on_lost(f"{kind} {instance} {'is gone' if epoch is None else 'has started anew'}")
 
     def on_lost(self, why: str) -> None:
-        """What is in flight can't be relied upon."""
+        """Ends the attempt: what is in flight can't be relied upon."""
         if self._current(self.attempt):
             self._end(Lost(why))
 

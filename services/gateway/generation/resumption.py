@@ -1,4 +1,4 @@
-"""What detokenizers have of a stream that broke off."""
+"""This module asks detokenizers for a stream that broke off."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ANSWER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is left of a request of another gateway, and whose detokenizer has it."""
+    """Holds what is left of another gateway's request, and which detokenizer has it."""
 
     detokenizer: str
     epoch: int

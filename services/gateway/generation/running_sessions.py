@@ -6,7 +6,7 @@ from xylem.services.gateway.generation.generation_request import GenerationReque
 
 
 class AbortableSession(Protocol):
-    """What can be ended: an Exchange. names: to the indices of the choices that each stands for."""
+    """Can be ended: a GenerationSession. names: to the indices of the choices that each stands for."""
 
     order: GenerationRequest
     names: dict[str, list[int]]

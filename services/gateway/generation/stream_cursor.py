@@ -1,4 +1,4 @@
-"""How far a client has read a stream: the `id:` of its events, which comes back as `Last-Event-ID`.
+"""A cursor says how far a client has read a stream: the `id:` of its events, which comes back as `Last-Event-ID`.
 
 chatcmpl-4f.r1@1763690000~1b2c!12,-,40.
 │          │  │          │    └ by choice: characters told; '.' with its finish, '-' when nothing was told
@@ -26,7 +26,7 @@ _PLACE = re.compile(r"(\d+)(\.?)")
 
 @dataclass(slots=True)
 class ChoiceCursor:
-    """How far one choice has been told."""
+    """Says how far one choice has been sent."""
 
     begun: bool = False
     num_chars: int = 0
@@ -53,7 +53,7 @@ class StreamCursor:
 
     @classmethod
     def of_new(cls, prefix: str, *, seed: int, num_choices: int, tenant: str) -> "StreamCursor":
-        """Of an answer that begins now. seed: that of the first choice."""
+        """Returns the cursor of an answer that begins now. seed: the first choice's."""
         choice_cursors = [ChoiceCursor() for _ in range(num_choices)]
         return cls(f"{prefix}-{uuid.uuid4().hex}", int(time.time()), seed, choice_cursors, tenant=tenant)
 
@@ -63,7 +63,7 @@ class StreamCursor:
 
     @property
     def request_id(self) -> str:
-        """What the pipeline calls it: another name each time that it is generated anew.
+        """Returns the pipeline's name of it: another name each time that it is generated anew.
 
         With the tenant in it, which the client can't choose: somebody else's answer is not to be had by its id.
         """

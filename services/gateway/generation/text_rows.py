@@ -9,7 +9,7 @@ from xylem.shared.protocol.columns import ITEM_BYTES, unpack
 
 @dataclass(frozen=True, slots=True)
 class TextRow:
-    """What one request has got. offset: index of its first token among the request's output tokens."""
+    """Holds what one request has got. offset: index of its first token among the request's output tokens."""
 
     attempt: int
     offset: int

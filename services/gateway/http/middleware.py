@@ -1,4 +1,4 @@
-"""What stands around the application, as plain ASGI: the limit of body sizes, and the count of answers."""
+"""This module stands around the application, as plain ASGI: the limit of body sizes, and the count of answers."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What /openapi.json says of a route: its body from the class of it, its answers, and the one shape of errors."""
+"""This module describes routes to /openapi.json: bodies from their classes, answers, the one shape of errors."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What all forms share."""
+"""This module holds what all response writers share."""
 
 from typing import Any, ClassVar, Protocol
 
@@ -35,7 +35,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 class Head(msgspec.Struct, frozen=True, gc=False):
-    """What every chunk of an answer repeats."""
+    """Holds what every chunk of an answer repeats."""
 
     id: str
     created: int
@@ -52,7 +52,7 @@ def matched_stop(ended: OutputDelta | ChoiceOutput) -> int | str | msgspec.Unset
 
 
 def call_id(head: Head, choice: int, index: int) -> str:
-    """Of a tool call: the same when an answer has to be generated anew."""
+    """Returns the id of a tool call: the same when an answer has to be generated anew."""
     return f"call_{head.id.rpartition('-')[2][:20]}{choice:02x}{index:02x}"
 
 
@@ -69,13 +69,13 @@ class ResponseWriter(Protocol):
     named: ClassVar[bool]
 
     def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
-        """What a stream says for a piece; exactly one chunk of a choice carries its finish reason."""
+        """Returns the events of a delta; exactly one chunk of a choice carries its finish reason."""
 
     def closing(self, usage: Usage) -> list[Any]:
-        """What a stream says when all choices are finished: of unnamed ones, only if usage is asked for."""
+        """Returns the events after all choices are finished: of unnamed ones, only if usage is asked for."""
 
     def failure(self, error: XylemError) -> list[Any]:
-        """What a stream of named events says when it can't go on."""
+        """Returns the events of a stream of named events that can't go on."""
 
     def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         """The answer in one."""

@@ -1,4 +1,4 @@
-"""What a model says, taken apart: text, thinking, and calls of tools."""
+"""A model's text is taken apart into deltas: text, thinking, and calls of tools."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -48,7 +48,7 @@ class Parser(Protocol):
         """Takes more text; returns what is certain now."""
 
     def flush(self) -> list[Delta]:
-        """What is held back, when no more text comes."""
+        """Returns what was held back, when no more text comes."""
 
 
 class PlainParser:

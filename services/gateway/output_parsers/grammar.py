@@ -27,7 +27,7 @@ NO_ARGUMENTS: Schema = {"type": "object", "properties": {}, "additionalPropertie
 
 @dataclass(frozen=True, slots=True)
 class CallGrammar:
-    """How a format writes calls. call: one call, by its name and the schema of its arguments."""
+    """Says how a format writes calls. call: one call, by its name and the schema of its arguments."""
 
     call: Callable[[str, Schema], Node]
     between: str

@@ -42,6 +42,6 @@ class IncrementalParser:
         return self._buffer.collect()
 
     def flush(self) -> list[Delta]:
-        """What is held back, when no more text comes."""
+        """Returns what was held back, when no more text comes."""
         self._buffer.finish()
         return self._buffer.collect()

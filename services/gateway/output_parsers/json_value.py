@@ -69,7 +69,7 @@ def _string(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
 
 
 def json_text(buffer: ParserBuffer) -> Steps[str]:
-    """What a string says. It stays held. Raises Broken."""
+    """Returns what a string says. It stays held. Raises Broken."""
     parts: list[str] = []
     yield from unescaped(buffer, parts.append)
     return "".join(parts)
@@ -97,7 +97,7 @@ def paired(text: str) -> tuple[str, str]:
 
 
 def _escape(buffer: ParserBuffer) -> Steps[str]:
-    """What follows a backslash. A surrogate comes as it is."""
+    """Returns what an escape stands for. A surrogate comes as it is."""
     char = yield None
     if char in _ESCAPES:
         return _ESCAPES[char]

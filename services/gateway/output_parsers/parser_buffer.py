@@ -1,4 +1,4 @@
-"""What a parser has read and not yet decided on, and what it has made of the rest."""
+"""The buffer holds what a parser has read and not yet decided on, and what it has made of the rest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -39,11 +39,11 @@ class ParserBuffer:
         self._held.append(piece)
 
     def mark(self) -> int:
-        """Where the held text ends now, for `since`."""
+        """Returns the end of the held text, for `since`."""
         return len(self._held)
 
     def since(self, mark: int) -> str:
-        """What was held after a mark. Nothing may have been taken or unread before the mark."""
+        """Returns what was held after a mark. Nothing may have been taken or unread before the mark."""
         return "".join(self._held[mark:])
 
     def take(self, keep: int = 0) -> str:
@@ -68,12 +68,12 @@ class ParserBuffer:
         self.unread(sum(map(len, self._held)))
 
     def drop(self) -> None:
-        """What is held was a marker of the format, and white space around it."""
+        """Drops what is held: it was a marker of the format, and white space around it."""
         self._held.clear()
         self._marked = True
 
     def release(self) -> None:
-        """What is held is no marker after all."""
+        """Gives out what is held: it is no marker after all."""
         self.content(self.take())
 
     def content(self, text: str) -> None:
@@ -118,7 +118,7 @@ class ParserBuffer:
             self.rest(text)
 
     def collect(self) -> list[Delta]:
-        """What was given out since the last time. Neighbours of one kind are one delta."""
+        """Returns what was given out since the last time. Neighbours of one kind are one delta."""
         said, self._said = self._said, []
         deltas: list[Delta] = []
         for _, group in groupby(said, key=lambda delta: (type(delta), getattr(delta, "index", 0))):

@@ -84,7 +84,7 @@ def _dict(buffer: ParserBuffer, depth: int) -> Steps[None]:
 
 
 def _comma(buffer: ParserBuffer, closing: str) -> Steps[None]:
-    """What stands between two members; nothing has to stand after the last one, though Python allows a comma."""
+    """Reads what stands between two members; nothing has to stand after the last one, though Python allows a comma."""
     yield from blank(buffer)
     if (yield from peek(buffer)) == closing:
         return
@@ -109,7 +109,7 @@ def _string(buffer: ParserBuffer) -> Steps[None]:
 
 
 def _escape(buffer: ParserBuffer) -> Steps[str]:
-    """What follows a backslash. Python leaves one that means nothing where it is."""
+    """Returns what an escape stands for. Python leaves one that means nothing where it is."""
     char = yield None
     if char not in _DIGITS:
         return _ESCAPES.get(char, char if char in "\\'\"" else "\\" + char)

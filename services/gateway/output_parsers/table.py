@@ -36,7 +36,7 @@ THINKS_ALIASES = {
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How a model marks its thoughts and its calls.
+    """Says how a model marks its thoughts and its calls.
 
     format: a name of FORMATS. thinks: None where it does not, or where its format reads its thoughts.
     """

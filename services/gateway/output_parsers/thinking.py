@@ -1,4 +1,4 @@
-"""What a model thinks before it answers."""
+"""This module reads what a model thinks before it answers."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from xylem.services.gateway.output_parsers.words import Markers, blank, literal,
 
 @dataclass(frozen=True, slots=True)
 class ThinkingMarkers:
-    """How a family marks its thoughts.
+    """Says how a family marks its thoughts.
 
     assumed: the answer begins inside of the thoughts, whether or not the opening marker is there to see: the model was
     taught to, or the prompt ends with the marker. special: the markers are special tokens. also_ends: other markers

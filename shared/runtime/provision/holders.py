@@ -1,4 +1,4 @@
-"""Who gets which secrets: the texts of all files, by holder and name. Pure; touches no disk."""
+"""Each holder gets its secrets from here: the texts of all files, by holder and name. Pure; touches no disk."""
 
 import hashlib
 import secrets

@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""A finding is what a check has found."""
 
 from dataclasses import dataclass
 from typing import Literal

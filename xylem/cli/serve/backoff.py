@@ -1,4 +1,4 @@
-"""How long to wait before a process that died is started again."""
+"""This module says how long to wait before a process that died is started again."""
 
 FIRST_S = 0.25
 LONGEST_S = 5.0

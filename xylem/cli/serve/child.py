@@ -30,7 +30,7 @@ class Member:
 
 
 def _leash() -> Callable[[], None] | None:
-    """What a child runs before exec so that the kernel kills it when this process dies, even by SIGKILL."""
+    """Returns what a child runs before exec so that the kernel kills it when this process dies, even by SIGKILL."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl

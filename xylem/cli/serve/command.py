@@ -45,7 +45,7 @@ def serve(
 
 @contextmanager
 def _store(folder: Path | None) -> Iterator[Path]:
-    """Where a NATS server of our own keeps what it stores: there, or for as long as it runs."""
+    """Yields the folder in which our own NATS server keeps what it stores: that one, or one for as long as it runs."""
     if folder is not None:
         yield folder.resolve()
         return

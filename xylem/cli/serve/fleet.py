@@ -52,7 +52,7 @@ class Fleet:
 
     @property
     def url(self) -> str:
-        """Where a client on this machine finds the first gateway."""
+        """Returns the URL at which a client on this machine finds the first gateway."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(self.host, self.host)
         scheme = "https" if self.certificate else "http"
         return f"{scheme}://[{host}]:{self.port}" if ":" in host else f"{scheme}://{host}:{self.port}"

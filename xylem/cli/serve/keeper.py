@@ -19,7 +19,7 @@ class StartupFailure(Exception):
 
 
 class Watcher(Protocol):
-    """Who wants to know what the members do."""
+    """Hears what the members do."""
 
     def line(self, member: Member, text: str) -> None:
         """The member said a line."""

@@ -64,7 +64,7 @@ class OwnServer:
     passwords: Mapping[str, str] = field(default_factory=permissions.passwords, repr=False)
 
     def url(self, user: str) -> str:
-        """Where it is, with the user's password."""
+        """Returns its URL, with the user's password."""
         return permissions.url_of(f"nats://127.0.0.1:{self.port}", user, self.passwords[user])
 
     @property
@@ -85,7 +85,7 @@ def worth_showing(line: str) -> bool:
 
 
 async def greeting(port: int, *, timeout_s: float = 10.0) -> dict[str, object]:
-    """What the server says of itself once it takes connections. Raises NatsServerError when it never does."""
+    """Returns what the server says of itself once it takes connections. Raises NatsServerError when it never does."""
     try:
         async with asyncio.timeout(timeout_s):
             while True:

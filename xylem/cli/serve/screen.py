@@ -1,4 +1,4 @@
-"""What a person sees: a table while things start, then lines. Plain lines when nobody is looking.
+"""A person sees a table while things start, then lines. Plain lines when nobody is looking.
 
 Status goes to standard output, what the services say to standard error.
 """
@@ -15,7 +15,7 @@ _STYLES = {"ready": "green", "starting": "yellow", "restarting": "red", "stopped
 
 
 class Screen(Protocol):
-    """Where `xylem serve` shows itself."""
+    """Shows what `xylem serve` does."""
 
     def say(self, text: str) -> None:
         """A line of xylem itself."""

@@ -141,7 +141,7 @@ class Site:
 
 
 def announcement(fleet: Fleet, took_s: float) -> str:
-    """What to print when requests can be sent; the last line is a command that works as it stands.
+    """Returns what to print when requests can be sent; the last line is a command that works as it stands.
 
     With keys it takes the caller's from where `xylem chat` does: none is known here.
     """

@@ -18,7 +18,7 @@ PASSED = ("model", *SHARED)
 
 
 class PromptBody(Body):
-    """What the model reads: all that the number of tokens depends on."""
+    """Holds what the model reads: all that the number of tokens depends on."""
 
     model: str | None = MODEL
     messages: Json = required(AnyType({"type": "array"}), "Roles user and assistant; text, tool_use, tool_result.")

@@ -1,4 +1,4 @@
-"""What /openapi.json says of paths whose errors have Anthropic's shape."""
+"""This module describes paths whose errors have Anthropic's shape to /openapi.json."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ERROR_SCHEMA: dict[str, Any] = {
 
 
 def describe_message(body: type[Body], description: str) -> dict[str, Any]:
-    """As `describe`, for a route under /v1/messages."""
+    """Does what `describe` does for a route under /v1/messages."""
     arguments = describe(body, description)
     arguments["responses"]["default"]["content"]["application/json"]["schema"] = ERROR_SCHEMA
     return arguments

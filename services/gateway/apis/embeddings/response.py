@@ -1,4 +1,4 @@
-"""What /v1/embeddings answers."""
+"""This module writes the answers of /v1/embeddings."""
 
 import base64
 

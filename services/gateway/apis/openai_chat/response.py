@@ -91,7 +91,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChatResponseWriter(PlainEvents):
-    """Of /v1/chat/completions. with_logprobs: they were asked for."""
+    """Writes the answers of /v1/chat/completions. with_logprobs: log probabilities were asked for."""
 
     def __init__(self, head: Head, *, with_logprobs: bool = False) -> None:
         self._head = head

@@ -41,7 +41,7 @@ def completion_request(body: CompletionBody, served: ServedModel) -> GenerationR
 
 
 def _best_of(body: CompletionBody, request: GenerationRequest) -> int:
-    """How many choices of each prompt are made."""
+    """Returns the number of choices that are made of each prompt."""
     n, best_of = body.n, body.best_of
     if best_of is None or best_of == n:
         return n

@@ -37,7 +37,7 @@ class Completion(msgspec.Struct, frozen=True, gc=False):
 
 
 class CompletionResponseWriter(PlainEvents):
-    """Of /v1/completions. echoes: by choice, what comes before its text. num_top: of log probabilities, if wanted."""
+    """Writes the answers of /v1/completions. echoes: the text before each choice's own. num_top: of logprobs."""
 
     def __init__(self, head: Head, echoes: list[str], num_top: int | None = None) -> None:
         self._head = head

@@ -119,7 +119,7 @@ class EventWriter:
 
     @property
     def _identity(self) -> str:
-        """Of the item that comes next: the response's, and its place in the output."""
+        """Returns the numbers of the next item: the response's, and its place in the output."""
         return f"{self._response.id.removeprefix('resp_')}{len(self._output):04x}"
 
     def _close(self, status: str) -> None:

@@ -56,7 +56,7 @@ class OpenMessage:
 
 
 class OpenThought:
-    """What the model thinks."""
+    """Writes what the model thinks."""
 
     def __init__(self, log: EventLog, position: int, identity: str) -> None:
         self._log = log
@@ -71,7 +71,7 @@ class OpenThought:
         self._log.say(TextDelta, "response.reasoning_text.delta", **self._part, delta=text)
 
     def close(self, status: str) -> OutputItem:
-        """As that of a message."""
+        """Ends as a message does."""
         text = "".join(self._texts)
         part = ReasoningText(text)
         item = self._shape(status, (part,))
@@ -100,7 +100,7 @@ class OpenCall:
         self._log.say(ArgumentsDelta, "response.function_call_arguments.delta", **self._item, delta=text)
 
     def close(self, status: str) -> OutputItem:
-        """As that of a message."""
+        """Ends as a message does."""
         item = self._shape(status)
         kind = "response.function_call_arguments.done"
         self._log.say(ArgumentsDone, kind, **self._item, name=self._name, arguments=item.arguments)

@@ -37,7 +37,7 @@ class ResponseRequest:
 
     @property
     def accepted(self) -> Record:
-        """What is stored of it, once the order is for somebody."""
+        """Returns what is stored of it, once the request has a tenant."""
         order = self.order
         return msgspec.structs.replace(self.record, seed=order.base_seed, tenant=order.tenant, salt=order.salt)
 

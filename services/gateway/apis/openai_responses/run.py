@@ -60,7 +60,7 @@ class ResponseRun:
 
     @property
     def response(self) -> Response:
-        """As far as it has got."""
+        """Returns the response as far as it has got."""
         return self._event_writer.response
 
     @property
@@ -113,7 +113,7 @@ class ResponseRun:
         return session
 
     async def _find(self) -> GenerationSession:
-        """Where detokenizers have left it."""
+        """Returns the point at which detokenizers have left it."""
         if self.response.background:
             self._event_writer.create()
         generation = self._cursor.generation

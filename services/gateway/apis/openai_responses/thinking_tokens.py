@@ -1,4 +1,4 @@
-"""How many tokens of an answer were thought rather than said."""
+"""This module counts the tokens of an answer that were thought rather than said."""
 
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Reasoning

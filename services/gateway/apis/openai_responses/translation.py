@@ -78,7 +78,7 @@ def _response_format(form: JsonObject) -> JsonObject | None:
 
 
 def reasoning_effort(asked: ResponsesBody) -> str | None:
-    """How hard to think. A summary may be asked for, since there is one shape for all servers: none is made."""
+    """Returns how hard to think. A summary may be asked for, since there is one shape for all servers: none is made."""
     reasoning = mapping("reasoning", asked.reasoning or {})
     only_keys("reasoning", reasoning, ("effort", "summary", "generate_summary"))
     effort = reasoning.get("effort")

@@ -1,4 +1,4 @@
-"""How busy the stages are, from their heartbeats, under SGLang's names."""
+"""This module tells how busy the stages are, from their heartbeats, under SGLang's names."""
 
 from typing import Any
 

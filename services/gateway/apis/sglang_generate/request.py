@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the answer to one choice shows. asked_ids: token ids whose log probabilities are wanted at each position."""
+    """Says what an answer shows of a choice. asked_ids: tokens whose log probabilities are wanted at each position."""
 
     name: str = ""
     logprobs: bool = False

@@ -1,4 +1,4 @@
-"""What /generate answers, whole and in events."""
+"""This module writes the answers of /generate, whole and in events."""
 
 import time
 from collections.abc import Callable

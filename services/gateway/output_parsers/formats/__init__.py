@@ -1,1 +1,1 @@
-"""How the families write their calls: one file for each format."""
+"""Each file reads one format in which families write their calls."""

@@ -92,7 +92,7 @@ class Archive:
         in_memory.news.set()
 
     async def conversation(self, identity: str, tenant: str) -> list[Item]:
-        """What a response that goes on from this one is given before its own input. Raises InvalidRequest, NotFound."""
+        """Returns what a response that goes on from this one begins with. Raises InvalidRequest, NotFound."""
         location = await self.find(identity, tenant, "previous_response_id")
         body: dict[str, Any] = msgspec.to_builtins(await location.body())
         if body["status"] not in REPEATABLE:

@@ -1,4 +1,4 @@
-"""Where a response is: here in memory, at the gateway that makes it, or nowhere but in the bucket since it has ended.
+"""A response is here in memory, at the gateway that makes it, or in the bucket alone once it has ended.
 
 What can be done with it is the same everywhere. Each place finds the next one when it turns out to be the wrong one.
 """
@@ -35,17 +35,17 @@ class ResponseLocation(Protocol):
         """Ends and forgets it."""
 
     async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
-        """Those after that sequence number, as long as more come. key: of who asks."""
+        """Yields the events after that sequence number, as long as more come. key: the client's."""
 
 
 class ResponseLocator(Protocol):
-    """What places need of the archive."""
+    """Provides what locations need of the archive."""
 
     async def find(self, identity: str, tenant: str) -> ResponseLocation:
         """Raises NotFound, Unavailable."""
 
     async def take_over(self, record: Record) -> ResponseLocation:
-        """Of a response that its owner does not have any more."""
+        """Raises the error of a response that its owner does not have any more."""
 
     async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
         """A question to the gateway that makes it. Raises Unavailable when it neither answers nor is dead."""
@@ -143,7 +143,7 @@ class StoredResponse:
         await self._archive.remove(self.record)
 
     async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
-        """Of one that was cancelled or failed no more than its last: the model would not end there again."""
+        """Yields of a cancelled or failed response only its last event: the model would not end there again."""
         if self.record.repeatable:
             return await LocalResponse(self._archive, self._archive.replay(self.record, key)).events(after, key)
         return self._last(after)

@@ -34,7 +34,7 @@ class OrphanedResponses:
         self._wake.set()
 
     async def run(self) -> None:
-        """As long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
+        """Runs as long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
         await self._open()
         await asyncio.sleep(MISSED * self._context.settings.heartbeat_s)  # by then all that live have been heard
         while True:

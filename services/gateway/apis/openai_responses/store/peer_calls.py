@@ -1,4 +1,4 @@
-"""What other gateways ask about the responses that this one makes."""
+"""This module answers what other gateways ask about the responses that this one makes."""
 
 import asyncio
 

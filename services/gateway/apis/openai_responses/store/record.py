@@ -1,4 +1,4 @@
-"""What is stored of a response: all that it takes to make it again, token for token, and what it has come to."""
+"""A record is what is stored of a response: all it takes to make it again, token for token, and its end."""
 
 from typing import Any
 
