@@ -45,7 +45,7 @@ class Figure:
 
 def bandwidth(rounds: int = 5) -> float:
     """GB/s of reading, with all threads, from memory that no cache holds."""
-    memory = HugePageArena().empty((READ_BYTES // 8,), torch.int64).zero_()
+    memory = HugePageArena().zeros((READ_BYTES // 8,), torch.int64).zero_()
     best_s = float("inf")
     for _ in range(rounds):
         started_s = time.perf_counter()
