@@ -1,5 +1,6 @@
 """The tree keeps the house's rules of names and prose, as tools/structure_counts.py counts them."""
 
+from tests.conftest import QUICK_SYSTEM, SLOW, TESTS
 from tools.structure_counts import documented, fragments, repeated_classes, sources
 
 MAX_FRAGMENTS = 0.03  # share of docstrings
@@ -18,3 +19,7 @@ def test_docstrings_are_sentences() -> None:
 
 def test_no_file_holds_many_concepts() -> None:
     assert [str(source.path) for source in sources() if source.text.count("\n") > 400] == []
+
+
+def test_what_is_marked_slow_is_there() -> None:
+    assert [path for path in (*SLOW, *QUICK_SYSTEM) if not (TESTS / path).exists()] == []

@@ -1,5 +1,7 @@
 """Commands that need more than the packages of a client."""
 
+from typing import Annotated
+
 import typer
 
 INSTALL = "pip install 'xylem-serve[serve]'"
@@ -18,7 +20,7 @@ def add_serve(app: typer.Typer) -> None:
 
 
 def _add_missing(app: typer.Typer, package: str) -> None:
-    def serve(arguments: list[str] = typer.Argument(None, hidden=True)) -> None:  # noqa: B008, ARG001, RUF100
+    def serve(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
         """Start all services on this machine. Not installed: see what it says."""
         typer.echo(f"the package {package} is missing: {INSTALL} brings all that serving needs", err=True)
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from xylem.cli.check.finding import Finding
+from xylem.cli.extras import INSTALL
 from xylem.cli.serve import nats_server
 
 DISTRIBUTION = "xylem-serve"
@@ -30,13 +31,14 @@ print(json.dumps(found))
 def packages(checkout: Path = CHECKOUT) -> Finding:
     """Returns whether the packages of a client and those of the light services are here."""
     client, services = _requirements(checkout)
-    versions, missing = _versions([*client, *services])
+    of_client, missing = _versions(client)
+    of_services, missing_to_serve = _versions(services)
+    advice = f"{INSTALL} puts them here"
     if missing:
-        advice = "pip install 'xylem-serve[serve]' puts them here"
-        if not _versions(client)[1]:
-            return Finding("Packages", "warn", f"a client; missing to serve: {', '.join(missing)}", advice)
-        return Finding("Packages", "fail", f"missing: {', '.join(missing)}", advice)
-    return Finding("Packages", "ok", ", ".join(versions))
+        return Finding("Packages", "fail", f"missing: {', '.join(missing + missing_to_serve)}", advice)
+    if missing_to_serve:
+        return Finding("Packages", "warn", f"a client; missing to serve: {', '.join(missing_to_serve)}", advice)
+    return Finding("Packages", "ok", ", ".join(of_client + of_services))
 
 
 def _versions(requirements: list[str]) -> tuple[list[str], list[str]]:
@@ -67,7 +69,7 @@ def _requirements(checkout: Path) -> tuple[list[str], list[str]]:
 
 def torch() -> list[Finding]:
     """Its version and devices. Without it this machine can run the other five services."""
-    light = "the five light services run, the executor does not: pip install 'xylem-serve[serve]'"
+    light = f"the five light services run, the executor does not: {INSTALL}"
     try:
         said = subprocess.run([sys.executable, "-c", _TORCH], capture_output=True, text=True, timeout=TORCH_S)
     except subprocess.TimeoutExpired:
