@@ -138,6 +138,8 @@ SLOW = (
     "services/executor/structured_output/test_grammar_backend.py",
     "services/executor/structured_output/test_schema.py",
     "services/executor/test_process.py",
+    "services/executor/test_service.py",
+    "services/gateway/apis/openai_responses/store",
     "services/gateway/http/test_hostile_http.py",
     "services/gateway/http/test_slow_clients.py",
     "services/gateway/output_parsers/test_formats.py",
@@ -149,8 +151,8 @@ SLOW = (
     "tools/demo_model/test_model.py",
     "xylem/cli/serve/test_serve.py",
 )
-# These of tests/system stay in the quick run: one system of the demonstration model serves them all.
-QUICK_SYSTEM = ("system/test_readme.py", "system/test_structured.py")
+# This one of tests/system stays in the quick run: the README's own blocks, against one system.
+QUICK_SYSTEM = ("system/test_readme.py",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
