@@ -16,8 +16,8 @@ from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
 from xylem.services.gateway.output_parsers.grammar import forced_calls
 from xylem.services.gateway.output_parsers.incremental_parser import IncrementalParser, Steps
+from xylem.services.gateway.output_parsers.model_family import Family, choose
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer, Schema
-from xylem.services.gateway.output_parsers.table import Family, choose
 from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers, think
 
 __all__ = ["Family", "choose", "forced_calls", "make_parser"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import Markers, blank, literal, until
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, literal, until
 
 ReadCall = Callable[[ParserBuffer], Steps[None]]
 

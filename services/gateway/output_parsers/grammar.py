@@ -15,9 +15,9 @@ from xylem.services.gateway.output_parsers.formats import (
     mistral,
 )
 from xylem.services.gateway.output_parsers.formats import qwen3_coder as coder
+from xylem.services.gateway.output_parsers.model_family import Family
 from xylem.services.gateway.output_parsers.parser_buffer import Schema
 from xylem.services.gateway.output_parsers.python_grammar import python_call
-from xylem.services.gateway.output_parsers.table import Family
 from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 
 Node = dict[str, Any]

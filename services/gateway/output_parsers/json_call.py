@@ -5,7 +5,7 @@ import json
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import json_text, json_value, unescaped
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import blank, literal, peek
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek
 
 _ARGUMENTS = ("arguments", "parameters")
 # What else models write beside the two. An object with other keys in front of its name is an answer in JSON, and

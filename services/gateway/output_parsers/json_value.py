@@ -9,7 +9,7 @@ import re
 
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import Give, literal, peek, word
+from xylem.services.gateway.output_parsers.scan_steps import Give, literal, peek, word
 
 _STRING = re.compile(r'[^"\\]+')
 _LITERAL = re.compile(r"[\w.+\-]+")

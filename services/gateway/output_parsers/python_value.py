@@ -6,9 +6,9 @@ import re
 
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import REPLACED, paired
-from xylem.services.gateway.output_parsers.keyed import inside, json_of
+from xylem.services.gateway.output_parsers.key_value_arguments import inside, json_of
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import blank, literal, peek, word
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek, word
 
 _LITERAL = re.compile(r"[\w.+\-]+")
 _TEXT = {quote: re.compile(rf"[^\\{quote}]+") for quote in "'\""}

@@ -8,7 +8,7 @@ from xylem.services.gateway.output_parsers.formats.deepseek_v3 import CLOSING, O
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
-from xylem.services.gateway.output_parsers.words import blank, literal, word
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, word
 
 
 def deepseek_v31(buffer: ParserBuffer) -> Steps[None]:

@@ -4,9 +4,9 @@ import re
 
 from xylem.services.gateway.output_parsers.calls import calls_in_text
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
-from xylem.services.gateway.output_parsers.keyed import ObjectText, read_value, types_of
+from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText, read_value, types_of
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
-from xylem.services.gateway.output_parsers.words import Markers, blank, either, literal, word
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, either, literal, word
 
 OPENING = "<tool_call>"
 CLOSING = "</tool_call>"

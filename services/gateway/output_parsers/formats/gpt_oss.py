@@ -9,7 +9,7 @@ import re
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import Markers, blank, literal, until
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, literal, until
 
 START = "<|start|>"
 CHANNEL = "<|channel|>"

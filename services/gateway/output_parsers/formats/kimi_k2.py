@@ -10,7 +10,7 @@ from xylem.services.gateway.output_parsers.calls import calls_in_text
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
-from xylem.services.gateway.output_parsers.words import blank, literal, word
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, word
 
 SECTION = "<|tool_calls_section_begin|>"
 OPENING = "<|tool_call_begin|>"

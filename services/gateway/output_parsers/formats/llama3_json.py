@@ -7,7 +7,7 @@ from xylem.services.gateway.output_parsers.calls import calls_in_text
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_call
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.words import blank, literal, peek
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek
 
 OPENING = "<|python_tag|>"
 SEPARATOR = ";"

@@ -4,7 +4,7 @@ from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments, json_call
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
-from xylem.services.gateway.output_parsers.words import Markers, blank, either, literal, peek, word
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, either, literal, peek, word
 
 OPENING = "[TOOL_CALLS]"
 ID = "[CALL_ID]"

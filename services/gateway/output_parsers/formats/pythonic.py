@@ -5,10 +5,10 @@ Other text is an answer, unless <|python_start|> announces a list in it, which <
 
 from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
-from xylem.services.gateway.output_parsers.keyed import ObjectText
+from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
 from xylem.services.gateway.output_parsers.python_value import python_value
-from xylem.services.gateway.output_parsers.words import blank, literal, peek, word
+from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek, word
 
 OPENING = "<|python_start|>"
 CLOSING = "<|python_end|>"

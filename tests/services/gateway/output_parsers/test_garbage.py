@@ -12,8 +12,8 @@ from tests.services.gateway.output_parsers.examples import EXAMPLES
 from tests.services.gateway.output_parsers.taking_apart import TOOLS, Out, family, fed, out, tokens_of, whole
 from xylem.services.gateway.output_parsers import make_parser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
+from xylem.services.gateway.output_parsers.model_family import THINKS
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
-from xylem.services.gateway.output_parsers.table import THINKS
 
 # All that the formats are made of, so that garbage gets deep into them.
 FRAGMENTS = sorted(

@@ -1,4 +1,4 @@
-"""Markers and words: the small steps that all formats are made of."""
+"""Steps that all formats are read by: white space, a word, an expected text, one of several markers."""
 
 import re
 from collections.abc import Callable, Sequence

@@ -7,7 +7,7 @@ from typing import Any
 
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer, Schema
-from xylem.services.gateway.output_parsers.words import Markers, until
+from xylem.services.gateway.output_parsers.scan_steps import Markers, until
 
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
 _PYTHON = {"True": "true", "False": "false", "None": "null"}
