@@ -16,6 +16,7 @@ class NullRunner:
     vocab_size: int
     token_ids: Sequence[int] = ()  # all of the vocabulary when empty
     runs_ahead: bool = False
+    has_head: bool = True
     _tokens: "itertools.cycle[int]" = field(init=False)
 
     def __post_init__(self) -> None:

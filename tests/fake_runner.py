@@ -63,6 +63,7 @@ class FakeRunner:
     vocab_size: int = 1000
     fail_at: int = -1
     runs_ahead: bool = False
+    has_head: bool = True
     steps: int = 0
     rows: list[StepRow] = field(default_factory=list)
 

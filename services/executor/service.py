@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from xylem.services.executor.engine.engine import NO_PLAN, Engine
+from xylem.services.executor.engine.head_gate import head_gates
 from xylem.services.executor.engine.step_loop import LoopEnded, StepLoop
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.model_runner.factory import make_model_runner
@@ -21,7 +22,7 @@ from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend
 from xylem.services.executor.weights.loader import Progress
-from xylem.shared.model_info.model_card import ModelCard, ModelError, locate
+from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.protocol import Capacity, Grammar, Message, Plan, Presence, subjects
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
 from xylem.shared.runtime.service import Service, StartupError
@@ -125,7 +126,7 @@ class ExecutorService(Service[ExecutorSettings]):
     def _load(self) -> Engine:
         """The engine, in the step thread, without a life yet. Raises ModelError."""
         settings = self.settings
-        card = ModelCard.load(locate(settings.model, with_weights=True))
+        card = settings.load_model_card(with_weights=True)
         runner = self.make_runner(card)
         self._grammars = GrammarBackend(
             card.path,
@@ -142,7 +143,7 @@ class ExecutorService(Service[ExecutorSettings]):
             token_budget=settings.token_budget,
             eos_token_ids=card.eos_token_ids,
             context_length=card.context_length,
-            gates=[grammar_gates(self._compile)],
+            gates=[grammar_gates(self._compile), *([] if runner.has_head else [head_gates])],
         )
 
     def _compile(self, grammar: Grammar) -> "Future[CompiledGrammar]":

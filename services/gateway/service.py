@@ -21,7 +21,7 @@ from xylem.services.gateway.http.tls import server_context
 from xylem.services.gateway.metrics import Metrics
 from xylem.services.gateway.output_parsers import Family, choose
 from xylem.shared.model_info.chat_templates import template_sources
-from xylem.shared.model_info.model_card import ModelCard, ModelError, locate, read_json
+from xylem.shared.model_info.model_card import ModelCard, ModelError, read_json
 from xylem.shared.protocol import Presence
 from xylem.shared.runtime.errors import Unavailable
 from xylem.shared.runtime.service import Service, StartupError
@@ -134,7 +134,7 @@ class GatewayService(Service[GatewaySettings]):
 def _load(settings: GatewaySettings) -> tuple[ModelCard, Family, Keys | None, ssl.SSLContext | None]:
     keys = Keys.load(Path(settings.api_keys_file)) if settings.api_keys_file else None
     tls = server_context(settings.tls_cert_file, settings.tls_key_file)
-    card = ModelCard.load(locate(settings.model))
+    card = settings.load_model_card()
     return card, _family(card, settings), keys, tls
 
 

@@ -4,7 +4,7 @@ import msgspec
 
 from xylem.services.tokenizer.chat_template import ChatTemplate
 from xylem.services.tokenizer.template_messages import parse_json, parse_messages
-from xylem.shared.model_info.model_card import ModelCard, locate
+from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import Detokenize, Generate, Grammar, StopConditions, Tokenize, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
@@ -23,9 +23,8 @@ class PromptEncoder:
         self._max_chars = context_length * codec.longest_token_chars()
 
     @classmethod
-    def load(cls, model: str) -> "PromptEncoder":
-        """Loads a model's folder or hub id. Raises ModelError."""
-        card = ModelCard.load(locate(model))
+    def load(cls, card: ModelCard) -> "PromptEncoder":
+        """Loads the tokenizer and the chat template of a model's folder. Raises ModelError."""
         codec = TextCodec.load(card.path)
         template = ChatTemplate.load(codec)
         return cls(codec, template, context_length=card.context_length, vocab_size=card.vocab_size)

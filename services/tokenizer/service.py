@@ -48,7 +48,7 @@ class TokenizerService(Service[TokenizerSettings]):
 
     async def start(self) -> None:
         try:
-            self._encoder = await asyncio.to_thread(PromptEncoder.load, self.settings.model)
+            self._encoder = await asyncio.to_thread(lambda: PromptEncoder.load(self.settings.load_model_card()))
         except ModelError as error:
             raise StartupError(str(error)) from None
         await self.bus.answer(

@@ -16,10 +16,12 @@ def template_sources(folder: Path, tokenizer_config: dict[str, Any]) -> dict[str
 
 def _files(folder: Path) -> dict[str, str]:
     try:
-        sources = {p.stem: p.read_text("utf-8") for p in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
+        sources = {
+            p.stem: p.read_text("utf-8-sig") for p in sorted((folder / "additional_chat_templates").glob("*.jinja"))
+        }
         default = folder / "chat_template.jinja"
         if default.exists():
-            sources["default"] = default.read_text("utf-8")
+            sources["default"] = default.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"a chat template in {folder} can't be read: {error}") from None
     return sources

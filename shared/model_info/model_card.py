@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from xylem import PACKAGE_PATH
+from xylem.shared.model_info.context_length import choose_context_length
+from xylem.shared.model_info.model_error import ModelError
+
+__all__ = ["ModelCard", "ModelError", "locate", "parse_overrides", "read_json"]
 
 DEMONSTRATION = "demonstration"
 
@@ -13,17 +17,13 @@ DEMONSTRATION = "demonstration"
 SAMPLING = {
     "temperature": (0, 2),
     "top_p": (0, 1),
-    "top_k": (0, 2**31 - 1),
+    "top_k": (-1, 2**31 - 1),  # -1 and 0 are no limit
     "min_p": (0, 1),
     "repetition_penalty": (0.001, 2),
 }
 
 CONFIGURATION = ["*.json", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ["*.safetensors"]
-
-
-class ModelError(Exception):
-    """A model that can't be used; the message says what is wrong and with which file."""
 
 
 def locate(model: str, *, with_weights: bool = False) -> Path:
@@ -57,13 +57,26 @@ def _download(model: str, patterns: list[str]) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises ModelError when it is missing, truncated or something else."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows write a byte order mark
     except FileNotFoundError:
         raise ModelError(f"{path} is missing") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} can't be read as JSON: {error}") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path} holds no JSON object")
+    return value
+
+
+def parse_overrides(text: str) -> dict[str, Any]:
+    """Returns what the setting `model_overrides` lays over config.json. Raises ModelError."""
+    if not text:
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"model_overrides is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelError('model_overrides must be a JSON object, such as {"rope_theta": 1000000.0}')
     return value
 
 
@@ -80,20 +93,9 @@ def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
         low, high = SAMPLING[name]
         if type(value) not in (int, float) or not low <= value <= high:
             raise ModelError(f"{path}: {name} must be a number from {low} to {high}, not {value!r}")
+    if generation.get("do_sample") is False:  # greedy; what shapes a draw beside it is not meant
+        return {"temperature": 0.0} | {name: found[name] for name in ("repetition_penalty",) if name in found}
     return found
-
-
-def _context_length(config: dict[str, Any]) -> int:
-    """max_position_embeddings, but of longrope models the original context only.
-
-    Past it they read all of a sequence with other frequencies, the cached part too; shared KV pages can't follow that.
-    """
-    longest: int = config["max_position_embeddings"]
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    original = rope.get("original_max_position_embeddings") or config.get("original_max_position_embeddings")
-    if (rope.get("rope_type") or rope.get("type")) in ("longrope", "su") and isinstance(original, int):
-        return min(longest, original)
-    return longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,16 @@ class ModelCard:
     sampling: dict[str, float] = field(default_factory=dict)  # what generation_config.json says: see SAMPLING
 
     @classmethod
-    def load(cls, path: Path) -> "ModelCard":
-        """Reads config.json, and generation_config.json for the tokens that end a sequence. Raises ModelError."""
+    def load(cls, path: Path, *, context_length: int = 0, overrides: str = "") -> "ModelCard":
+        """Reads config.json, and generation_config.json for the tokens that end a sequence. Raises ModelError.
+
+        context_length: most tokens to serve, where that is not what the model says (0).
+        overrides: a JSON object whose members take the place of those of config.json.
+        """
         if not path.is_dir():
             raise ModelError(f"there is no model folder {path}")
         source = path / "config.json"
-        config = read_json(source)
+        config = read_json(source) | parse_overrides(overrides)
         architectures = config.get("architectures")
         if not isinstance(architectures, list) or not architectures:
             raise ModelError(f"{source} names no architecture")
@@ -130,7 +136,7 @@ class ModelCard:
             architecture=str(architectures[0]),
             config=config,
             vocab_size=config["vocab_size"],
-            context_length=_context_length(config),
+            context_length=choose_context_length(config, context_length, source),
             eos_token_ids=eos,
             bos_token_id=config.get("bos_token_id"),
             sampling=_sampling(generation, generation_path),

@@ -63,7 +63,7 @@ class TextCodec:
 
 def _read_tokenizer(path: Path) -> Tokenizer:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ModelError(f"{path} is missing; only models with a fast tokenizer can be served") from None
     except (OSError, UnicodeDecodeError) as error:

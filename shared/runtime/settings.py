@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from xylem.shared.model_info.model_card import ModelCard, locate
 from xylem.shared.protocol.subjects import slug
 
 PREFIX = "XYLEM_"
@@ -31,6 +32,10 @@ class Settings(BaseSettings):
 
     model: str = Field("demonstration", description="Model folder, hub id, or 'demonstration' for the built-in one.")
     served_name: str = Field("", description="Name that clients ask for. Default: the last part of the model's path.")
+    context_length: int = Field(
+        0, ge=0, description="Most tokens of prompt and output together; 0 is what the model's config.json says."
+    )
+    model_overrides: str = Field("", description="JSON object whose members replace those of the model's config.json.")
     nats_url: str = Field("nats://127.0.0.1:4222", description="NATS servers, comma separated.")
     nats_url_file: str = Field("", description="File with the same, for URLs with a password; wins over nats_url.")
     nats_ca_file: str = Field("", description="Who vouches for the NATS servers (PEM). With it TLS is a must.")
@@ -45,6 +50,11 @@ class Settings(BaseSettings):
     def model_name(self) -> str:
         """The name that clients use."""
         return self.served_name or self.model.rstrip("/").rsplit("/", 1)[-1]
+
+    def load_model_card(self, *, with_weights: bool = False) -> ModelCard:
+        """Reads the configuration. with_weights: of a hub id the weights are fetched, too. Raises ModelError."""
+        path = locate(self.model, with_weights=with_weights)
+        return ModelCard.load(path, context_length=self.context_length, overrides=self.model_overrides)
 
     @property
     def model_slug(self) -> str:

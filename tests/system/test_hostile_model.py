@@ -12,7 +12,7 @@ import pytest
 from tests.serving import ROOT
 from xylem.services.tokenizer.chat_template import ChatTemplate
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
-from xylem.shared.model_info.model_card import CONFIGURATION, WEIGHTS, ModelError
+from xylem.shared.model_info.model_card import CONFIGURATION, WEIGHTS, ModelCard, ModelError
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -78,7 +78,7 @@ def read_by_the_executor(folder: Path) -> "subprocess.CompletedProcess[str]":
 
 
 def test_code_beside_the_model_is_let_be(folder: Path, mark: Path) -> None:
-    encoder = PromptEncoder.load(str(folder))
+    encoder = PromptEncoder.load(ModelCard.load(folder))
     template = ChatTemplate.load(TextCodec.load(folder))
     assert "hello" in template.render_messages(MESSAGES, [], {})
     assert encoder is not None

@@ -236,7 +236,9 @@ def decoder_config(card: ModelCard) -> DecoderConfig:
             f"there are: {', '.join(ARCHITECTURES)}"
         )
     try:
-        decoder = replace(parse(card.config), fp8_block=fp8_block_of(card.config))
+        decoder = parse(card.config)
+        rope = replace(decoder.rope, num_positions=max(decoder.rope.max_positions, card.context_length))
+        decoder = replace(decoder, rope=rope, fp8_block=fp8_block_of(card.config))
         if decoder.experts is not None and decoder.activation != "silu":
             raise ModelError(f"experts with {decoder.activation} are not supported; there is: silu")
         return decoder

@@ -50,6 +50,7 @@ class CpuModelRunner:
             quantization=quantization,
             progress=progress,
         )
+        self.has_head = self._model.decoder.has_head
         self._masks = GrammarMasks(config.vocab_size)
         self._pool = self._model.new_pool(self.num_pages, page_size)
         self._threads: ThreadCounts | None = None  # None: as torch has it

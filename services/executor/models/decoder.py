@@ -28,7 +28,8 @@ class Decoder:
         self.config = config
         self._ops = ops
         pack = ops.packing(quantization)
-        head = parameters["embedding"] if config.tied_embeddings else parameters.pop("head")
+        self.has_head = config.tied_embeddings or "head" in parameters
+        head = parameters.pop("head") if "head" in parameters else parameters["embedding"]
         self._head = ops.packing(HEADS.get(quantization, quantization))(head, None)
         self._embedding, self._norm = parameters["embedding"], parameters["norm"]
         self._layers = [Layer.of(config, i, parameters, ops, pack) for i in range(config.num_layers)]

@@ -107,7 +107,7 @@ SCALINGS: dict[str, Callable[[RopeConfig], Scaled]] = {
 
 
 def tables(rope: RopeConfig) -> tuple[Tensor, Tensor]:
-    """cos and sin, float32 [max_positions, R/2] each. Raises ModelError when a parameter is missing."""
+    """Returns cos and sin, float32 [num_positions, R/2] each. Raises ModelError when a parameter is missing."""
     try:
         cos, sin = _tables(rope, SCALINGS[rope.kind])
         if rope.kind == "longrope":
@@ -121,5 +121,5 @@ def tables(rope: RopeConfig) -> tuple[Tensor, Tensor]:
 
 def _tables(rope: RopeConfig, kind: Callable[[RopeConfig], Scaled]) -> tuple[Tensor, Tensor]:
     frequencies, factor = kind(rope)
-    angles = torch.outer(torch.arange(rope.max_positions, dtype=torch.float32), frequencies)
+    angles = torch.outer(torch.arange(rope.num_positions, dtype=torch.float32), frequencies)
     return angles.cos() * factor, angles.sin() * factor

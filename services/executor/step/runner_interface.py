@@ -21,6 +21,7 @@ class ModelRunner(Protocol):
 
     runs_ahead: whether `launch` and `start_sampling` return before they are done, so that the next step is better
     launched before the tokens of the last one are waited for. Only then may a row have a PLACEHOLDER_ID.
+    has_head: whether logits come out of the model; those of embedding models are saved without a head.
     """
 
     @property
@@ -34,6 +35,9 @@ class ModelRunner(Protocol):
 
     @property
     def runs_ahead(self) -> bool: ...
+
+    @property
+    def has_head(self) -> bool: ...
 
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """Copies the KV of the first num_tokens of a page to another one."""

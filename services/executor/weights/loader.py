@@ -11,6 +11,7 @@ from xylem.services.executor.model_config.quantization_config import Block
 from xylem.services.executor.weights.checkpoint import Checkpoint
 from xylem.services.executor.weights.decoder_map import WIDE, alternative_slices, parameter_shapes, weight_slices
 from xylem.services.executor.weights.formats import fp8
+from xylem.services.executor.weights.tensor_names import BASE, HEAD, by_standard_name
 from xylem.services.executor.weights.weight_slice import WeightSlice
 from xylem.shared.model_info.model_card import ModelError
 
@@ -27,6 +28,7 @@ def load_weights(
 ) -> dict[str, Tensor]:
     """Returns the parameters of `decoder_map.parameter_shapes`, in `dtype` but for the WIDE ones.
 
+    "head" is missing when the file is that of a decoder without one, as embedding models are saved.
     progress(bytes done, bytes in all) is called after each tensor.
     Raises ModelError that names the file and the tensor that is missing, unknown, mis-shaped or truncated.
     """
@@ -40,21 +42,23 @@ def load_weights(
     done = 0
     with Checkpoint.open(path) as checkpoint:
         num_bytes = checkpoint.num_bytes
-        for name, file in checkpoint.files.items():
-            tensor, weight_slice = checkpoint.read_tensor(name), known.get(name)
+        names = by_standard_name(checkpoint.files, known)
+        for standard, name in names.items():
+            file, tensor, weight_slice = checkpoint.files[name], checkpoint.read_tensor(name), known.get(standard)
             done += tensor.nbytes
             if weight_slice is not None:
                 if config.fp8_block is not None and tensor.dtype == fp8.TYPE and tensor.dim() == 2:
                     tensor = _widened(tensor.to(device), name, checkpoint, config.fp8_block)
                 _put(tensor, weight_slice, parameters, f"{file}: {name}")
                 unfilled[weight_slice.parameter] -= tensor.numel()
-            elif not _is_needless(name, config):
+            elif not _is_needless(standard, config):
                 raise ModelError(f"{file}: there is no place for the tensor {name}")
             if progress is not None:
                 progress(min(done, num_bytes), num_bytes)
-        missing = sorted(
-            name for name in wanted.keys() - checkpoint.files.keys() if unfilled[wanted[name].parameter] > 0
-        )
+        if _is_saved_without_head(names, unfilled):
+            del parameters["head"], unfilled["head"]
+            wanted = {name: each for name, each in wanted.items() if each.parameter != "head"}
+        missing = sorted(name for name in wanted.keys() - names.keys() if unfilled[wanted[name].parameter] > 0)
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ModelError(f"{path}: the tensor {missing[0]}{more} is in none of its safetensors files")
@@ -63,14 +67,20 @@ def load_weights(
     return parameters
 
 
+def _is_saved_without_head(names: dict[str, str], unfilled: dict[str, int]) -> bool:
+    """Whether the file is that of a decoder without its head: it has none, and its names do not begin with BASE."""
+    headless = unfilled.get("head", 0) > 0 and HEAD not in names
+    return headless and not any(name.startswith(BASE) for name in names.values())
+
+
 def _is_needless(name: str, config: DecoderConfig) -> bool:
     """Whether a file may carry this tensor although no parameter takes it."""
-    if name.endswith(NEEDLESS) or (name == "lm_head.weight" and config.tied_embeddings):
+    if name.endswith(NEEDLESS) or (name == HEAD and config.tied_embeddings):
         return True
     if config.fp8_block is not None and name.endswith(fp8.SCALES):
         return True
     unused = range(config.num_layers, config.num_layers + config.num_unused_layers)
-    return name.startswith(tuple(f"model.layers.{i}." for i in unused))
+    return name.removeprefix(BASE).startswith(tuple(f"layers.{i}." for i in unused))
 
 
 def _widened(weight: Tensor, name: str, checkpoint: Checkpoint, block: Block) -> Tensor:

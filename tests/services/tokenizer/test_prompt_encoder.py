@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, processors
 from tests import tokenizer_kinds as kinds
 from tests.generation_params import gathered
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
+from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import Detokenize, Generate, SamplingParams, StopConditions, Tokenize
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
@@ -27,7 +28,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> PromptEncoder:
         bos_token="<s>",
         chat_template=TEMPLATE,
     )
-    return PromptEncoder.load(str(folder))
+    return PromptEncoder.load(ModelCard.load(folder))
 
 
 def generate(**fields: Any) -> Generate:
@@ -118,13 +119,13 @@ def test_what_is_refused(encoder: PromptEncoder, fields: Any, error: type, param
 
 
 def test_an_empty_prompt_without_special_tokens(tmp_path: Path) -> None:
-    bare = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level())))
+    bare = PromptEncoder.load(ModelCard.load(kinds.write_model(tmp_path, kinds.byte_level())))
     with pytest.raises(InvalidRequest, match="empty"):
         bare.encode_request(generate(prompt=""), "")
 
 
 def test_tokens_that_the_model_has_no_weights_for_are_refused(tmp_path: Path) -> None:
-    small = PromptEncoder.load(str(kinds.write_model(tmp_path, kinds.byte_level(), vocab_size=20)))
+    small = PromptEncoder.load(ModelCard.load(kinds.write_model(tmp_path, kinds.byte_level(), vocab_size=20)))
     with pytest.raises(InvalidRequest, match="outside the model's vocabulary of 20"):
         small.encode_request(generate(prompt="hello"), "")
 

@@ -44,6 +44,88 @@ def test_longrope_serves_its_original_context(tmp_path: Path, change: dict[str, 
     assert ModelCard.load(folder(tmp_path, config={**CONFIG, **change})).context_length == 16
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "served"),
+    [
+        ({}, 0, 64),
+        ({}, 10, 10),
+        ({}, 64, 64),
+        ({"rope_scaling": YARN}, 0, 64),
+        ({"rope_scaling": YARN}, 256, 256),
+        ({"rope_parameters": YARN}, 200, 200),
+        ({"rope_scaling": {"type": "yarn", "factor": 2}}, 128, 128),
+        ({"rope_scaling": YARN, "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}, 256, 256),
+    ],
+)
+def test_the_context_length_can_be_chosen(tmp_path: Path, change: dict[str, Any], wanted: int, served: int) -> None:
+    path = folder(tmp_path, config={**CONFIG, **change})
+    assert ModelCard.load(path, context_length=wanted).context_length == served
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted", "most"),
+    [
+        ({}, 65, 64),
+        ({"rope_scaling": YARN}, 257, 256),
+        ({"rope_scaling": {"type": "linear", "factor": 4.0}}, 65, 64),
+        ({"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 16}}, 17, 16),
+        ({"rope_scaling": {**YARN, "factor": 1e300}}, 65, 64),
+        ({"rope_scaling": {**YARN, "factor": "4"}}, 65, 64),
+    ],
+)
+def test_a_context_that_the_model_has_no_positions_for(
+    tmp_path: Path, change: dict[str, Any], wanted: int, most: int
+) -> None:
+    path = folder(tmp_path, config={**CONFIG, **change})
+    with pytest.raises(ModelError, match=f"has {most} positions, a context_length of {wanted}"):
+        ModelCard.load(path, context_length=wanted)
+
+
+def test_overrides_replace_members_of_the_configuration(tmp_path: Path) -> None:
+    path = folder(tmp_path, config=CONFIG)
+    text = json.dumps({"rope_scaling": YARN, "max_position_embeddings": 100})
+    card = ModelCard.load(path, context_length=256, overrides=text)
+    assert (card.context_length, card.config["rope_scaling"]) == (256, YARN)
+    assert json.loads((path / "config.json").read_text()) == CONFIG
+
+
+@pytest.mark.parametrize(("text", "fault"), [("{", "no JSON"), ("[]", "JSON object"), ("3", "JSON object")])
+def test_faulty_overrides_are_named(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(ModelError, match=f"model_overrides.*{fault}"):
+        ModelCard.load(folder(tmp_path, config=CONFIG), overrides=text)
+
+
+@pytest.mark.parametrize("name", ["config", "generation_config"])
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path, name: str) -> None:
+    path = folder(tmp_path, config=CONFIG, generation_config={"eos_token_id": 7, "temperature": 0.5})
+    expected = ModelCard.load(path)
+    file = path / f"{name}.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert ModelCard.load(path) == expected
+
+
+@pytest.mark.parametrize(
+    ("generation", "sampling"),
+    [
+        ({}, {}),
+        ({"top_k": -1, "top_p": 0.9}, {"top_k": -1, "top_p": 0.9}),
+        ({"top_k": 0}, {"top_k": 0}),
+        ({"do_sample": True, "temperature": 0.6}, {"temperature": 0.6}),
+        ({"do_sample": None, "temperature": 0.6}, {"temperature": 0.6}),
+        ({"do_sample": False}, {"temperature": 0.0}),
+        ({"do_sample": False, "temperature": 0.6, "top_k": 20}, {"temperature": 0.0}),
+        ({"do_sample": False, "repetition_penalty": 1.1}, {"temperature": 0.0, "repetition_penalty": 1.1}),
+    ],
+)
+def test_how_a_model_is_sampled_by_default(
+    tmp_path: Path, generation: dict[str, Any], sampling: dict[str, float]
+) -> None:
+    assert ModelCard.load(folder(tmp_path, config=CONFIG, generation_config=generation)).sampling == sampling
+
+
 @pytest.mark.parametrize(
     ("files", "fault"),
     [
@@ -54,6 +136,7 @@ def test_longrope_serves_its_original_context(tmp_path: Path, change: dict[str, 
         ({"config": {**CONFIG, "vocab_size": "many"}}, "vocab_size"),
         ({"config": {k: v for k, v in CONFIG.items() if k != "max_position_embeddings"}}, "max_position_embeddings"),
         ({"config": {**CONFIG, "eos_token_id": "end"}}, "eos_token_id"),
+        ({"config": CONFIG, "generation_config": {"top_k": -2}}, "top_k must be a number from -1"),
     ],
 )
 def test_faults_are_named(tmp_path: Path, files: dict[str, Any], fault: str) -> None:

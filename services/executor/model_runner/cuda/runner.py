@@ -49,6 +49,7 @@ class CudaModelRunner:
         self._model, self._device = model, device
         self.page_size = page_size
         self.vocab_size = model.config.vocab_size
+        self.has_head = model.decoder.has_head
         if not num_pages and kv_bytes:
             num_pages = pages_in_bytes(kv_bytes, self._page_bytes())
         self.num_pages = num_pages or self._fitting_pages(token_budget, context_length, max_running, memory_fraction)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from tests.tiny_models import build
 from xylem.kernels import registry
@@ -16,6 +16,7 @@ from xylem.services.executor.kv_cache.page_budget import page_bytes
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import ARCHITECTURES, decoder_config
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
+from xylem.services.executor.models.rope import tables
 from xylem.services.executor.weights.loader import load_weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 
@@ -188,6 +189,40 @@ def test_both_spellings_of_rope_mean_the_same(folder: Path) -> None:
     del config["rope_parameters"]
     path.write_text(json.dumps({**config, "rope_theta": 5e5, "rope_scaling": {"type": "linear", "factor": 2.0}}))
     assert decoder_config(ModelCard.load(folder)) == new
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 3e4}
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_scaling": YARN, "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
+        {"rope_scaling": {"type": "yarn", "factor": 4.0}, "rope_theta": 2e5, "rope_parameters": {"rope_theta": 5e5}},
+        {"rope_scaling": {"rope_type": "linear", "factor": 2.0}, "rope_parameters": YARN},
+        {"rope_scaling": None, "rope_parameters": YARN},
+    ],
+)
+def test_where_a_file_has_both_spellings_the_older_one_counts(folder: Path, rope: dict[str, Any]) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **rope}))
+    theirs = AutoConfig.from_pretrained(folder).rope_parameters
+    ours = decoder_config(ModelCard.load(folder)).rope
+    assert (ours.kind, ours.theta) == (theirs["rope_type"], theirs["rope_theta"])
+    assert ours.parameters.get("factor") == theirs.get("factor")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    cos, _ = tables(ours)
+    theirs_cos, _ = model.model.rotary_emb(torch.zeros(1, 1), torch.arange(48)[None])
+    assert torch.allclose(cos[:48], theirs_cos[0, :, : ours.dim // 2], atol=1e-6)
+
+
+def test_yarn_gives_positions_beyond_the_trained_ones(folder: Path) -> None:
+    path = folder / "config.json"
+    own = json.loads(path.read_text())["max_position_embeddings"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rope_scaling": {"type": "yarn", "factor": 2.0}}))
+    near, far = (tables(decoder_config(ModelCard.load(folder, context_length=n)).rope)[0] for n in (0, 2 * own))
+    assert (len(near), len(far)) == (own, 2 * own)
+    assert torch.equal(far[:own], near)
 
 
 def test_the_pool_takes_what_kv_bytes_holds(folder: Path) -> None:
