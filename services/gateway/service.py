@@ -20,6 +20,7 @@ from xylem.services.gateway.http.server import HttpServer, bind
 from xylem.services.gateway.http.tls import server_context
 from xylem.services.gateway.metrics import Metrics
 from xylem.services.gateway.output_parsers import Family, choose
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.shared.model_info.chat_templates import template_sources
 from xylem.shared.model_info.model_card import ModelCard, ModelError, read_json
 from xylem.shared.protocol import Presence
@@ -28,8 +29,6 @@ from xylem.shared.runtime.service import Service, StartupError
 from xylem.shared.runtime.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
-
-SHUT_S = 10.0  # for responses to be written out when all lives have ended
 
 
 class GatewayService(Service[GatewaySettings]):
@@ -41,6 +40,10 @@ class GatewayService(Service[GatewaySettings]):
     orphans: OrphanedResponses
     server: HttpServer | None = None
 
+    def __init__(self, settings: GatewaySettings, policy: GatewayPolicy | None = None) -> None:
+        super().__init__(settings)
+        self._policy = policy or GatewayPolicy()
+
     async def start(self) -> None:
         """Raises StartupError: no such model, no such keys or certificate, or the port is taken."""
         bound = await bind(self.settings.host, self.settings.port)
@@ -49,7 +52,7 @@ class GatewayService(Service[GatewaySettings]):
         except (KeysError, ModelError, StartupError) as error:
             bound.close()
             raise StartupError(str(error)) from None
-        request_states = RequestStateTable(self.settings, self.bus, self.directory, self.spawn)
+        request_states = RequestStateTable(self.settings, self._policy, self.bus, self.directory, self.spawn)
         metrics = Metrics(
             schedulers=lambda: self.directory.live("scheduler"),
             num_open=lambda: len(request_states),
@@ -57,6 +60,7 @@ class GatewayService(Service[GatewaySettings]):
         )
         self.context = Context(
             settings=self.settings,
+            policy=self._policy,
             bus=self.bus,
             request_states=request_states,
             metrics=metrics,
@@ -83,7 +87,7 @@ class GatewayService(Service[GatewaySettings]):
             build(self.context, self.responses),
             bound,
             tls,
-            shutdown_s=SHUT_S,
+            policy=self._policy.http,
             client_timeout_s=self.settings.client_timeout_s,
         )
         self.spawn(self.server.run_until_shut(), name="http server")

@@ -13,6 +13,7 @@ from xylem.services.gateway.generation.request_state_table import RequestStateTa
 from xylem.services.gateway.generation.running_sessions import RunningSessions
 from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.metrics import Metrics
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import QueueFull, Unavailable
@@ -24,6 +25,7 @@ class Context:
     """One per gateway. `accepting` is false from the beginning of the drain on."""
 
     settings: GatewaySettings
+    policy: GatewayPolicy
     bus: Bus
     request_states: RequestStateTable
     metrics: Metrics
@@ -35,6 +37,11 @@ class Context:
     accepting: bool = False
     running: RunningSessions = field(default_factory=RunningSessions)
     questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
+
+    @property
+    def response_timeout_s(self) -> float:
+        """Returns how long a response may be sent: as long as its choices may take, and then a while."""
+        return self.settings.request_timeout_s + self.policy.http.send_grace_s
 
     def missing(self) -> list[str]:
         """Why nothing can be served now; empty when it can."""

@@ -10,8 +10,6 @@ from xylem.services.gateway.output_parsers.deltas import Delta
 from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import ITEM_BYTES, count, unpack
 
-MAX_UNREAD_TOKENS = 4096  # of one choice
-
 
 @dataclass(slots=True)
 class OutputDelta:
@@ -59,7 +57,9 @@ class OutputDelta:
 class OutputQueue:
     """Lives put rows in, the HTTP response takes pieces out. An error comes after everything that was put before."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_unread_tokens: int) -> None:
+        """max_unread_tokens: of one choice."""
+        self._max_unread_tokens = max_unread_tokens
         self._pieces: dict[int, OutputDelta] = {}
         self._error: Exception | None = None
         self._filled = asyncio.Event()
@@ -77,7 +77,7 @@ class OutputQueue:
             piece.scored += scored_of(row.scored)
         if row.prompt_scored is not None:
             piece.prompt_scored = scored_of(row.prompt_scored)
-        return piece.num_tokens <= MAX_UNREAD_TOKENS
+        return piece.num_tokens <= self._max_unread_tokens
 
     def put_vector(self, index: int, vector: bytes) -> None:
         """An embedding, which is all that its choice gets."""

@@ -7,8 +7,8 @@
 
 An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
 it depends on is gone or has forgotten, its scheduler does not know it any more, nothing moves for stall_timeout_s, or
-the bus may have dropped something. Any other refusal is the client's answer. A request gives up after MAX_FRUITLESS
-attempts without a single new token.
+the bus may have dropped something. Any other refusal is the client's answer. A request gives up after
+AttemptPolicy.max_fruitless attempts in a row without a new token.
 """
 
 import asyncio
@@ -21,17 +21,15 @@ import msgspec
 
 from xylem.services.gateway.generation.output_queue import OutputQueue
 from xylem.services.gateway.generation.text_rows import TextRow
+from xylem.services.gateway.policy import AttemptPolicy
 from xylem.shared.protocol import Embedded, FinishReason, Generate, Refused, RequestStatus, Resumed
 from xylem.shared.protocol.columns import ITEM_BYTES
 from xylem.shared.runtime.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
 
 log = logging.getLogger(__name__)
 
-MAX_FRUITLESS = 6
-PAUSES_S = (0.02, 0.2, 0.5, 1.0, 2.0)  # before the next attempt after so many fruitless ones; jittered by a quarter
 CLOSED = 1 << 30  # sentinel attempt: ignores all messages
 CLOCK_ATTEMPTS = CLOSED >> 1  # in ms six days: a request does not run so long
-UNKNOWN_TWICE = 2
 
 
 class Lost(Exception):
@@ -41,6 +39,7 @@ class Lost(Exception):
 class Pipeline(Protocol):
     """Defines what a request state needs of the rest of the system."""
 
+    policy: AttemptPolicy
     request_timeout_s: float
     stall_timeout_s: float
 
@@ -81,6 +80,7 @@ class RequestState:
         self.num_cached_tokens = 0
         self.finish = FinishReason.NONE
         self._pipeline = pipeline
+        self._policy = pipeline.policy
         self._generate = generate
         self._output_queue = output_queue
         self.scheduler = ""  # who has this attempt, if that is known
@@ -170,7 +170,7 @@ class RequestState:
         if state is RequestStatus.UNKNOWN:
             # Once may mean that it has just ended, and the end is on its way here through a detokenizer.
             self._num_unknown += 1
-            if self._num_unknown >= UNKNOWN_TWICE:
+            if self._num_unknown >= self._policy.max_unknown_answers:
                 self._end(Lost(f"scheduler {scheduler} does not know it any more"))
         elif state is RequestStatus.WAITING or length != self._length:
             self.on_accepted(attempt, scheduler)
@@ -269,9 +269,9 @@ class RequestState:
             else:
                 continue
             num_fruitless = 1 if self.num_tokens > num_tokens else num_fruitless + 1
-            if num_fruitless == MAX_FRUITLESS:
-                raise Unavailable(f"given up after {MAX_FRUITLESS} attempts: {why}", retry_after_s=1.0)
-            await asyncio.sleep(PAUSES_S[num_fruitless - 1] * random.uniform(0.75, 1.25))
+            if num_fruitless == self._policy.max_fruitless:
+                raise Unavailable(f"given up after {num_fruitless} attempts: {why}", retry_after_s=1.0)
+            await asyncio.sleep(self._policy.pauses_s[num_fruitless - 1] * random.uniform(0.75, 1.25))
 
     def _begin_attempt(self, attempt: int, detokenizer: str, epoch: int) -> None:
         self.attempt = attempt

@@ -12,6 +12,7 @@ from xylem.services.gateway.generation.resumption import Found, find
 from xylem.services.gateway.generation.stall_probe import StallProbe
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow, rows_of
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.shared.protocol import (
     Abort,
     Accepted,
@@ -30,8 +31,6 @@ from xylem.shared.runtime.errors import Unavailable, XylemError
 from xylem.shared.runtime.presence import Directory
 from xylem.shared.runtime.settings import GatewaySettings
 
-HAND_OVER_S = 2.0
-MAX_STRAYS = 4096
 GatewayMessage = TextDeltas | Accepted | Started | Refused | Embedded
 
 Spawn = Callable[..., "asyncio.Task[None]"]
@@ -40,7 +39,10 @@ Spawn = Callable[..., "asyncio.Task[None]"]
 class RequestStateTable:
     """Holds the states of running requests by request id. Implements `request_state.Pipeline`."""
 
-    def __init__(self, settings: GatewaySettings, bus: Bus, directory: Directory, spawn: Spawn) -> None:
+    def __init__(
+        self, settings: GatewaySettings, policy: GatewayPolicy, bus: Bus, directory: Directory, spawn: Spawn
+    ) -> None:
+        self.policy = policy.attempts
         self.request_timeout_s = settings.request_timeout_s
         self.stall_timeout_s = settings.stall_timeout_s
         self.num_resubmitted = 0
@@ -51,6 +53,7 @@ class RequestStateTable:
         self._spawn = spawn
         self.pipeline_health = PipelineHealth(bus, directory, settings.repair_s)
         self._request_states: dict[str, RequestState] = {}
+        self._stall_probe = StallProbe(policy.stalls, bus, self._model, self._request_states.values)
         self._open_of: Counter[str] = Counter()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._early: dict[str, list[TextRow]] = {}  # what came for requests that are being resumed
@@ -63,8 +66,7 @@ class RequestStateTable:
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
         await self._bus.listen(subjects.gateway(self._id), GatewayMessage, self._on_message)
-        stall_probe = StallProbe(self._bus, self._model, self._request_states.values)
-        self._spawn(stall_probe.run(), name="inquiries")
+        self._spawn(self._stall_probe.run(), name="stall probe")
 
     def __len__(self) -> int:
         return len(self._request_states)
@@ -104,7 +106,12 @@ class RequestStateTable:
                 self.forget(old)
             self._early[request_id] = []
         peers = self.pipeline_health.known("detokenizer")
-        found = await asyncio.gather(*(find(self._bus, self._model, self._id, peers, *each) for each in wanted.items()))
+        found = await asyncio.gather(
+            *(
+                find(self._bus, self._model, self._id, peers, *each, timeout_s=self.policy.resume_timeout_s)
+                for each in wanted.items()
+            )
+        )
         whole = [each for each in found if each is not None]
         if len(whole) == len(wanted):
             return whole
@@ -145,7 +152,7 @@ class RequestStateTable:
     async def hand_over(self, generate: Generate) -> None:
         if generate.attempt:
             self.num_resubmitted += 1
-        await self._bus.hand_over(subjects.tokenize(self._model), generate, timeout_s=HAND_OVER_S)
+        await self._bus.hand_over(subjects.tokenize(self._model), generate, timeout_s=self.policy.hand_over_timeout_s)
 
     def adopt(self, request_id: str, attempt: int, scheduler: str) -> None:
         adopt = Adopt(request_id=request_id, attempt=attempt, gateway=self._id)
@@ -217,7 +224,7 @@ class RequestStateTable:
 
     def _remember(self, request_id: str) -> None:
         self._strays[request_id] = None
-        if len(self._strays) > MAX_STRAYS:
+        if len(self._strays) > self.policy.max_strays:
             del self._strays[next(iter(self._strays))]
 
     async def _publish(self, subject: str, message: Message) -> None:

@@ -8,8 +8,6 @@ from xylem.shared.protocol import Presence, Resume, Resumed, subjects
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import XylemError
 
-ANSWER_S = 2.0
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -21,7 +19,14 @@ class Found:
 
 
 async def find(
-    bus: Bus, model: str, gateway: str, detokenizers: Sequence[Presence], request_id: str, num_chars: int
+    bus: Bus,
+    model: str,
+    gateway: str,
+    detokenizers: Sequence[Presence],
+    request_id: str,
+    num_chars: int,
+    *,
+    timeout_s: float,
 ) -> Found | None:
     """Asks all detokenizers for the text after so many characters. Who has it sends what follows to `gateway`."""
     question = Resume(request_id=request_id, gateway=gateway, num_chars=num_chars)
@@ -29,7 +34,7 @@ async def find(
     async def ask(peer: Presence) -> Found:
         try:
             subject = subjects.resume(model, peer.id)
-            return Found(peer.id, peer.epoch, await bus.request(subject, question, Resumed, timeout_s=ANSWER_S))
+            return Found(peer.id, peer.epoch, await bus.request(subject, question, Resumed, timeout_s=timeout_s))
         except XylemError:
             return Found(peer.id, peer.epoch, Resumed())
 

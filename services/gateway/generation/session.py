@@ -43,7 +43,7 @@ class GenerationSession:
             if choice.name:
                 self.names.setdefault(choice.name, []).append(index)
         self._context = context
-        self._output_queue = OutputQueue()
+        self._output_queue = OutputQueue(context.policy.attempts.max_unread_tokens)
         self._request_states: list[RequestState] = []  # one for each choice, in their order, or none at all
         self._unfinished = len(order.choices)
         # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.

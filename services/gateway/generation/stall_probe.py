@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from xylem.services.gateway.generation.request_state import RequestState
+from xylem.services.gateway.policy import StallPolicy
 from xylem.shared.protocol import RequestStatus, StatusQuery, StatusReply, subjects
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.bus import Bus
@@ -12,18 +13,14 @@ from xylem.shared.runtime.errors import XylemError
 
 log = logging.getLogger(__name__)
 
-QUIET_S = 1.0
-INTERVAL_S = 0.5
-ANSWER_S = 2.0
-# Before a scheduler has accepted it a request may be under way for so long: tokenizing a book takes its time.
-UNDER_WAY_S = 20.0
-MAX_IN_ONE = 1024  # attempts in one question
-
 
 class StallProbe:
     """Probes the states that `request_states` returns: those that run now."""
 
-    def __init__(self, bus: Bus, model: str, request_states: Callable[[], Iterable[RequestState]]) -> None:
+    def __init__(
+        self, policy: StallPolicy, bus: Bus, model: str, request_states: Callable[[], Iterable[RequestState]]
+    ) -> None:
+        self._policy = policy
         self._bus = bus
         self._model = model
         self._request_states = request_states
@@ -31,27 +28,28 @@ class StallProbe:
     async def run(self) -> None:
         """For ever."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(self._policy.interval_s)
             quiet: dict[str, list[RequestState]] = {}
             for request_state in self._request_states():
-                if request_state.scheduler and request_state.quiet_s > QUIET_S:
+                if request_state.scheduler and request_state.quiet_s > self._policy.quiet_s:
                     quiet.setdefault(request_state.scheduler, []).append(request_state)
-                elif request_state.quiet_s > UNDER_WAY_S and not request_state.scheduler:
+                elif request_state.quiet_s > self._policy.under_way_s and not request_state.scheduler:
                     request_state.on_lost("no scheduler has accepted it")
             await asyncio.gather(*(self._ask(scheduler, request_states) for scheduler, request_states in quiet.items()))
 
     async def _ask(self, scheduler: str, request_states: list[RequestState]) -> None:
         subject = subjects.inquire(self._model, scheduler)
-        for start in range(0, len(request_states), MAX_IN_ONE):
-            part = [
-                (request_state, request_state.attempt) for request_state in request_states[start : start + MAX_IN_ONE]
-            ]
+        size = self._policy.max_attempts_per_query
+        for start in range(0, len(request_states), size):
+            part = [(request_state, request_state.attempt) for request_state in request_states[start : start + size]]
             question = StatusQuery(
                 request_ids=tuple(each.id for each, _ in part),
                 attempts=pack(attempt for _, attempt in part),
             )
             try:
-                standing = await self._bus.request(subject, question, StatusReply, timeout_s=ANSWER_S)
+                standing = await self._bus.request(
+                    subject, question, StatusReply, timeout_s=self._policy.status_timeout_s
+                )
                 answers = zip(part, map(RequestStatus, unpack(standing.states)), unpack(standing.lengths), strict=True)
                 for (request_state, attempt), state, length in answers:
                     request_state.on_standing(attempt, scheduler, state, length)

@@ -1,7 +1,7 @@
 """One client's connection: uvicorn's protocol, with a bound on all that a client can make it wait for or keep.
 
-idle ──first byte──> head ──complete──> body (edge.BodyLimit) and answer ──complete──> idle
-  │ KEEP_ALIVE_S      │ timeout_s, MAX_HEAD_BYTES    │ taking nothing for timeout_s     │ body incomplete: LINGER_S
+idle ──first byte──> head ──complete──> body (middleware.BodyLimit) and answer ──complete──> idle
+  │ keep_alive_s      │ timeout_s, max_head_bytes    │ taking nothing for timeout_s     │ body incomplete: linger_s
   └── closed          └── 408, 431                   └── cut                            └── closed
 """
 
@@ -13,15 +13,14 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from xylem.services.gateway.http.errors import problem_response
+from xylem.services.gateway.policy import HttpPolicy
 from xylem.shared.runtime.errors import HeadTooLarge, InvalidRequest, RequestTimeout, XylemError
-
-MAX_HEAD_BYTES = 64 << 10
-LINGER_S = 5.0  # for a client to take an answer that came before its request was complete
 
 
 class Connection(HttpToolsProtocol):
-    """Made by `connection_type`, which knows timeout_s: how long a client may take nothing, or not finish a request."""
+    """Made by `connection_type`. timeout_s: how long a client may take nothing, or not finish a request."""
 
+    policy: HttpPolicy
     timeout_s: float
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -53,8 +52,9 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_head:
             self._pending_bytes += len(data) * began
-            if self._pending_bytes > MAX_HEAD_BYTES:  # one header without an end: the parser has not shown it yet
-                self._refuse(_too_large())
+            # One header without an end: the parser has not shown it yet.
+            if self._pending_bytes > self.policy.max_head_bytes:
+                self._refuse(self._too_large())
         elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
             self._wait_for_request()  # it sent something that begins nothing: empty lines, the rest of a body
 
@@ -103,9 +103,12 @@ class Connection(HttpToolsProtocol):
 
     def _count(self, num_bytes: int) -> None:
         self._head_bytes += num_bytes
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._fault = _too_large()
+        if self._head_bytes > self.policy.max_head_bytes:
+            self._fault = self._too_large()
             raise self._fault
+
+    def _too_large(self) -> HeadTooLarge:
+        return HeadTooLarge(f"the request's head has more than {self.policy.max_head_bytes} bytes")
 
     def _wait_for_request(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
@@ -135,7 +138,7 @@ class Connection(HttpToolsProtocol):
             self.transport.write_eof()
         else:
             self.transport.close()
-        self._set_deadline(self.transport.abort, min(LINGER_S, self.timeout_s))
+        self._set_deadline(self.transport.abort, min(self.policy.linger_s, self.timeout_s))
 
     def _set_deadline(self, late: Callable[[], None] | None, after_s: float = 0.0) -> None:
         if self._deadline is not None:
@@ -156,10 +159,6 @@ class Connection(HttpToolsProtocol):
             self._unread = None
 
 
-def _too_large() -> HeadTooLarge:
-    return HeadTooLarge(f"the request's head has more than {MAX_HEAD_BYTES} bytes")
-
-
-def connection_type(timeout_s: float) -> type[asyncio.Protocol]:
+def connection_type(policy: HttpPolicy, timeout_s: float) -> type[asyncio.Protocol]:
     """The protocol class that uvicorn is to make for each connection."""
-    return cast("type[asyncio.Protocol]", type("Connection", (Connection,), {"timeout_s": timeout_s}))
+    return cast("type[asyncio.Protocol]", type("Connection", (Connection,), {"policy": policy, "timeout_s": timeout_s}))

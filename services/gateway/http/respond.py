@@ -16,8 +16,6 @@ from xylem.services.gateway.generation.stream_cursor import HEADER, StreamCursor
 from xylem.services.gateway.http.event_stream import EventStream
 from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
 
-SEND_GRACE_S = 30.0  # after the last choice must have ended, for a client that reads slowly
-
 
 def admit(request: Request, context: Context, order: GenerationRequest) -> None:
     """Lets the order in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
@@ -58,8 +56,7 @@ async def respond(
         first = await session.take()
         if order.stream:
             marked = cursor if order.event_ids else None
-            timeout_s = context.settings.request_timeout_s + SEND_GRACE_S
-            return EventStream(session, writer, first, marked, timeout_s)
+            return EventStream(session, writer, first, marked, context.response_timeout_s)
         return await _whole(session, writer, first)
     except BaseException as error:
         session.fail(error)

@@ -10,10 +10,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from xylem.services.gateway.http.connection import connection_type
+from xylem.services.gateway.policy import HttpPolicy
 from xylem.shared.runtime.service import StartupError
-
-BACKLOG = 2048
-KEEP_ALIVE_S = 75  # longer than the 60 s that load balancers and client pools keep a connection
 
 
 async def bind(host: str, port: int) -> socket.socket:
@@ -45,22 +43,22 @@ class HttpServer(uvicorn.Server):
         bound: socket.socket,
         tls: ssl.SSLContext | None = None,
         *,
-        shutdown_s: float,
+        policy: HttpPolicy,
         client_timeout_s: float,
     ) -> None:
         config = uvicorn.Config(
             app,
             loop="none",
-            http=connection_type(client_timeout_s),
+            http=connection_type(policy, client_timeout_s),
             ws="none",
             lifespan="off",
             log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=max(1, int(shutdown_s)),
+            backlog=policy.backlog,
+            timeout_keep_alive=policy.keep_alive_s,
+            timeout_graceful_shutdown=max(1, int(policy.shutdown_s)),
         )
         config.load()
         config.ssl = tls  # uvicorn would read the files itself, on the event loop

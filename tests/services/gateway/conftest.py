@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.patience import PATIENCE_S
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import (
     Abort,
@@ -204,12 +205,21 @@ def gateway_settings(nats_url: str, model_folder: Path) -> Callable[..., Gateway
 
 
 @pytest.fixture
-def serving(gateway_settings: Callable[..., GatewaySettings], pipeline: FakePipeline) -> Callable[..., Any]:
+def policy() -> GatewayPolicy:
+    """A test file that can't wait as long as a gateway does defines another one."""
+    return GatewayPolicy()
+
+
+@pytest.fixture
+def serving(
+    gateway_settings: Callable[..., GatewaySettings], pipeline: FakePipeline, policy: GatewayPolicy
+) -> Callable[..., Any]:
     """`async with serving(**settings) as service:` a gateway that has seen the whole pipeline."""
+    usual = policy
 
     @asynccontextmanager
-    async def serve(**changes: Any) -> AsyncIterator[GatewayService]:
-        service = GatewayService(gateway_settings(**changes))
+    async def serve(policy: GatewayPolicy = usual, **changes: Any) -> AsyncIterator[GatewayService]:
+        service = GatewayService(gateway_settings(**changes), policy)
         async with running(service):
             await service.context.request_states.ready()
             yield service

@@ -7,6 +7,7 @@ from typing import Any, cast
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.output_queue import OutputQueue
 from xylem.services.gateway.generation.request_state import CLOSED, Pipeline, RequestState
+from xylem.services.gateway.policy import AttemptPolicy
 from xylem.shared.protocol import Generate
 from xylem.shared.runtime.errors import Unavailable
 
@@ -18,6 +19,7 @@ class Swallowing:
     stall_timeout_s = 0.05
 
     def __init__(self) -> None:
+        self.policy = AttemptPolicy()
         self.num_attempts = 0
         self.handing_over = asyncio.Event()
         self.aborted: list[int] = []
@@ -54,7 +56,7 @@ async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() 
         messages=None,
         token_ids=None,
     )
-    request_state = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue())
+    request_state = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue(8))
     task = asyncio.create_task(request_state.run())
     await pipeline.handing_over.wait()
     request_state.abandon()

@@ -15,7 +15,7 @@ from xylem.services.gateway.apis.openai_responses.store.location import LocalRes
 from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of, key_of
 from xylem.services.gateway.http.openapi import answers, describe
-from xylem.services.gateway.http.respond import SEND_GRACE_S, admit
+from xylem.services.gateway.http.respond import admit
 from xylem.shared.protocol.columns import INT32_MAX
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -135,8 +135,8 @@ async def _find(request: Request, response_id: str) -> ResponseLocation:
 async def _stream(
     request: Request, location: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
 ) -> Response:
-    timeout_s = context_of(request).settings.request_timeout_s + SEND_GRACE_S
-    return ResponseStream(await location.events(after, key_of(request)), timeout_s, attended)
+    events = await location.events(after, key_of(request))
+    return ResponseStream(events, context_of(request).response_timeout_s, attended)
 
 
 def _json(body: Any) -> Response:

@@ -11,11 +11,10 @@ from xylem.services.gateway.generation.generation_request import ChoiceSpec, Gen
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.openapi import answers
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.shared.protocol import SamplingParams, StopConditions
 from xylem.shared.protocol.columns import pack
 from xylem.shared.runtime.errors import Unavailable, XylemError
-
-HEALTH_S = 20.0  # a step of a long prompt may lie before it
 
 router = APIRouter()
 
@@ -24,7 +23,7 @@ router = APIRouter()
     "/health_generate",
     summary="The model answers: a token has just gone through all stages",
     response_model=None,
-    responses=answers("It does. 503 when no token came in 20 s."),
+    responses=answers(f"It does. 503 when no token came in {GatewayPolicy().health_timeout_s:g} s."),
 )
 async def health_generate(request: Request) -> JSONResponse:
     """Not limited by what else is open: a busy system is a healthy one."""
@@ -32,12 +31,13 @@ async def health_generate(request: Request) -> JSONResponse:
     if missing := context.missing():
         raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
     key = key_of(request)
+    timeout_s = context.policy.health_timeout_s
     begun_s = time.perf_counter()
     try:
-        async with asyncio.timeout(HEALTH_S):
+        async with asyncio.timeout(timeout_s):
             await _generate(request, context, key.name if key is not None else "")
     except TimeoutError:
-        raise Unavailable(f"no token came in {HEALTH_S:g} s", retry_after_s=1.0) from None
+        raise Unavailable(f"no token came in {timeout_s:g} s", retry_after_s=1.0) from None
     except XylemError as error:
         raise Unavailable(f"no token came: {error.message}", retry_after_s=1.0) from None
     return JSONResponse({"status": "healthy", "latency_s": time.perf_counter() - begun_s})

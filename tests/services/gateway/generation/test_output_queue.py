@@ -1,10 +1,10 @@
-"""The mailbox coalesces, is bounded, and gives errors last."""
+"""The output queue coalesces, is bounded, and gives errors last."""
 
 import asyncio
 
 import pytest
 
-from xylem.services.gateway.generation.output_queue import MAX_UNREAD_TOKENS, OutputQueue
+from xylem.services.gateway.generation.output_queue import OutputQueue
 from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import pack
@@ -15,7 +15,7 @@ def row(text: str, num_tokens: int, finish: FinishReason) -> TextRow:
 
 
 async def test_pieces_of_a_choice_are_joined() -> None:
-    output_queue = OutputQueue()
+    output_queue = OutputQueue(max_unread_tokens=8)
     output_queue.put(0, row("a", 1, FinishReason.NONE))
     output_queue.put(1, row("x", 2, FinishReason.NONE))
     output_queue.put(0, row("b", 1, FinishReason.STOP))
@@ -25,7 +25,7 @@ async def test_pieces_of_a_choice_are_joined() -> None:
 
 
 async def test_a_waiting_reader_is_woken() -> None:
-    output_queue = OutputQueue()
+    output_queue = OutputQueue(max_unread_tokens=8)
     reader = asyncio.create_task(output_queue.take())
     await asyncio.sleep(0)
     output_queue.put(0, row("a", 1, FinishReason.NONE))
@@ -33,7 +33,7 @@ async def test_a_waiting_reader_is_woken() -> None:
 
 
 async def test_the_first_error_comes_after_the_text() -> None:
-    output_queue = OutputQueue()
+    output_queue = OutputQueue(max_unread_tokens=8)
     output_queue.put(0, row("a", 1, FinishReason.NONE))
     output_queue.fail(ValueError("first"))
     output_queue.fail(ValueError("second"))
@@ -44,14 +44,14 @@ async def test_the_first_error_comes_after_the_text() -> None:
 
 
 async def test_too_much_unread() -> None:
-    output_queue = OutputQueue()
-    assert output_queue.put(0, row("", MAX_UNREAD_TOKENS, FinishReason.NONE))
+    output_queue = OutputQueue(max_unread_tokens=8)
+    assert output_queue.put(0, row("", 8, FinishReason.NONE))
     assert output_queue.put(1, row("", 1, FinishReason.NONE))
     assert not output_queue.put(0, row("", 1, FinishReason.NONE))
 
 
 async def test_joined_tokens_come_apart_again() -> None:
-    output_queue = OutputQueue()
+    output_queue = OutputQueue(max_unread_tokens=8)
     output_queue.put(0, row("ab", 1, FinishReason.NONE))
     output_queue.put(0, TextRow(0, 1, pack([7, 8, 9]), "cde", FinishReason.NONE, parts=pack([1, 0, 2])))
     output_queue.put(0, row("f", 1, FinishReason.STOP))

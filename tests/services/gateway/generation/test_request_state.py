@@ -11,6 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.request_state import CLOCK_ATTEMPTS, CLOSED
+from xylem.services.gateway.policy import AttemptPolicy, GatewayPolicy, StallPolicy
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason, RequestStatus, Resume, Resumed, Started, subjects
 from xylem.shared.protocol.columns import pack, unpack
@@ -21,9 +22,12 @@ BODY = {"prompt": "Hi", "max_tokens": 5}
 PATH = "/v1/completions"
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xylem.services.gateway.generation.request_state.PAUSES_S", (0.01,) * 5)
+ATTEMPTS = AttemptPolicy(pauses_s=(0.01,) * 5)
+
+
+@pytest.fixture
+def policy() -> GatewayPolicy:
+    return GatewayPolicy(attempts=ATTEMPTS)
 
 
 def outputs(pipeline: Any) -> list[list[int]]:
@@ -138,7 +142,6 @@ async def test_the_bus_may_have_lost_something(gateway: Any, http: httpx.AsyncCl
 async def test_nats_is_restarted(
     own_nats_server: Any, fake_pipeline: Any, gateway_settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()  # pauses as in earnest: by the last attempt the other side must have found the new server too
     bus = await Bus.connect(own_nats_server.url, "test", timeout_s=5)
     pipeline = fake_pipeline(bus)
     begun = asyncio.Event()
@@ -151,7 +154,8 @@ async def test_nats_is_restarted(
         begun.set()
 
     pipeline.play = play
-    service = GatewayService(gateway_settings(nats_url=own_nats_server.url))
+    # Pauses as in earnest: by the last attempt the other side must have found the new server too.
+    service = GatewayService(gateway_settings(nats_url=own_nats_server.url), GatewayPolicy())
     try:
         await pipeline.open()
         async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http:
@@ -231,9 +235,9 @@ async def test_a_lost_end_is_noticed_by_asking(http: httpx.AsyncClient, pipeline
     assert {state for _, state in pipeline.asked} == {RequestStatus.UNKNOWN}
 
 
-async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any) -> None:
     """Longer than stall_timeout_s, as long as the scheduler knows of it."""
-    monkeypatch.setattr("xylem.services.gateway.generation.stall_probe.QUIET_S", 0.1)
+    policy = GatewayPolicy(attempts=ATTEMPTS, stalls=StallPolicy(quiet_s=0.1))
 
     async def play(g: Any) -> None:
         await pipeline.accept(g)
@@ -245,7 +249,7 @@ async def test_who_waits_in_a_queue_is_left_there(serving: Any, pipeline: Any, m
 
     pipeline.play = play
     async with (
-        serving(stall_timeout_s=1.6) as service,
+        serving(policy, stall_timeout_s=1.6) as service,
         httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
     ):
         response = await http.post(PATH, json=BODY, timeout=PATIENCE_S)

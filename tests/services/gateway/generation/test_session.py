@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, Stream
 from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.output_parsers import choose
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun
+from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime import telemetry
 
@@ -56,7 +57,7 @@ async def test_nothing_when_tracing_is_off(http: httpx.AsyncClient, pipeline: An
     assert pipeline.generates[0].trace == ""
 
 
-async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
+async def test_a_call_that_the_client_has_counts_for_the_reason(gateway: GatewayService) -> None:
     """All is generated anew for a stream that broke off after the call: it is not told again, but it was made."""
     call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
     offer = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
@@ -64,7 +65,7 @@ async def test_a_call_that_the_client_has_counts_for_the_reason() -> None:
     order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), offer)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)
-        session = GenerationSession(cast("Any", None), order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
+        session = GenerationSession(gateway.context, order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
         session._output_queue.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
         [piece] = await session.take()
         assert [*piece.deltas, *piece.last_deltas] == deltas

@@ -7,6 +7,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from tests.services.gateway.http.raw_http import connected, error_of, parsed, post, session
+from xylem.services.gateway.policy import GatewayPolicy, HttpPolicy
 from xylem.services.gateway.service import GatewayService
 from xylem.shared.protocol import FinishReason, Generate
 
@@ -122,11 +123,8 @@ async def test_a_client_that_takes_its_stream_slowly_gets_all_of_it(serving: Any
         assert b"[DONE]" in last
 
 
-async def test_idle_connections_are_no_load_and_are_closed_in_the_end(
-    serving: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("xylem.services.gateway.http.server.KEEP_ALIVE_S", 1)
-    async with serving() as gateway:
+async def test_idle_connections_are_no_load_and_are_closed_in_the_end(serving: Any) -> None:
+    async with serving(GatewayPolicy(http=HttpPolicy(keep_alive_s=1))) as gateway:
         assert gateway.server is not None
         opened = [connected(gateway) for _ in range(500)]
         pairs = [await one.__aenter__() for one in opened]

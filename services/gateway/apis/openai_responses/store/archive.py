@@ -36,10 +36,6 @@ from xylem.shared.runtime.errors import InvalidRequest, NotFound, Unavailable
 
 log = logging.getLogger(__name__)
 
-ANSWER_S = 2.0
-GONE_S = 3.0  # until a gateway that does not answer is known to be dead
-MAX_CALLS = 4096  # of other gateways at once
-STORED_S = 2.0  # longest time that a background response waits to be stored before its client hears of it
 FORM = re.compile(r"resp_[0-9a-f]{32}")
 
 
@@ -54,14 +50,15 @@ class Archive:
         settings = context.settings
         self.record_store = RecordStore(context.bus, settings)
         self._context = context
+        self._policy = context.policy.response_store
         self._id = settings.instance
         self._memory = MemoryStore(settings.max_kept_responses, settings.max_kept_response_bytes)
-        self._record_writer = RecordWriter(self.record_store, self._memory, self._id)
+        self._record_writer = RecordWriter(self.record_store, self._memory, self._id, self._policy.store_retry_s)
 
     async def open(self) -> None:
         """Answers the questions of other gateways from now on. Without a bucket there are none."""
         subject = subjects.responses(self._id)
-        await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=MAX_CALLS)
+        await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=self._policy.max_peer_calls)
         try:
             await self.record_store.open()
         except Unavailable as error:
@@ -81,7 +78,7 @@ class Archive:
     async def until_stored(self, in_memory: StoredInMemory) -> None:
         """Returns when it will outlive this gateway, or when the bucket takes too long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(STORED_S if self.record_store.is_open else 0):
+            async with asyncio.timeout(self._policy.store_wait_s if self.record_store.is_open else 0):
                 await in_memory.stored.wait()
 
     def discard(self, in_memory: StoredInMemory) -> None:
@@ -148,9 +145,9 @@ class Archive:
         call = ResponseCall(response_id=identity, what=what, after=after)
         try:
             subject = subjects.responses(owner)
-            return await self._context.bus.request(subject, call, ResponseReply, timeout_s=ANSWER_S)
+            return await self._context.bus.request(subject, call, ResponseReply, timeout_s=self._policy.peer_timeout_s)
         except Unavailable:
-            if await self._context.request_states.pipeline_health.gone("gateway", owner, GONE_S):
+            if await self._context.request_states.pipeline_health.gone("gateway", owner, self._policy.peer_gone_s):
                 return ResponseReply()
             raise
 
@@ -215,7 +212,7 @@ class Archive:
         return LocalResponse(self, in_memory)
 
     async def _on_call(self, call: ResponseCall) -> ResponseReply:
-        return await answer(self, self._memory.find(call.response_id), call)
+        return await answer(self, self._policy, self._memory.find(call.response_id), call)
 
     def _made(self, response_request: ResponseRequest, traceparent: str = "") -> StoredInMemory:
         in_memory = StoredInMemory(

@@ -13,15 +13,13 @@ from xylem.shared.runtime.presence import MISSED
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 30.0  # now and then, too, in case that a message was lost
-MAX_PAUSE_S = 60.0
-
 
 class OrphanedResponses:
-    """Looks for them at the start, and whenever a gateway dies."""
+    """Looks for them at the start, whenever a gateway dies, and now and then, in case that a message was lost."""
 
     def __init__(self, context: Context, archive: Archive) -> None:
         self._context = context
+        self._policy = context.policy.response_store
         self._archive = archive
         self._wake = asyncio.Event()
 
@@ -41,14 +39,14 @@ class OrphanedResponses:
             self._wake.clear()
             await self._look()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(self._policy.orphan_scan_s):
                     await self._wake.wait()
 
     async def _open(self) -> None:
-        pause_s = 1.0
+        pause_s = self._policy.min_reopen_pause_s
         while not self._archive.record_store.is_open:
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+            pause_s = min(2 * pause_s, self._policy.max_reopen_pause_s)
             with suppress(Unavailable):
                 await self._archive.record_store.open()
                 log.info("answers of /v1/responses are stored from now on")

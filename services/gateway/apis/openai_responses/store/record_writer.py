@@ -10,16 +10,15 @@ from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 5.0
-
 
 class RecordWriter:
-    """owner: this gateway, as records name it."""
+    """owner: this gateway, as records name it. retry_s: the pause before a record is written once more."""
 
-    def __init__(self, record_store: RecordStore, memory: MemoryStore, owner: str) -> None:
+    def __init__(self, record_store: RecordStore, memory: MemoryStore, owner: str, retry_s: float) -> None:
         self._record_store = record_store
         self._memory = memory
         self._owner = owner
+        self._retry_s = retry_s
 
     async def run(self, in_memory: StoredInMemory) -> None:
         """Writes the record whenever it changes, until the response ends or another gateway owns it.
@@ -39,7 +38,7 @@ class RecordWriter:
                 if in_memory.is_removed or (in_memory.run.has_ended and in_memory not in self._memory):
                     return
                 log.warning("%s is not stored yet: %s", in_memory.record.id, error.message)
-                await asyncio.sleep(RETRY_S)
+                await asyncio.sleep(self._retry_s)
                 in_memory.news.set()
         if in_memory.run.is_dropped:
             self._memory.forget(in_memory)

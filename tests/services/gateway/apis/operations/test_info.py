@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.apis.operations import health_generate
+from xylem.services.gateway.policy import GatewayPolicy
 from xylem.shared.protocol import Capacity, Control, ControlReply, Generate, subjects
 
 CAPACITY = Capacity(num_pages=100, page_size=16, max_running=8, token_budget=64)
@@ -129,16 +129,18 @@ async def test_health_generate(http: httpx.AsyncClient, gateway: Any, pipeline: 
     assert len(gateway.context.request_states) == 0
 
 
-async def test_health_generate_of_a_silent_pipeline(
-    http: httpx.AsyncClient, gateway: Any, pipeline: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(health_generate, "HEALTH_S", 0.2)
+async def test_health_generate_of_a_silent_pipeline(serving: Any, pipeline: Any) -> None:
     pipeline.play = pipeline.accept
-    response = await http.get("/health_generate")
-    assert response.status_code == 503
-    assert "0.2 s" in response.json()["error"]["message"]
-    assert (await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)).request_id == pipeline.generates[0].request_id
-    assert len(gateway.context.request_states) == 0
+    async with (
+        serving(GatewayPolicy(health_timeout_s=0.2)) as gateway,
+        httpx.AsyncClient(base_url=gateway.server.url, timeout=PATIENCE_S) as http,
+    ):
+        response = await http.get("/health_generate")
+        assert response.status_code == 503
+        assert "0.2 s" in response.json()["error"]["message"]
+        abort = await asyncio.wait_for(pipeline.aborts.get(), PATIENCE_S)
+        assert abort.request_id == pipeline.generates[0].request_id
+        assert len(gateway.context.request_states) == 0
 
 
 async def test_health_generate_of_a_pipeline_that_refuses(http: httpx.AsyncClient, pipeline: Any) -> None:
