@@ -6,25 +6,22 @@ from dataclasses import dataclass, field
 import msgspec
 
 from xylem.services.gateway.fields.field_types import Prompt
-from xylem.services.gateway.generation.sampling import successive_seeds
+from xylem.services.gateway.generation.seeds import successive_seeds, with_seed
 from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
-from xylem.shared.protocol import Grammar, LogprobParams, SamplingParams, StopConditions
+from xylem.shared.protocol import GenerationParams
 
 
 @dataclass(slots=True)
 class ChoiceSpec:
     """One sequence. Exactly one of prompt (text or a column of ids) and messages is set.
 
-    limits, grammar, scoring: where they are not those of the whole request. name: what the client calls it.
+    params: all that is asked of its generation, as the executor gets it. name: what the client calls it.
     """
 
-    sampling: SamplingParams
+    params: GenerationParams
     prompt: Prompt | None = None
     messages: bytes | None = None
     prompt_index: int = 0  # choices of one prompt share its tokens, which are counted once
-    limits: StopConditions | None = None
-    grammar: Grammar | None = None
-    scoring: LogprobParams | None = None
     hides_output: bool = False  # only the prompt is to be read, which takes a token
     name: str = ""
 
@@ -34,7 +31,6 @@ class GenerationRequest:
     """One HTTP request as the pipeline is asked for it."""
 
     model: str
-    limits: StopConditions
     choices: list[ChoiceSpec]
     stream: bool = False
     include_usage: bool = False
@@ -43,13 +39,8 @@ class GenerationRequest:
     by_token: bool = False  # the reader is told of each token by itself
     seed_is_drawn: bool = False  # here, since the client gave none
     echo: bool = False
-    salt: str = ""
-    tenant: str = ""
     template_arguments: bytes = b""
     tools: bytes = b""  # JSON list for the chat template
-    grammar: Grammar | None = None
-    scoring: LogprobParams | None = None
-    pooling: str = ""
     add_special_tokens: bool = True
     make_parser: Callable[[], Parser] = PlainParser
     shows_logprobs: bool = False
@@ -65,12 +56,27 @@ class GenerationRequest:
         return self.make_parser is not PlainParser
 
     @property
+    def params(self) -> GenerationParams:
+        """Returns the parameters of the first choice: tenant, salt and pooling are the same for all of them."""
+        return self.choices[0].params
+
+    @property
+    def only_echoes(self) -> bool:
+        """Whether the prompts are wanted back, and nothing else."""
+        return self.params.stop_conditions.max_tokens == 0
+
+    @property
     def base_seed(self) -> int:
         """The seed of the first choice."""
-        return self.choices[0].sampling.seed
+        return self.params.sampling.seed
+
+    def assign_tenant(self, tenant: str, cache_salt: str) -> None:
+        """Makes it a request of this tenant, that shares prefixes with those of this salt only."""
+        for choice in self.choices:
+            choice.params = msgspec.structs.replace(choice.params, tenant=tenant, cache_salt=cache_salt)
 
     def use_seed(self, seed: int) -> None:
         """Samples as an earlier request with the same body did, for which `seed` was drawn."""
         if self.seed_is_drawn:
             for choice, each in zip(self.choices, successive_seeds(seed, len(self.choices)), strict=True):
-                choice.sampling = msgspec.structs.replace(choice.sampling, seed=each)
+                choice.params = with_seed(choice.params, each)

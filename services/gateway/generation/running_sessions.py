@@ -38,4 +38,6 @@ class RunningSessions:
         """Ends what a tenant calls so, or with None all that he runs. Returns the number of sequences that ended."""
         names = list(self._by_name) if name is None else [name]
         found = [(each, session) for each in names for session in self._by_name.get(each, ())]
-        return sum(session.abort(session.names[each]) for each, session in found if session.order.tenant == tenant)
+        return sum(
+            session.abort(session.names[each]) for each, session in found if session.order.params.tenant == tenant
+        )

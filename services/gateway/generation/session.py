@@ -5,6 +5,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import msgspec
 from starlette.types import Receive
 
 from xylem.services.gateway.generation.client_gone import ClientGone
@@ -17,7 +18,7 @@ from xylem.services.gateway.generation.resumption import Found
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow
 from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
-from xylem.shared.protocol import FinishReason, Generate, GenerationParams
+from xylem.shared.protocol import FinishReason, Generate
 from xylem.shared.runtime import telemetry
 
 
@@ -66,7 +67,7 @@ class GenerationSession:
         """Starts a state per choice, or resumes those in `found`, and watches for the client's disconnect."""
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
         for index, choice in enumerate(self.order.choices):
-            if self.order.limits.max_tokens == 0:  # only the echo is wanted
+            if self.order.only_echoes:
                 self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
             else:
                 generate = self._generate(index, choice)
@@ -213,25 +214,14 @@ class GenerationSession:
             token_ids=prompt if isinstance(prompt, bytes) else None,
             tools=order.tools,
             template_arguments=order.template_arguments,
-            params=self._params(choice),
+            params=msgspec.structs.replace(
+                choice.params,
+                deadline_s=time.time() + self._context.settings.request_timeout_s,
+                # Log probabilities are not kept: such a stream is generated anew for a client that comes back.
+                resumable=order.event_ids and choice.params.logprobs is None,
+            ),
             trace=self._span.trace,
             add_special_tokens=order.add_special_tokens,
-        )
-
-    def _params(self, choice: ChoiceSpec) -> GenerationParams:
-        order = self.order
-        logprobs = choice.scoring or order.scoring
-        return GenerationParams(
-            sampling=choice.sampling,
-            stop_conditions=choice.limits or order.limits,
-            grammar=choice.grammar or order.grammar,
-            logprobs=logprobs,
-            pooling=order.pooling,
-            cache_salt=order.salt,
-            tenant=order.tenant,
-            deadline_s=time.time() + self._context.settings.request_timeout_s,
-            # Log probabilities are not kept: such a stream is generated anew for a client that comes back.
-            resumable=order.event_ids and logprobs is None,
         )
 
     def _note_tokens(self, piece: OutputDelta, now_s: float) -> None:

@@ -22,7 +22,7 @@ def admit(request: Request, context: Context, order: GenerationRequest) -> None:
     key = key_of(request)
     context.admit(len(order.choices), key)
     if key is not None:
-        order.tenant, order.salt = key.name, key.salt(order.salt)
+        order.assign_tenant(key.name, key.salt(order.params.cache_salt))
 
 
 async def respond(
@@ -41,13 +41,13 @@ async def respond(
     admit(request, context, order)
     last_id = request.headers.get(HEADER, "") if order.stream and resumable else ""
     if last_id:
-        cursor = StreamCursor.parse(last_id, len(order.choices), prefix, order.tenant)
+        cursor = StreamCursor.parse(last_id, len(order.choices), prefix, order.params.tenant)
         order.use_seed(cursor.seed)
         order.event_ids = True
         found = await context.request_states.find(cursor, from_start=order.parses)
     else:
         num_choices = len(order.choices)
-        cursor = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.tenant)
+        cursor = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.params.tenant)
         found = []
     writer = make_writer(Head(id=cursor.answer_id, created=cursor.created, model=order.model))
     session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))
@@ -77,7 +77,7 @@ async def _whole(session: GenerationSession, writer: ResponseWriter, first: list
     # Thousands of vectors take a second to compare and write down, in which others want to be served.
     data = (
         await asyncio.to_thread(_written, writer, shown, usage)
-        if session.order.pooling
+        if session.order.params.pooling
         else _written(writer, shown, usage)
     )
     session.close()

@@ -11,9 +11,10 @@ from xylem.services.gateway.apis.embeddings.response import PromptUsage
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.read_params import from_body
 from xylem.services.gateway.generation.served_model import ServedModel, check_number, check_vocabulary
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
-from xylem.shared.protocol import LogprobParams, SamplingParams, StopConditions
+from xylem.shared.protocol import GenerationParams, LogprobParams, SamplingParams, StopConditions
 from xylem.shared.runtime.errors import Internal, InvalidRequest
 
 
@@ -30,14 +31,17 @@ def label_request(body: ScoreBody, served: ServedModel) -> GenerationRequest:
     check_number(len(prompts), "items are given", "items", served)
     for prompt in prompts:
         check_prompt("items", prompt, served)
+    params = from_body(
+        GenerationParams(),
+        body,
+        sampling=SamplingParams(temperature=0.0),
+        stop_conditions=StopConditions(max_tokens=1, ignore_eos=True),
+        logprobs=LogprobParams(token_ids=labels),
+        pooling="",
+    )
     return GenerationRequest(
         model=served.model,
-        limits=StopConditions(max_tokens=1, ignore_eos=True),
-        choices=[
-            ChoiceSpec(SamplingParams(temperature=0.0), prompt, prompt_index=i) for i, prompt in enumerate(prompts)
-        ],
-        salt=body.cache_salt,
-        scoring=LogprobParams(token_ids=labels),
+        choices=[ChoiceSpec(params, prompt, prompt_index=i) for i, prompt in enumerate(prompts)],
         add_special_tokens=body.add_special_tokens,
         keeps_cut_scores=True,
         prompts=prompts,

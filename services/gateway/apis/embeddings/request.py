@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from xylem.services.gateway.apis.embeddings.fields import VectorBody
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
+from xylem.services.gateway.generation.read_params import from_body
 from xylem.services.gateway.generation.served_model import ServedModel, check_context, check_number
-from xylem.shared.protocol import SamplingParams, StopConditions
+from xylem.shared.protocol import GenerationParams, StopConditions
 from xylem.shared.runtime.errors import InvalidRequest
-
-# The tokenizer keeps room for an answer of one token; a prompt that is only read needs no more.
-_LIMITS = StopConditions(max_tokens=1)
 
 
 def vector_request(prompts: Mapping[str, Sequence[Prompt]], body: VectorBody, served: ServedModel) -> GenerationRequest:
@@ -24,12 +22,11 @@ def vector_request(prompts: Mapping[str, Sequence[Prompt]], body: VectorBody, se
         for prompt in column:
             check_prompt(name, prompt, served)
     flat = [prompt for column in prompts.values() for prompt in column]
+    # The tokenizer keeps room for an answer of one token; a prompt that is only read needs no more.
+    params = from_body(GenerationParams(stop_conditions=StopConditions(max_tokens=1)), body)
     return GenerationRequest(
         model=served.model,
-        limits=_LIMITS,
-        choices=[ChoiceSpec(SamplingParams(), prompt, prompt_index=i) for i, prompt in enumerate(flat)],
-        salt=body.cache_salt,
-        pooling=body.pooling,
+        choices=[ChoiceSpec(params, prompt, prompt_index=i) for i, prompt in enumerate(flat)],
         add_special_tokens=body.add_special_tokens,
         prompts=flat,
     )

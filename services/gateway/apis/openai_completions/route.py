@@ -26,18 +26,20 @@ router = APIRouter()
 )
 async def completions(request: Request) -> Response:
     context = context_of(request)
-    order = completion_request(CompletionBody.read(await read_object(request)), context.offer)
+    body = CompletionBody.read(await read_object(request))
+    order = completion_request(body, context.offer)
     if order.echo:
         context.admit(len(order.choices))
         await _prepare_echo(context, order)
     echoes = [order.prompt_texts[choice.prompt_index] for choice in order.choices] if order.echo else []
-    num_top = order.scoring.num_top if order.scoring is not None and order.shows_logprobs else None
-    return await respond(request, context, order, "cmpl", lambda head: CompletionResponseWriter(head, echoes, num_top))
+    return await respond(
+        request, context, order, "cmpl", lambda head: CompletionResponseWriter(head, echoes, body.logprobs)
+    )
 
 
 async def _prepare_echo(context: Context, order: GenerationRequest) -> None:
     order.prompt_texts = [await _text(context, prompt) for prompt in order.prompts]
-    if order.limits.max_tokens == 0:  # nothing will run that could count them
+    if order.only_echoes:  # nothing will run that could count them
         order.prompt_counts = [await _count(context, prompt) for prompt in order.prompts]
 
 

@@ -38,8 +38,10 @@ class ResponseRequest:
     @property
     def accepted(self) -> Record:
         """Returns what is stored of it, once the request has a tenant."""
-        order = self.order
-        return msgspec.structs.replace(self.record, seed=order.base_seed, tenant=order.tenant, salt=order.salt)
+        params = self.order.params
+        return msgspec.structs.replace(
+            self.record, seed=params.sampling.seed, tenant=params.tenant, salt=params.cache_salt
+        )
 
 
 def previous_of(body: JsonObject) -> str | None:
@@ -73,7 +75,7 @@ def understand(record: Record, served: ServedModel) -> ResponseRequest:
     request.by_token, request.event_ids = True, body.store
     if record.seed is not None:
         request.use_seed(record.seed)
-        request.tenant, request.salt = record.tenant, record.salt
+        request.assign_tenant(record.tenant, record.salt)
     return ResponseRequest(request, record, _response(record, body, chat, served.model))
 
 

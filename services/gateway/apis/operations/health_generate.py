@@ -12,7 +12,7 @@ from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.openapi import answers
 from xylem.services.gateway.policy import GatewayPolicy
-from xylem.shared.protocol import SamplingParams, StopConditions
+from xylem.shared.protocol import GenerationParams, SamplingParams, StopConditions
 from xylem.shared.protocol.columns import pack
 from xylem.shared.runtime.errors import Unavailable, XylemError
 
@@ -45,11 +45,14 @@ async def health_generate(request: Request) -> JSONResponse:
 
 async def _generate(request: Request, context: Context, tenant: str) -> None:
     """One token, read to its end."""
+    params = GenerationParams(
+        sampling=SamplingParams(temperature=0.0),
+        stop_conditions=StopConditions(max_tokens=1, ignore_eos=True),
+        tenant=tenant,
+    )
     order = GenerationRequest(
         model=context.offer.model,
-        limits=StopConditions(max_tokens=1, ignore_eos=True),
-        choices=[ChoiceSpec(SamplingParams(temperature=0.0), prompt=pack([0]))],
-        tenant=tenant,
+        choices=[ChoiceSpec(params, prompt=pack([0]))],
     )
     cursor = StreamCursor.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
     session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))

@@ -8,9 +8,9 @@ import msgspec
 from xylem.services.gateway.apis.sglang_generate.field_types import inside
 from xylem.services.gateway.apis.sglang_generate.fields import GenerateBody, GivenSampling, SamplingBody
 from xylem.services.gateway.fields.field_types import Prompt
-from xylem.services.gateway.generation.build_request import REST_OF_CONTEXT
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
-from xylem.services.gateway.generation.sampling import draw_seeds, sampling_params, successive_seeds
+from xylem.services.gateway.generation.read_params import REST_OF_CONTEXT, from_body, sampling_params
+from xylem.services.gateway.generation.seeds import draw_seeds, successive_seeds, with_seed
 from xylem.services.gateway.generation.served_model import (
     ServedModel,
     check_context,
@@ -19,7 +19,7 @@ from xylem.services.gateway.generation.served_model import (
     check_vocabulary,
 )
 from xylem.services.gateway.generation.structured_output import grammar_of
-from xylem.shared.protocol import Grammar, LogprobParams, SamplingParams, StopConditions
+from xylem.shared.protocol import GenerationParams, LogprobParams, StopConditions
 from xylem.shared.protocol.columns import count, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
@@ -54,10 +54,8 @@ class _Plan:
     """Sampling parameters, understood. seed: None when one is to be drawn."""
 
     n: int
-    limits: StopConditions
-    sampling: SamplingParams
+    params: GenerationParams
     seed: int | None
-    grammar: Grammar | None
     hides_output: bool
 
 
@@ -71,10 +69,8 @@ def generate_request(body: GenerateBody, served: ServedModel) -> Generation:
     check_number(num_choices, "sequences are asked for", param, served)
     request = GenerationRequest(
         model=served.model,
-        limits=StopConditions(),
         choices=[],
         stream=body.stream,
-        salt=_salt(body),
         keeps_cut_scores=True,
         prompts=prompts,
         seed_is_drawn=all(plan.seed is None for plan in plans),
@@ -85,18 +81,15 @@ def generate_request(body: GenerateBody, served: ServedModel) -> Generation:
     drawn = iter(draw_seeds(num_choices))
     for i, (prompt, plan) in enumerate(zip(prompts, plans, strict=True)):
         check_context(name, prompt, served)
-        scoring = logprobs.of(i, name, prompt)
+        params = from_body(plan.params, body, logprobs=logprobs.of(i, name, prompt), cache_salt=_salt(body))
         seeds = [next(drawn) for _ in range(plan.n)] if plan.seed is None else successive_seeds(plan.seed, plan.n)
         for each, seed in enumerate(seeds):
             own_name = names[i] if plan.n == 1 or not names[i] else f"{names[i]}-{each}"
             request.choices.append(
                 ChoiceSpec(
-                    sampling=msgspec.structs.replace(plan.sampling, seed=seed),
+                    with_seed(params, seed),
                     prompt=prompt,
                     prompt_index=i,
-                    limits=plan.limits,
-                    grammar=plan.grammar,
-                    scoring=scoring,
                     hides_output=plan.hides_output,
                     name=own_name,
                 )
@@ -148,38 +141,27 @@ def _plan(where: str, body: SamplingBody, nulls: frozenset[str], served: ServedM
         max_tokens = REST_OF_CONTEXT if "max_new_tokens" in nulls else body.max_new_tokens
         if 0 < max_tokens < body.min_new_tokens:
             raise InvalidRequest("min_new_tokens is larger than max_new_tokens", param="min_new_tokens")
-        sampling = sampling_params(
-            served,
-            temperature=0.0 if body.temperature < GREEDY_BELOW else body.temperature,
-            top_p=body.top_p,
-            top_k=body.top_k,
-            min_p=body.min_p,
-            repetition_penalty=body.repetition_penalty,
-            frequency_penalty=body.frequency_penalty,
-            presence_penalty=body.presence_penalty,
-            logit_bias=body.logit_bias,
-        )
+        sampling = sampling_params(body, served)
         grammar = grammar_of(
             json_schema=body.json_schema, regex=body.regex, ebnf=body.ebnf, structural_tag=body.structural_tag
         )
     hidden = max_tokens == 0
-    return _Plan(
-        n=body.n,
-        limits=StopConditions(
+    params = from_body(
+        GenerationParams(),
+        body,
+        sampling=msgspec.structs.replace(sampling, temperature=0.0) if body.temperature < GREEDY_BELOW else sampling,
+        stop_conditions=from_body(
+            StopConditions(),
+            body,
             max_tokens=1 if hidden else max_tokens,
-            ignore_eos=body.ignore_eos,
-            stop=body.stop,
-            stop_token_ids=body.stop_token_ids,
             min_tokens=0 if hidden else body.min_new_tokens,
-            stop_regex=body.stop_regex,
             keep_stop=body.no_stop_trim,
             keep_special=not body.skip_special_tokens,
         ),
-        sampling=sampling,
-        seed=body.seed if body.sampling_seed is None else body.sampling_seed,
         grammar=grammar and msgspec.structs.replace(grammar, param=f"{where}.{grammar.param}"),
-        hides_output=hidden,
     )
+    seed = body.seed if body.sampling_seed is None else body.sampling_seed
+    return _Plan(n=body.n, params=params, seed=seed, hides_output=hidden)
 
 
 class _Logprobs:

@@ -27,29 +27,29 @@ def completion(**more: Any) -> GenerationRequest:
 
 
 def test_defaults_of_the_two_endpoints() -> None:
-    assert chat().limits.max_tokens == -1
-    assert completion().limits.max_tokens == 16
-    sampling = chat().choices[0].sampling
+    assert chat().params.stop_conditions.max_tokens == -1
+    assert completion().params.stop_conditions.max_tokens == 16
+    sampling = chat().params.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == (1.0, 1.0, 0, 0.0)
 
 
 def test_the_model_has_defaults_of_its_own() -> None:
     offer = replace(OFFER, sampling={"temperature": 0.6, "top_k": 20})
     order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "top_k": 0}), offer)
-    sampling = order.choices[0].sampling
+    sampling = order.params.sampling
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.6, 0, 1.0)
 
 
 def test_both_names_of_the_token_limit() -> None:
-    assert chat(max_completion_tokens=3).limits.max_tokens == 3
-    assert chat(max_tokens=3, max_completion_tokens=3).limits.max_tokens == 3
+    assert chat(max_completion_tokens=3).params.stop_conditions.max_tokens == 3
+    assert chat(max_tokens=3, max_completion_tokens=3).params.stop_conditions.max_tokens == 3
     with pytest.raises(InvalidRequest, match="contradict"):
         chat(max_tokens=3, max_completion_tokens=4)
 
 
 def test_seeds() -> None:
     def seeds(order: GenerationRequest) -> list[int]:
-        return [choice.sampling.seed for choice in order.choices]
+        return [choice.params.sampling.seed for choice in order.choices]
 
     assert seeds(chat(seed=7, n=3)) == [7, 8, 9]
     assert seeds(chat(seed=-1, n=2)) == [2**63 - 1, 0]
@@ -70,12 +70,12 @@ def test_choices_of_several_prompts() -> None:
 
 
 def test_top_k_minus_one_is_all() -> None:
-    assert chat(top_k=-1).choices[0].sampling.top_k == 0
+    assert chat(top_k=-1).params.sampling.top_k == 0
 
 
 def test_min_tokens_fit_into_max_tokens() -> None:
-    assert chat(min_tokens=8, max_tokens=8).limits.min_tokens == 8
-    assert chat(min_tokens=8).limits.min_tokens == 8
+    assert chat(min_tokens=8, max_tokens=8).params.stop_conditions.min_tokens == 8
+    assert chat(min_tokens=8).params.stop_conditions.min_tokens == 8
     with pytest.raises(InvalidRequest, match="min_tokens"):
         chat(min_tokens=8, max_tokens=7)
 
@@ -84,7 +84,7 @@ def test_best_of() -> None:
     assert completion(best_of=2, n=2).num_shown == 0
     order = completion(best_of=3, n=2)
     assert (len(order.choices), order.num_shown) == (3, 2)
-    assert order.scoring is not None
+    assert order.params.logprobs is not None
     assert not order.shows_logprobs
     for more in ({"best_of": 1, "n": 2}, {"best_of": 2, "stream": True}):
         with pytest.raises(InvalidRequest, match="best_of"):
@@ -95,23 +95,23 @@ def test_zero_tokens_are_for_prompts_that_are_wanted_back() -> None:
     assert not completion(max_tokens=0, echo=True).choices[0].hides_output
     scored = completion(max_tokens=0, echo=True, logprobs=1)
     assert scored.choices[0].hides_output
-    assert scored.limits.max_tokens == 1
-    assert scored.scoring == LogprobParams(num_top=1, prompt_from=0)
+    assert scored.params.stop_conditions.max_tokens == 1
+    assert scored.params.logprobs == LogprobParams(num_top=1, prompt_from=0)
     with pytest.raises(InvalidRequest, match="max_tokens"):
         completion(max_tokens=0)
 
 
 def test_log_probabilities() -> None:
-    assert chat().scoring is None
-    assert chat(logprobs=True, top_logprobs=3).scoring == LogprobParams(num_top=3)
-    assert chat(logprobs=True).scoring == LogprobParams()
-    assert completion(logprobs=0).scoring == LogprobParams()
+    assert chat().params.logprobs is None
+    assert chat(logprobs=True, top_logprobs=3).params.logprobs == LogprobParams(num_top=3)
+    assert chat(logprobs=True).params.logprobs == LogprobParams()
+    assert completion(logprobs=0).params.logprobs == LogprobParams()
     with pytest.raises(InvalidRequest, match="top_logprobs needs logprobs"):
         chat(top_logprobs=3)
 
 
 def test_biases_stay_inside_the_vocabulary() -> None:
-    sampling = chat(logit_bias={"5": -100, "7": 1.5}).choices[0].sampling
+    sampling = chat(logit_bias={"5": -100, "7": 1.5}).params.sampling
     assert list(unpack(sampling.bias_ids)) == [5, 7]
     assert list(unpack_floats(sampling.bias_values)) == [-100.0, 1.5]
     with pytest.raises(InvalidRequest, match="vocabulary") as caught:

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.generation.generation_request import GenerationRequest
+from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
 from xylem.services.gateway.generation.running_sessions import RunningSessions
-from xylem.shared.protocol import Generate, StopConditions
+from xylem.shared.protocol import Generate, GenerationParams
 
 PATH = "/abort_request"
 ALICE, BOB = "sk-alice-0123456789", "sk-bob-0123456789"
@@ -140,10 +140,10 @@ async def test_faults_are_named(http: httpx.AsyncClient, body: dict[str, Any], p
 
 
 class Two:
-    """An exchange of two choices, "a" and "b"."""
+    """A session of two choices, "a" and "b"."""
 
     def __init__(self) -> None:
-        self.order = GenerationRequest("tiny", StopConditions(), [], tenant="alice")
+        self.order = GenerationRequest("tiny", [ChoiceSpec(GenerationParams(tenant="alice"))] * 2)
         self.names = {"both": [0, 1], "a": [0], "b": [1]}
         self.ended: list[int] = []
 
