@@ -1,5 +1,5 @@
 # Tasks of those who work on Xylem. `make venv` once; then any of the others.
-.PHONY: venv format lint type test test-fast bench serve api-docs counts
+.PHONY: venv format lint type test test-fast bench serve api-docs migrating-docs counts
 
 BIN := .venv/bin
 
@@ -33,6 +33,9 @@ serve:
 
 api-docs:
 	$(BIN)/python -m tools.api_docs > docs/api.md
+
+migrating-docs:
+	$(BIN)/python -m tools.migrating_docs > docs/migrating.md
 
 counts:
 	$(BIN)/python -m tools.structure_counts

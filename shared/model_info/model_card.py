@@ -9,7 +9,7 @@ from xylem import PACKAGE_PATH
 from xylem.shared.model_info.context_length import choose_context_length
 from xylem.shared.model_info.model_error import ModelError
 
-__all__ = ["ModelCard", "ModelError", "locate", "parse_overrides", "read_json"]
+__all__ = ["ModelCard", "ModelError", "is_folder", "locate", "parse_overrides", "read_json"]
 
 DEMONSTRATION = "demonstration"
 
@@ -41,6 +41,11 @@ def locate(model: str, *, with_weights: bool = False) -> Path:
     if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
         raise ModelError(f"there is no model folder {model}")
     return _download(model, CONFIGURATION + WEIGHTS if with_weights else CONFIGURATION)
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is a folder on this machine, or the one that comes with the package; a hub's is not."""
+    return model == DEMONSTRATION or Path(model).expanduser().is_dir()
 
 
 def _download(model: str, patterns: list[str]) -> Path:

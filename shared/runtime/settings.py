@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xylem.shared.model_info.model_card import ModelCard, locate
 from xylem.shared.protocol.subjects import slug
+from xylem.shared.runtime.sizes import Bytes, Tokens
 
 PREFIX = "XYLEM_"
 
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
 
     model: str = Field("demonstration", description="Model folder, hub id, or 'demonstration' for the built-in one.")
     served_name: str = Field("", description="Name that clients ask for. Default: the last part of the model's path.")
-    context_length: int = Field(
+    context_length: Tokens = Field(
         0, ge=0, description="Most tokens of prompt and output together; 0 is what the model's config.json says."
     )
     model_overrides: str = Field("", description="JSON object whose members replace those of the model's config.json.")
@@ -73,15 +74,15 @@ class GatewaySettings(Settings):
     tls_cert_file: str = Field("", description="Certificate of the gateway (PEM, its chain included); TLS if given.")
     tls_key_file: str = Field("", description="The certificate's private key (PEM, not encrypted).")
     api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
-    max_body_bytes: int = Field(32 << 20, gt=0, description="Largest request body.")
+    max_body_bytes: Bytes = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
     max_open_requests_per_key: int = Field(
         0, ge=0, description="The same of each API key whose entry sets no limit of its own; 0 is none."
     )
     max_kept_responses: int = Field(1024, ge=0, description="Answers of /v1/responses that stay in a gateway's memory.")
-    max_kept_response_bytes: int = Field(64 << 20, ge=0, description="The memory they may take, in bytes.")
+    max_kept_response_bytes: Bytes = Field(64 << 20, ge=0, description="The memory they may take, in bytes.")
     response_ttl_s: float = Field(30 * 86400.0, ge=1, description="How long JetStream keeps them, to go on from.")
-    response_store_bytes: int = Field(1 << 30, gt=0, description="The disk they may take there; the oldest go first.")
+    response_store_bytes: Bytes = Field(1 << 30, gt=0, description="The disk they may take there; the oldest go first.")
     response_replicas: int = Field(1, ge=1, le=5, description="On how many servers of a NATS cluster they are kept.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")
@@ -117,10 +118,10 @@ class SchedulerSettings(Settings):
 
 class ExecutorSettings(Settings):
     group: str = Field("default", description="The scheduler of this group plans for the executor.")
-    device: str = Field("cpu", description="Torch device: cpu, or a GPU: cuda, cuda:1.")
+    device: str = Field("auto", description="Torch device: cpu, cuda, cuda:1; auto: a GPU if there is one.")
     dtype: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Weights and KV; auto: float32 on CPU.")
     page_size: int = Field(16, ge=1, le=1024, description="Tokens in a KV page.")
-    kv_bytes: int = Field(
+    kv_bytes: Bytes = Field(
         0, ge=0, description="Memory of the KV pool; 0 is 512 MiB on a CPU, what memory_fraction leaves on a GPU."
     )
     kv_pages: int = Field(0, ge=0, description="Pages of the KV pool; 0 takes as many as fit.")
@@ -128,15 +129,15 @@ class ExecutorSettings(Settings):
         0.9, gt=0, le=1, description="Share of a GPU's memory that may be taken, by weights, steps and KV together."
     )
     max_running: int = Field(64, ge=1, description="Sequences that may run at once.")
-    token_budget: int = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
+    token_budget: Tokens = Field(512, ge=1, description="Tokens of one step, prompt chunks and decoding together.")
     threads: int = Field(0, ge=0, description="Torch threads; 0 takes as many as make a step faster.")
     kernels: str = Field("auto", description="Backend of the kernels.")
     quantization: Literal["none", "int8", "int4"] = Field("none", description="Bits of linear weights, on CPUs.")
     grammar_timeout_s: float = Field(
         15.0, gt=0, description="For compiling a grammar; one that takes longer is refused."
     )
-    grammar_bytes: int = Field(1 << 30, gt=0, description="Memory for compiling a grammar.")
-    grammar_cache_bytes: int = Field(256 << 20, ge=0, description="Memory for compiled grammars that are not in use.")
+    grammar_bytes: Bytes = Field(1 << 30, gt=0, description="Memory for compiling a grammar.")
+    grammar_cache_bytes: Bytes = Field(256 << 20, ge=0, description="Memory for compiled grammars that are not in use.")
 
 
 class DetokenizerSettings(Settings):

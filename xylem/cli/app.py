@@ -11,10 +11,25 @@ app = typer.Typer(
     name="xylem",
     help="Serves large language models as a pipeline of small services over NATS.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 add_serve(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Serves large language models as a pipeline of small services over NATS."""
 
 
 @app.command()

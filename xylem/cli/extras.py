@@ -11,12 +11,13 @@ def add_serve(app: typer.Typer) -> None:
     """Adds `xylem serve`. Without its packages it only says which one is missing, and exits with 1."""
     try:
         from xylem.cli.serve.options import serve
+        from xylem.cli.serve.serve_command import ServeCommand
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("xylem"):
             raise
         _add_missing(app, error.name)
     else:
-        app.command()(serve)
+        app.command(cls=ServeCommand)(serve)
 
 
 def _add_missing(app: typer.Typer, package: str) -> None:

@@ -24,6 +24,8 @@ def make_model_runner(
 
     Raises ModelError.
     """
+    if settings.device == "auto":
+        settings = settings.model_copy(update={"device": "cuda" if torch.cuda.is_available() else "cpu"})
     try:
         kind = torch.device(settings.device).type
     except RuntimeError as error:

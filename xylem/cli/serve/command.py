@@ -17,9 +17,11 @@ from xylem.cli.serve.child import Member
 from xylem.cli.serve.fleet import Fleet, FleetError, assemble, parse_replicas
 from xylem.cli.serve.keeper import StartupFailure
 from xylem.cli.serve.nats_server import NatsServerError, OwnServer
+from xylem.cli.serve.preflight import check_before_start
 from xylem.cli.serve.screen import Screen, screen_for
 from xylem.cli.serve.site import Site
 from xylem.cli.serve.state_file import StateFile
+from xylem.shared.model_info.model_card import ModelError
 from xylem.shared.runtime.permissions import ADMIN
 from xylem.shared.runtime.ports import free_port
 from xylem.shared.runtime.settings import SettingsError, read_url
@@ -77,9 +79,13 @@ def _serve_with(
             given["id"] = socket.gethostname()  # other machines on that bus have a gateway-0, too
         admin_url = nats.url(ADMIN) if nats else nats_url or ""
         fleet = assemble(given, counts, nats.url if nats else lambda _: admin_url, os.environ, groups=groups)
+        check_before_start(fleet.executor, num_executors=fleet.num_executors)
     except (SettingsError, FleetError, NatsServerError) as error:
         typer.echo(f"xylem serve: {error}", err=True)
         return BAD_ARGUMENTS
+    except ModelError as error:
+        typer.echo(f"xylem serve: {error}", err=True)
+        return STARTUP_FAILED
     members = [*([nats.member] if nats else []), *fleet.members]
     screen = screen_for([member.name for member in members])
     state = StateFile(state_file, url=fleet.url, nats_url=admin_url, model=fleet.model_name)
@@ -95,7 +101,7 @@ async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Sc
     async def mourn(member: Member) -> None:
         await say_bye_for(nats_url, member.kind, member.environment["XYLEM_ID"], fleet.model_slug, fleet.nats_ca_file)
 
-    site = Site(fleet, nats, screen, state, mourn)
+    site = Site(fleet, nats, screen, state, mourn, is_quiet=fleet.is_quiet)
     stop = asyncio.Event()
 
     def on_signal() -> None:

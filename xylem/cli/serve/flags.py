@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
+from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from xylem.shared.runtime.settings import ALL, Settings
@@ -25,14 +26,20 @@ def setting_fields() -> Iterator[tuple[str, str, FieldInfo]]:
                 yield panel, name, field
 
 
+def has_unit(field: FieldInfo) -> bool:
+    """Whether a setting is a number that may be written with a unit; its type reads it."""
+    return any(isinstance(part, BeforeValidator) for part in field.metadata)
+
+
 def _parameter(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         "--" + name.replace("_", "-"),
         help=field.description,
         rich_help_panel=panel,
         show_default=str(field.default) if field.default != "" else False,
+        metavar=("2GiB" if name.endswith("_bytes") else "32k") if has_unit(field) else None,
     )
-    value: Any = field.annotation
+    value: Any = str if has_unit(field) else field.annotation
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
     )

@@ -46,9 +46,15 @@ class Fleet:
     model_name: str
     model_slug: str
     drain_s: float
+    executor: ExecutorSettings
     certificate: str = ""  # of the gateway's TLS; plain HTTP without
     keyed: bool = False  # clients need an API key
     nats_ca_file: str = ""
+    is_quiet: bool = False  # nobody has asked for the services' logs
+
+    @property
+    def num_executors(self) -> int:
+        return sum(member.kind == "executor" for member in self.members)
 
     @property
     def url(self) -> str:
@@ -139,7 +145,9 @@ def assemble(
         model_name=gateway.model_name,
         model_slug=slug,
         drain_s=gateway.drain_s,
+        executor=executor,
         certificate=gateway.tls_cert_file,
         keyed=bool(gateway.api_keys_file),
         nats_ca_file=gateway.nats_ca_file,
+        is_quiet="log_level" not in given and not environment.get(f"{PREFIX}LOG_LEVEL"),
     )

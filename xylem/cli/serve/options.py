@@ -11,6 +11,13 @@ from xylem.cli.serve.flags import with_settings
 @with_settings
 def serve(
     *,
+    model_argument: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="The model, as with --model.", show_default=False)
+    ] = "",
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with flags as keys, such as max-running = 32. Flags and the environment win."),
+    ] = None,
     replicas: Annotated[
         str, typer.Option(metavar="NAME=N,...", help="More than one of some services, such as tokenizer=2,executor=2.")
     ] = "",
@@ -34,6 +41,10 @@ def serve(
     """
     from xylem.cli.serve.command import serve as run
 
+    if model_argument:
+        if settings.get("model") not in (None, model_argument):
+            raise typer.BadParameter(f"the model is given twice: {model_argument} and --model {settings['model']}")
+        settings["model"] = model_argument
     raise typer.Exit(
         run(
             settings,

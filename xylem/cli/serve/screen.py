@@ -81,8 +81,8 @@ class LiveScreen:
         self._show(name, self._rows[name][0], text)
 
     def state(self, name: str, state: str, detail: str) -> None:
-        if self._live is None and (state == "restarting" or detail):
-            self.line(name, f"{state}: {detail}")
+        if self._live is None and (detail or "restarting" in (state, self._rows[name][0])):
+            self.line(name, f"{state}: {detail}" if detail else state)
         self._show(name, state, detail)
 
     def settle(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable, Coroutine
@@ -31,7 +32,11 @@ class Site:
         screen: Screen,
         state: StateFile,
         mourn: Callable[[Member], Coroutine[Any, Any, None]],
+        *,
+        is_quiet: bool = False,
     ) -> None:
+        """is_quiet: of what the services say, only warnings and errors are shown."""
+        self._is_quiet = is_quiet
         self._fleet = fleet
         self._screen = screen
         self._state = state
@@ -62,11 +67,11 @@ class Site:
             keeper.kill()
 
     def line(self, member: Member, text: str) -> None:
-        if member.kind != "nats" or worth_showing(text):
+        if worth_showing(text) if member.kind == "nats" else not (self._is_quiet and _is_detail(text)):
             # The services' own logs name them once more.
             named = f" {member.kind}.{member.environment.get('XYLEM_ID')} "
             self._screen.line(member.name, text.replace(named, " ", 1))
-        if self._phase.starting and " is ready for model " in text:
+        if " is ready for model " in text:
             # Only for the eye: whether requests can be served is for the gateway to say.
             self._screen.state(member.name, "ready", "")
 
@@ -138,6 +143,11 @@ class Site:
             for keepers, grace_s in ((gateways, drain_s), (others, idle_s), (self._nats_keepers, NATS_GRACE_S)):
                 await asyncio.gather(*(k.stop(grace_s) for k in keepers if k.member.name in running))
             await asyncio.gather(*self._tasks, *self._mourning, return_exceptions=True)
+
+
+def _is_detail(text: str) -> bool:
+    """Whether a line of a service's log is below a warning; lines that are no log's are not."""
+    return bool(re.match(r"[\d-]+ [\d:,]+ (INFO|DEBUG) ", text))
 
 
 def announcement(fleet: Fleet, took_s: float) -> str:

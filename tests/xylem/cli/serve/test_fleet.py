@@ -6,7 +6,7 @@ import pytest
 from xylem.cli.serve.child import Member
 from xylem.cli.serve.fleet import SERVICES, Fleet, FleetError, assemble, parse_replicas
 from xylem.shared.runtime.ports import free_port
-from xylem.shared.runtime.settings import SettingsError
+from xylem.shared.runtime.settings import ExecutorSettings, SettingsError
 
 NATS = "nats://127.0.0.1:1"
 
@@ -112,4 +112,4 @@ def test_a_group_needs_a_scheduler_and_an_executor() -> None:
     [("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("localhost", "http://localhost:80")],
 )
 def test_the_url_is_one_that_a_client_can_use(host: str, url: str) -> None:
-    assert Fleet((), host, 80, "m", "m", 1).url == url
+    assert Fleet((), host, 80, "m", "m", 1, ExecutorSettings()).url == url

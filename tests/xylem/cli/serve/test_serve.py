@@ -97,7 +97,7 @@ def test_it_serves_restarts_and_leaves_nothing_behind(tmp_path: Path) -> None:
         old = it.state["pids"]["tokenizer-0"]
         os.kill(old, signal.SIGKILL)
         it.until("tokenizer-0   | [restarting] killed by signal 9")
-        it.until("is ready for model")
+        it.until("tokenizer-0   | [ready]")
         assert it.state["pids"]["tokenizer-0"] != old
         chat = [sys.executable, "-m", "xylem", "chat", "--url", it.state["url"], "--temperature", "0"]
         questions = "What is the capital of Italy?\nWhat is 2 plus 3?\n"

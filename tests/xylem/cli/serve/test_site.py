@@ -6,10 +6,11 @@ import pytest
 
 from xylem.cli.serve.fleet import Fleet
 from xylem.cli.serve.site import announcement
+from xylem.shared.runtime.settings import ExecutorSettings
 
 
 def fleet(certificate: str = "", *, keyed: bool = False) -> Fleet:
-    return Fleet((), "127.0.0.1", 80, "m", "m", 1, certificate=certificate, keyed=keyed)
+    return Fleet((), "127.0.0.1", 80, "m", "m", 1, ExecutorSettings(), certificate=certificate, keyed=keyed)
 
 
 def test_the_command_goes_where_the_gateway_is() -> None:
