@@ -49,7 +49,7 @@ def test_without_tools_text_is_text() -> None:
 
 def test_auto_reads_calls_and_forces_none() -> None:
     ordered = order(tools=TOOLS)
-    assert ordered.grammar is None
+    assert ordered.params.grammar is None
     found = said(ordered, "Hm. " + CALLS)
     assert found.content.strip() == "Hm."
     assert [(call.name, json.loads(call.arguments)) for call in found.calls] == [("weather", {"city": "Oslo"})] * 2
@@ -80,7 +80,7 @@ def test_one_call_when_parallel_ones_are_not_wanted() -> None:
     ],
 )
 def test_forced_calls_are_a_grammar(choice: Any, words: list[str], absent: list[str]) -> None:
-    grammar = order(tools=TOOLS, tool_choice=choice).grammar
+    grammar = order(tools=TOOLS, tool_choice=choice).params.grammar
     assert grammar is not None
     assert grammar.kind == "structural_tag"
     assert grammar.after == ""
@@ -91,7 +91,7 @@ def test_forced_calls_are_a_grammar(choice: Any, words: list[str], absent: list[
 def test_tools_beside_a_schema_leave_the_choice_to_the_model() -> None:
     schema = {"type": "object", "properties": {"a": {"const": 1}}}
     for fields in ({"json_schema": schema}, {"response_format": {"type": "json_object"}}):
-        grammar = order(tools=TOOLS, **fields).grammar
+        grammar = order(tools=TOOLS, **fields).params.grammar
         assert grammar is not None
         calls, document = json.loads(grammar.text)["format"]["elements"]
         assert "weather" in json.dumps(calls)
@@ -102,17 +102,17 @@ def test_tools_beside_a_schema_leave_the_choice_to_the_model() -> None:
     "response_format", [{"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}]
 )
 def test_a_format_of_the_text_is_met_when_there_is_none(response_format: Any) -> None:
-    alone = order(tools=TOOLS, tool_choice="required").grammar
-    assert order(tools=TOOLS, tool_choice="required", response_format=response_format).grammar == alone
+    alone = order(tools=TOOLS, tool_choice="required").params.grammar
+    assert order(tools=TOOLS, tool_choice="required", response_format=response_format).params.grammar == alone
 
 
 def test_thinking_comes_before_a_grammar_and_out_of_the_text() -> None:
-    forced = order(QWEN3, tools=TOOLS, tool_choice="required").grammar
+    forced = order(QWEN3, tools=TOOLS, tool_choice="required").params.grammar
     assert forced is not None
     assert (forced.opens, forced.after) == ("<think>", "</think>")
     ordered = order(QWEN3, regex="[0-9]+")
-    assert ordered.grammar is not None
-    assert ordered.grammar.after == "</think>"
+    assert ordered.params.grammar is not None
+    assert ordered.params.grammar.after == "</think>"
     found = said(ordered, "<think>\nWell.\n</think>\n\n17")
     assert (found.reasoning, found.content) == ("Well.", "17")
 
@@ -121,16 +121,16 @@ def test_thinking_that_is_not_wanted_apart_or_not_at_all() -> None:
     together = order(QWEN3, separate_reasoning=False)
     assert not together.parses
     without = order(QWEN3, chat_template_kwargs={"enable_thinking": False}, regex="[0-9]+")
-    assert without.grammar is not None
-    assert without.grammar.after == ""
+    assert without.params.grammar is not None
+    assert without.params.grammar.after == ""
     assert not without.parses
 
 
 def test_special_tokens_are_kept_where_they_are_markers() -> None:
     kimi = replace(OFFER, family=choose(tool_call_parser="kimi_k2"))
-    assert order(kimi, tools=TOOLS).limits.keep_special
-    assert not order(kimi).limits.keep_special
-    assert not order(HERMES, tools=TOOLS).limits.keep_special
+    assert order(kimi, tools=TOOLS).params.stop_conditions.keep_special
+    assert not order(kimi).params.stop_conditions.keep_special
+    assert not order(HERMES, tools=TOOLS).params.stop_conditions.keep_special
 
 
 @pytest.mark.parametrize(
