@@ -1,4 +1,4 @@
-"""The gateway: owns the clients' HTTP connections and the lives of their requests.
+"""The gateway: owns the clients' HTTP connections and the states of their requests.
 
 Comes in: HTTP requests of OpenAI clients; text deltas, acceptances and refusals from the other stages.
 Goes out: `Generate` to the tokenizers, `Abort` to schedulers, JSON and server-sent events to clients.

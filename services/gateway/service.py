@@ -64,7 +64,7 @@ class GatewayService(Service[GatewaySettings]):
             bus=self.bus,
             request_states=request_states,
             metrics=metrics,
-            offer=ServedModel(
+            served_model=ServedModel(
                 model=self.settings.model_name,
                 context_length=card.context_length,
                 vocab_size=card.vocab_size,

@@ -38,11 +38,11 @@ class ChoiceOutput:
         return sum(known) / len(known) if known else 0.0
 
 
-def best(results: list[ChoiceOutput], order: GenerationRequest) -> list[ChoiceOutput]:
+def best(results: list[ChoiceOutput], request: GenerationRequest) -> list[ChoiceOutput]:
     """Returns each prompt's choices to be shown, the likeliest first where that is fewer than there are."""
-    if not order.num_shown:
+    if not request.num_shown:
         return results
-    size = len(results) // len(order.prompts)
+    size = len(results) // len(request.prompts)
     groups = [results[first : first + size] for first in range(0, len(results), size)]
-    ranked = [sorted(group, key=lambda result: -result.likelihood)[: order.num_shown] for group in groups]
+    ranked = [sorted(group, key=lambda result: -result.likelihood)[: request.num_shown] for group in groups]
     return [result for group in ranked for result in group]

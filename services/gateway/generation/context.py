@@ -29,7 +29,7 @@ class Context:
     bus: Bus
     request_states: RequestStateTable
     metrics: Metrics
-    offer: ServedModel
+    served_model: ServedModel
     card: ModelCard
     created: int
     spawn: Callable[..., "asyncio.Task[None]"]

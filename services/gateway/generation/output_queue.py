@@ -55,7 +55,10 @@ class OutputDelta:
 
 
 class OutputQueue:
-    """Lives put rows in, the HTTP response takes pieces out. An error comes after everything that was put before."""
+    """Request states put rows in, the HTTP response takes pieces out.
+
+    An error comes after everything that was put before.
+    """
 
     def __init__(self, max_unread_tokens: int) -> None:
         """max_unread_tokens: of one choice."""

@@ -64,7 +64,7 @@ class PipelineHealth:
         return peer.id, peer.epoch
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
-        """The life number of a peer, if it is known."""
+        """Returns the epoch of a peer, or None when it is not known."""
         peer = self._directory.find(kind, instance)
         return peer.epoch if peer is not None else None
 

@@ -50,7 +50,7 @@ class Pipeline(Protocol):
         """Id and epoch of the one for a new attempt. Raises Unavailable."""
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
-        """The life number of a peer, if it is known."""
+        """Returns the epoch of a peer, or None when it is not known."""
 
     async def hand_over(self, generate: Generate) -> None:
         """Gives the attempt to a tokenizer. Raises Unavailable, PayloadTooLarge."""
@@ -222,7 +222,7 @@ class RequestState:
     # Its course.
 
     async def run(self) -> None:
-        """From the first attempt to the end. What can't be had ends as an error in the mailbox; raises nothing."""
+        """From the first attempt to the end. What can't be had ends as an error in the output queue; raises nothing."""
         try:
             async with asyncio.timeout(self._pipeline.request_timeout_s):
                 await self._attempts()

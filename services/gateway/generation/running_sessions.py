@@ -1,4 +1,4 @@
-"""The exchanges that run in this gateway, by their names: so that one can be ended from outside."""
+"""The sessions that run in this gateway, by their names: so that one can be ended from outside."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from xylem.services.gateway.generation.generation_request import GenerationReque
 class AbortableSession(Protocol):
     """Can be ended: a GenerationSession. names: to the indices of the choices that each stands for."""
 
-    order: GenerationRequest
+    request: GenerationRequest
     names: dict[str, list[int]]
 
     def abort(self, indices: list[int]) -> int:
@@ -39,5 +39,5 @@ class RunningSessions:
         names = list(self._by_name) if name is None else [name]
         found = [(each, session) for each in names for session in self._by_name.get(each, ())]
         return sum(
-            session.abort(session.names[each]) for each, session in found if session.order.params.tenant == tenant
+            session.abort(session.names[each]) for each, session in found if session.request.params.tenant == tenant
         )

@@ -32,27 +32,27 @@ class Totals:
 
 
 class GenerationSession:
-    """Runs one request from its order to the last output of its last choice. `close` must be called in the end."""
+    """Runs one request from its beginning to the last output of its last choice. `close` must be called in the end."""
 
-    def __init__(self, context: Context, order: GenerationRequest, cursor: StreamCursor, traceparent: str) -> None:
-        self.order = order
+    def __init__(self, context: Context, request: GenerationRequest, cursor: StreamCursor, traceparent: str) -> None:
+        self.request = request
         self.id = cursor.request_id
         # What clients may call it, or one of its choices, when they want no more of it.
-        self.names = {cursor.answer_id: list(range(len(order.choices)))}
-        for index, choice in enumerate(order.choices):
+        self.names = {cursor.answer_id: list(range(len(request.choices)))}
+        for index, choice in enumerate(request.choices):
             self.names.setdefault(f"{cursor.answer_id}-{index}", [index])
             if choice.name:
                 self.names.setdefault(choice.name, []).append(index)
         self._context = context
         self._output_queue = OutputQueue(context.policy.attempts.max_unread_tokens)
-        self._request_states: list[RequestState] = []  # one for each choice, in their order, or none at all
-        self._unfinished = len(order.choices)
+        self._request_states: list[RequestState] = []  # one for each choice, in their request, or none at all
+        self._unfinished = len(request.choices)
         # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
         self._to_skip = [choice_cursor.num_chars for choice_cursor in cursor.choice_cursors]
-        self._num_chars = [0] * len(order.choices)
-        self._parsers = [order.make_parser() for _ in order.choices]
-        self._scores = [LogprobQueue() for _ in order.choices]
-        self._prompt_scores: list[list[LogprobToken]] = [[] for _ in order.choices]
+        self._num_chars = [0] * len(request.choices)
+        self._parsers = [request.make_parser() for _ in request.choices]
+        self._scores = [LogprobQueue() for _ in request.choices]
+        self._prompt_scores: list[list[LogprobToken]] = [[] for _ in request.choices]
         self._called: set[int] = set()  # choices in which a call of a tool has begun
         self._watch: asyncio.Task[None] | None = None
         self._closed = False
@@ -61,13 +61,13 @@ class GenerationSession:
         self._token_s: dict[int, float] = {}  # when each choice had its latest token
         self._ttft_s = 0.0
         self._finish = ""
-        self._span = telemetry.span("request", traceparent, model=order.model, choices=len(order.choices))
+        self._span = telemetry.span("request", traceparent, model=request.model, choices=len(request.choices))
 
     def open(self, receive: Receive, found: list[Found]) -> None:
         """Starts a state per choice, or resumes those in `found`, and watches for the client's disconnect."""
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
-        for index, choice in enumerate(self.order.choices):
-            if self.order.only_echoes:
+        for index, choice in enumerate(self.request.choices):
+            if self.request.only_echoes:
                 self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
             else:
                 generate = self._generate(index, choice)
@@ -76,7 +76,7 @@ class GenerationSession:
                 )
                 self._request_states.append(state)
         self._context.running.add(self)
-        if found and not self.order.parses:
+        if found and not self.request.parses:
             self._to_skip = [0] * len(found)  # that is where they go on
 
     @property
@@ -87,7 +87,7 @@ class GenerationSession:
     async def take(self) -> list[OutputDelta]:
         """Returns the next outputs. Raises ClientGone, or the XylemError that ended a choice."""
         pieces = await self._output_queue.take()
-        if self.order.by_token:
+        if self.request.by_token:
             pieces = [each for piece in pieces for each in piece.by_token()]
         now_s = time.perf_counter()
         for piece in pieces:
@@ -104,7 +104,7 @@ class GenerationSession:
         """Takes the text apart, and lets its scores through. Text that the client has only moves the parser on."""
         index = piece.index
         parser, scores = self._parsers[index], self._scores[index]
-        if self.order.choices[index].hides_output:
+        if self.request.choices[index].hides_output:
             piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
             piece.finish = FinishReason.LENGTH if piece.finish is FinishReason.STOP else piece.finish
             return
@@ -124,7 +124,7 @@ class GenerationSession:
         piece.scored = scores.take(self._num_chars[index])
         if piece.finish:
             piece.last_deltas = parser.flush()
-            num_chars = sys.maxsize if self.order.keeps_cut_scores else self._num_chars[index]
+            num_chars = sys.maxsize if self.request.keeps_cut_scores else self._num_chars[index]
             piece.last_scored = scores.take_rest(num_chars)
         self._note_calls(index, [*piece.deltas, *piece.last_deltas])
         piece.called = index in self._called
@@ -155,7 +155,7 @@ class GenerationSession:
 
     def totals(self) -> Totals:
         """Returns the token counts so far."""
-        counts, choices = self.order.prompt_counts, self.order.choices
+        counts, choices = self.request.prompt_counts, self.request.choices
         prompts: dict[int, tuple[int, int]] = {i: (counts[i], 0) for i in range(len(counts))}
         for state in self._request_states:
             if state.num_prompt_tokens:
@@ -203,7 +203,7 @@ class GenerationSession:
 
     def _generate(self, index: int, choice: ChoiceSpec) -> Generate:
         prompt = choice.prompt
-        order = self.order
+        request = self.request
         return Generate(
             request_id=f"{self.id}-{index}",
             attempt=0,
@@ -212,16 +212,16 @@ class GenerationSession:
             prompt=prompt if isinstance(prompt, str) else None,
             messages=choice.messages,
             token_ids=prompt if isinstance(prompt, bytes) else None,
-            tools=order.tools,
-            template_arguments=order.template_arguments,
+            tools=request.tools,
+            template_arguments=request.template_arguments,
             params=msgspec.structs.replace(
                 choice.params,
                 deadline_s=time.time() + self._context.settings.request_timeout_s,
                 # Log probabilities are not kept: such a stream is generated anew for a client that comes back.
-                resumable=order.event_ids and choice.params.logprobs is None,
+                resumable=request.event_ids and choice.params.logprobs is None,
             ),
             trace=self._span.trace,
-            add_special_tokens=order.add_special_tokens,
+            add_special_tokens=request.add_special_tokens,
         )
 
     def _note_tokens(self, piece: OutputDelta, now_s: float) -> None:

@@ -36,7 +36,7 @@ def named_event(chunk: Any) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """The chunks of an exchange, which is closed however the response ends: it may be cancelled while it sends."""
+    """The chunks of a session, which is closed however the response ends: it may be cancelled while it sends."""
 
     def __init__(
         self,
@@ -64,15 +64,15 @@ class EventStream(StreamingResponse):
 async def _events(
     session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta], cursor: StreamCursor | None
 ) -> AsyncIterator[bytes]:
-    order = session.order
+    request = session.request
     write = named_event if writer.named else event
     end = b"" if writer.named else DONE
     # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
-    usage: ChunkUsage = None if order.include_usage else msgspec.UNSET
+    usage: ChunkUsage = None if request.include_usage else msgspec.UNSET
     pieces = first
     try:
         while True:
-            if order.continuous_usage:
+            if request.continuous_usage:
                 usage = Usage.of(session.totals())
             if cursor is None:
                 events = [write(chunk) for piece in pieces for chunk in writer.chunks(piece, usage)]
@@ -83,7 +83,7 @@ async def _events(
             if events:
                 yield b"".join(events)
             pieces = await session.take()
-        if order.include_usage or writer.named:
+        if request.include_usage or writer.named:
             events += map(write, writer.closing(Usage.of(session.totals())))
         yield b"".join(events) + end
     except XylemError as error:

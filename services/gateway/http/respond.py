@@ -1,4 +1,4 @@
-"""The answer to an order: whole, or as a stream, which may be the rest of one that broke off."""
+"""The answer to a generation request: whole, or as a stream, which may be the rest of one that broke off."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,45 +17,45 @@ from xylem.services.gateway.http.event_stream import EventStream
 from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
 
 
-def admit(request: Request, context: Context, order: GenerationRequest) -> None:
-    """Lets the order in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
+def admit(request: Request, context: Context, generation: GenerationRequest) -> None:
+    """Lets the request in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
     key = key_of(request)
-    context.admit(len(order.choices), key)
+    context.admit(len(generation.choices), key)
     if key is not None:
-        order.assign_tenant(key.name, key.salt(order.params.cache_salt))
+        generation.assign_tenant(key.name, key.salt(generation.params.cache_salt))
 
 
 async def respond(
     request: Request,
     context: Context,
-    order: GenerationRequest,
+    generation: GenerationRequest,
     prefix: str,
     make_writer: Callable[[Head], ResponseWriter],
     *,
     resumable: bool = True,
 ) -> Response:
-    """Runs the order. The status goes out with the first tokens: until then every stage may refuse with its own.
+    """Runs the request. The status goes out with the first tokens: until then every stage may refuse with its own.
 
     resumable: clients may reconnect with Last-Event-ID. Raises XylemError, ClientGone.
     """
-    admit(request, context, order)
-    last_id = request.headers.get(HEADER, "") if order.stream and resumable else ""
+    admit(request, context, generation)
+    last_id = request.headers.get(HEADER, "") if generation.stream and resumable else ""
     if last_id:
-        cursor = StreamCursor.parse(last_id, len(order.choices), prefix, order.params.tenant)
-        order.use_seed(cursor.seed)
-        order.event_ids = True
-        found = await context.request_states.find(cursor, from_start=order.parses)
+        cursor = StreamCursor.parse(last_id, len(generation.choices), prefix, generation.params.tenant)
+        generation.use_seed(cursor.seed)
+        generation.event_ids = True
+        found = await context.request_states.find(cursor, from_start=generation.parses)
     else:
-        num_choices = len(order.choices)
-        cursor = StreamCursor.of_new(prefix, seed=order.base_seed, num_choices=num_choices, tenant=order.params.tenant)
+        num_choices, tenant = len(generation.choices), generation.params.tenant
+        cursor = StreamCursor.of_new(prefix, seed=generation.base_seed, num_choices=num_choices, tenant=tenant)
         found = []
-    writer = make_writer(Head(id=cursor.answer_id, created=cursor.created, model=order.model))
-    session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))
+    writer = make_writer(Head(id=cursor.answer_id, created=cursor.created, model=generation.model))
+    session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))
     try:
         session.open(request.receive, found)
         first = await session.take()
-        if order.stream:
-            marked = cursor if order.event_ids else None
+        if generation.stream:
+            marked = cursor if generation.event_ids else None
             return EventStream(session, writer, first, marked, context.response_timeout_s)
         return await _whole(session, writer, first)
     except BaseException as error:
@@ -65,7 +65,7 @@ async def respond(
 
 
 async def _whole(session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta]) -> Response:
-    results = [ChoiceOutput() for _ in session.order.choices]
+    results = [ChoiceOutput() for _ in session.request.choices]
     pieces = first
     while True:
         for piece in pieces:
@@ -73,11 +73,11 @@ async def _whole(session: GenerationSession, writer: ResponseWriter, first: list
         if session.done:
             break
         pieces = await session.take()
-    shown, usage = best(results, session.order), Usage.of(session.totals())
+    shown, usage = best(results, session.request), Usage.of(session.totals())
     # Thousands of vectors take a second to compare and write down, in which others want to be served.
     data = (
         await asyncio.to_thread(_written, writer, shown, usage)
-        if session.order.params.pooling
+        if session.request.params.pooling
         else _written(writer, shown, usage)
     )
     session.close()

@@ -1,4 +1,4 @@
-"""A life that nobody waits for ends, whatever becomes of the cancellation of its task."""
+"""A request state that nobody waits for ends, whatever becomes of the cancellation of its task."""
 
 import asyncio
 from contextlib import suppress
@@ -45,7 +45,7 @@ class Swallowing:
         """Nothing is kept of it."""
 
 
-async def test_an_abandoned_life_ends_although_its_cancellation_was_swallowed() -> None:
+async def test_an_abandoned_state_ends_although_its_cancellation_was_swallowed() -> None:
     pipeline = Swallowing()
     generate = Generate(
         request_id="r-0",

@@ -39,7 +39,7 @@ _decoder = msgspec.json.Decoder()
 
 
 class MessageResponseWriter:
-    """stops: the client's stop sequences. Its order has one choice, and usage comes with every piece."""
+    """stops: the client's stop sequences. Its request has one choice, and usage comes with every piece."""
 
     named: ClassVar[bool] = True
 

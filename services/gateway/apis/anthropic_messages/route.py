@@ -32,7 +32,7 @@ async def messages(request: Request) -> Response:
     body = await read_object(request)
     asked = MessagesBody.read(body)
     with NAMES.spoken():
-        generation = chat_request(ChatBody.read(chat_body(body, asked)), context.offer)
+        generation = chat_request(ChatBody.read(chat_body(body, asked)), context.served_model)
         generation.continuous_usage = True  # the first event tells the number of input tokens
         stops = asked.stop_sequences
         return await respond(
@@ -50,7 +50,7 @@ async def count_tokens(request: Request) -> Response:
     context = context_of(request)
     body = await read_object(request)
     with NAMES.spoken():
-        generation = chat_request(ChatBody.read(chat_body(body, CountTokensBody.read(body))), context.offer)
+        generation = chat_request(ChatBody.read(chat_body(body, CountTokensBody.read(body))), context.served_model)
         question = Tokenize(
             messages=generation.choices[0].messages,
             tools=generation.tools,

@@ -24,9 +24,9 @@ router = APIRouter()
 async def rerank(request: Request) -> Response:
     context = context_of(request)
     body = RerankBody.read(await read_object(request))
-    check_model(body.model, context.offer)
+    check_model(body.model, context.served_model)
     documents = body.documents
-    generation = vector_request({"query": [body.query], "documents": documents}, body, context.offer)
+    generation = vector_request({"query": [body.query], "documents": documents}, body, context.served_model)
     num_best, with_documents = body.top_n or 0, body.return_documents
     return await respond(
         request,

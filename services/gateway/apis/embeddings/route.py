@@ -23,8 +23,8 @@ router = APIRouter()
 async def embeddings(request: Request) -> Response:
     context = context_of(request)
     body = EmbeddingsBody.read(await read_object(request))
-    check_model(body.model, context.offer)
-    generation = vector_request({"input": body.input}, body, context.offer)
+    check_model(body.model, context.served_model)
+    generation = vector_request({"input": body.input}, body, context.served_model)
     as_base64, dimensions = body.encoding_format == "base64", body.dimensions
     return await respond(
         request,

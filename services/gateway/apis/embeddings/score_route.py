@@ -26,13 +26,13 @@ router = APIRouter()
 async def score(request: Request) -> Response:
     context = context_of(request)
     body = ScoreBody.read(await read_object(request))
-    check_model(body.model, context.offer)
+    check_model(body.model, context.served_model)
     of_pairs = _given({"text_1": body.text_1, "text_2": body.text_2})
     of_labels = _given({"query": body.query, "items": body.items, "label_token_ids": body.label_token_ids})
     if of_pairs and of_labels:
         raise InvalidRequest(f"{of_pairs[0]} and {of_labels[0]} are parts of two questions", param=of_labels[0])
     if of_labels:
-        generation = label_request(body, context.offer)
+        generation = label_request(body, context.served_model)
         among = body.apply_softmax
         return await respond(
             request, context, generation, "score", lambda head: LabelScoreWriter(head, among_labels=among)
@@ -54,5 +54,5 @@ async def _pairs(request: Request, context: Context, body: ScoreBody) -> Respons
         raise InvalidRequest(
             f"text_1 has {len(first)} texts and text_2 {len(second)}; give one, or as many", param="text_1"
         )
-    generation = vector_request({"text_1": first, "text_2": second}, body, context.offer)
+    generation = vector_request({"text_1": first, "text_2": second}, body, context.served_model)
     return await respond(request, context, generation, "score", lambda head: PairScoreWriter(head, len(first)))

@@ -21,8 +21,8 @@ router = APIRouter()
 )
 async def chat_completions(request: Request) -> Response:
     context = context_of(request)
-    order = chat_request(ChatBody.read(await read_object(request)), context.offer)
-    shown = order.shows_logprobs
+    generation = chat_request(ChatBody.read(await read_object(request)), context.served_model)
+    shown = generation.shows_logprobs
     return await respond(
-        request, context, order, "chatcmpl", lambda head: ChatResponseWriter(head, with_logprobs=shown)
+        request, context, generation, "chatcmpl", lambda head: ChatResponseWriter(head, with_logprobs=shown)
     )

@@ -27,20 +27,20 @@ router = APIRouter()
 async def completions(request: Request) -> Response:
     context = context_of(request)
     body = CompletionBody.read(await read_object(request))
-    order = completion_request(body, context.offer)
-    if order.echo:
-        context.admit(len(order.choices))
-        await _prepare_echo(context, order)
-    echoes = [order.prompt_texts[choice.prompt_index] for choice in order.choices] if order.echo else []
+    generation = completion_request(body, context.served_model)
+    if generation.echo:
+        context.admit(len(generation.choices))
+        await _prepare_echo(context, generation)
+    echoes = [generation.prompt_texts[choice.prompt_index] for choice in generation.choices] if generation.echo else []
     return await respond(
-        request, context, order, "cmpl", lambda head: CompletionResponseWriter(head, echoes, body.logprobs)
+        request, context, generation, "cmpl", lambda head: CompletionResponseWriter(head, echoes, body.logprobs)
     )
 
 
-async def _prepare_echo(context: Context, order: GenerationRequest) -> None:
-    order.prompt_texts = [await _text(context, prompt) for prompt in order.prompts]
-    if order.only_echoes:  # nothing will run that could count them
-        order.prompt_counts = [await _count(context, prompt) for prompt in order.prompts]
+async def _prepare_echo(context: Context, generation: GenerationRequest) -> None:
+    generation.prompt_texts = [await _text(context, prompt) for prompt in generation.prompts]
+    if generation.only_echoes:  # nothing will run that could count them
+        generation.prompt_counts = [await _count(context, prompt) for prompt in generation.prompts]
 
 
 async def _text(context: Context, prompt: Prompt) -> str:

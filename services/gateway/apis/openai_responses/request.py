@@ -31,14 +31,14 @@ from xylem.shared.runtime.errors import InvalidRequest
 class ResponseRequest:
     """response: as it is before anything is known of it."""
 
-    order: GenerationRequest
+    chat_request: GenerationRequest
     record: Record
     response: Response
 
     @property
     def accepted(self) -> Record:
         """Returns what is stored of it, once the request has a tenant."""
-        params = self.order.params
+        params = self.chat_request.params
         return msgspec.structs.replace(
             self.record, seed=params.sampling.seed, tenant=params.tenant, salt=params.cache_salt
         )

@@ -37,8 +37,8 @@ async def create(request: Request) -> Response:
     body = await read_object(request)
     previous = previous_of(body)
     before = [] if previous is None else await archive.conversation(previous, _tenant(request))
-    response_request = understand(new_record(body, before, context.settings.instance), context.offer)
-    admit(request, context, response_request.order)
+    response_request = understand(new_record(body, before, context.settings.instance), context.served_model)
+    admit(request, context, response_request.chat_request)
     background, streams = response_request.response.background, response_request.record.body.get("stream", False)
     receive = nobody if background else request.receive
     in_memory = archive.begin(response_request, receive, request.headers.get("traceparent", ""))

@@ -41,14 +41,14 @@ class ResponseRun:
         self.error: Exception | None = None  # that ended it: a XylemError, or ClientGone
         self.is_dropped = False  # another gateway goes on with it
         self._context = context
-        self._order = response_request.order
+        self._chat_request = response_request.chat_request
         self._on_change = on_change
         self._traceparent = traceparent
         self._event_writer = EventWriter(self.log, response_request.response, record.final)
         self._cursor = StreamCursor(
             record.id,
             record.created_at,
-            response_request.order.base_seed,
+            response_request.chat_request.base_seed,
             [ChoiceCursor()],
             record.generation,
             record.tenant,
@@ -79,7 +79,7 @@ class ResponseRun:
         self._context.spawn(self._run(session), name=f"response {self.response.id}")
 
     def go_on(self) -> None:
-        """Tells again what another gateway has told, from what detokenizers have of it or else from its order."""
+        """Tells again what another gateway has told, from what detokenizers have of it or else from its record."""
         self._context.spawn(self._run(None), name=f"response {self.response.id}")
 
     async def begun(self) -> None:
@@ -102,7 +102,7 @@ class ResponseRun:
         self.cancel()
 
     def _open(self, receive: Receive, found: list[Found]) -> GenerationSession:
-        self._session = session = GenerationSession(self._context, self._order, self._cursor, self._traceparent)
+        self._session = session = GenerationSession(self._context, self._chat_request, self._cursor, self._traceparent)
         try:
             session.open(receive, found)
         except BaseException:

@@ -50,12 +50,12 @@ async def _generate(request: Request, context: Context, tenant: str) -> None:
         stop_conditions=StopConditions(max_tokens=1, ignore_eos=True),
         tenant=tenant,
     )
-    order = GenerationRequest(
-        model=context.offer.model,
+    generation = GenerationRequest(
+        model=context.served_model.model,
         choices=[ChoiceSpec(params, prompt=pack([0]))],
     )
-    cursor = StreamCursor.of_new("health", seed=order.base_seed, num_choices=1, tenant=tenant)
-    session = GenerationSession(context, order, cursor, request.headers.get("traceparent", ""))
+    cursor = StreamCursor.of_new("health", seed=generation.base_seed, num_choices=1, tenant=tenant)
+    session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))
     try:
         session.open(request.receive, [])
         while not session.done:

@@ -35,11 +35,11 @@ def _model(context: Context) -> dict[str, Any]:
     return {
         "model_path": settings.model,
         "tokenizer_path": settings.model,
-        "served_model_name": context.offer.model,
+        "served_model_name": context.served_model.model,
         "is_generation": True,
         "model_type": card.config.get("model_type"),
         "architectures": [card.architecture],
-        "context_length": context.offer.context_length,
+        "context_length": context.served_model.context_length,
         "vocab_size": card.vocab_size,
         "has_image_understanding": False,
         "has_audio_understanding": False,

@@ -14,11 +14,11 @@ router = APIRouter()
 
 def _card(context: Context) -> dict[str, Any]:
     return {
-        "id": context.offer.model,
+        "id": context.served_model.model,
         "object": "model",
         "created": context.created,
         "owned_by": "xylem",
-        "max_model_len": context.offer.context_length,
+        "max_model_len": context.served_model.context_length,
     }
 
 
@@ -32,5 +32,5 @@ async def list_models(request: Request) -> JSONResponse:
 @router.get("/v1/models/{model:path}", summary="One model", response_model=None, responses=answers("A model."))
 async def get_model(request: Request, model: str) -> JSONResponse:
     context = context_of(request)
-    check_model(model, context.offer)
+    check_model(model, context.served_model)
     return JSONResponse(_card(context))

@@ -29,7 +29,7 @@ _encoder = msgspec.json.Encoder()
 async def tokenize(request: Request) -> Response:
     context = context_of(request)
     body = TokenizeBody.read(await read_object(request))
-    check_model(body.model, context.offer)
+    check_model(body.model, context.served_model)
     prompt, messages = body.prompt, body.messages
     if (prompt is None) == (messages is None):
         raise InvalidRequest("give either prompt or messages", param="prompt")
@@ -44,7 +44,7 @@ async def tokenize(request: Request) -> Response:
     with context.asking(key_of(request)):
         column = await tokens_of(context, question)
     tokens = unpack(column).tolist()
-    return _json({"tokens": tokens, "count": len(tokens), "max_model_len": context.offer.context_length})
+    return _json({"tokens": tokens, "count": len(tokens), "max_model_len": context.served_model.context_length})
 
 
 @router.post("/v1/detokenize", include_in_schema=False, response_model=None)
@@ -57,7 +57,7 @@ async def tokenize(request: Request) -> Response:
 async def detokenize(request: Request) -> Response:
     context = context_of(request)
     body = DetokenizeBody.read(await read_object(request))
-    check_model(body.model, context.offer)
+    check_model(body.model, context.served_model)
     with context.asking(key_of(request)):
         text = await text_of(context, body.tokens)
     return _json({"prompt": text})

@@ -26,7 +26,7 @@ router = APIRouter()
 )
 async def generate(request: Request) -> Response:
     context = context_of(request)
-    generation = generate_request(GenerateBody.read(await read_object(request)), context.offer)
+    generation = generate_request(GenerateBody.read(await read_object(request)), context.served_model)
     return await respond(
         request, context, generation.request, "gen", lambda head: GenerateResponseWriter(head, generation)
     )

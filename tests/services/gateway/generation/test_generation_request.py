@@ -15,15 +15,15 @@ from xylem.shared.protocol import LogprobParams
 from xylem.shared.protocol.columns import unpack, unpack_floats
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
-OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
+SERVED = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
 
 
 def chat(**more: Any) -> GenerationRequest:
-    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), OFFER)
+    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), SERVED)
 
 
 def completion(**more: Any) -> GenerationRequest:
-    return completion_request(CompletionBody.read({"prompt": "x", **more}), OFFER)
+    return completion_request(CompletionBody.read({"prompt": "x", **more}), SERVED)
 
 
 def test_defaults_of_the_two_endpoints() -> None:
@@ -34,9 +34,9 @@ def test_defaults_of_the_two_endpoints() -> None:
 
 
 def test_the_model_has_defaults_of_its_own() -> None:
-    offer = replace(OFFER, sampling={"temperature": 0.6, "top_k": 20})
-    order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "top_k": 0}), offer)
-    sampling = order.params.sampling
+    served = replace(SERVED, sampling={"temperature": 0.6, "top_k": 20})
+    request = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "top_k": 0}), served)
+    sampling = request.params.sampling
     assert (sampling.temperature, sampling.top_k, sampling.top_p) == (0.6, 0, 1.0)
 
 
@@ -48,8 +48,8 @@ def test_both_names_of_the_token_limit() -> None:
 
 
 def test_seeds() -> None:
-    def seeds(order: GenerationRequest) -> list[int]:
-        return [choice.params.sampling.seed for choice in order.choices]
+    def seeds(request: GenerationRequest) -> list[int]:
+        return [choice.params.sampling.seed for choice in request.choices]
 
     assert seeds(chat(seed=7, n=3)) == [7, 8, 9]
     assert seeds(chat(seed=-1, n=2)) == [2**63 - 1, 0]
@@ -60,8 +60,8 @@ def test_seeds() -> None:
 
 
 def test_choices_of_several_prompts() -> None:
-    order = completion(prompt=["a", "b"], n=2)
-    assert [(choice.prompt, choice.prompt_index) for choice in order.choices] == [
+    request = completion(prompt=["a", "b"], n=2)
+    assert [(choice.prompt, choice.prompt_index) for choice in request.choices] == [
         ("a", 0),
         ("a", 0),
         ("b", 1),
@@ -82,10 +82,10 @@ def test_min_tokens_fit_into_max_tokens() -> None:
 
 def test_best_of() -> None:
     assert completion(best_of=2, n=2).num_shown == 0
-    order = completion(best_of=3, n=2)
-    assert (len(order.choices), order.num_shown) == (3, 2)
-    assert order.params.logprobs is not None
-    assert not order.shows_logprobs
+    request = completion(best_of=3, n=2)
+    assert (len(request.choices), request.num_shown) == (3, 2)
+    assert request.params.logprobs is not None
+    assert not request.shows_logprobs
     for more in ({"best_of": 1, "n": 2}, {"best_of": 2, "stream": True}):
         with pytest.raises(InvalidRequest, match="best_of"):
             completion(**more)
@@ -115,7 +115,7 @@ def test_biases_stay_inside_the_vocabulary() -> None:
     assert list(unpack(sampling.bias_ids)) == [5, 7]
     assert list(unpack_floats(sampling.bias_values)) == [-100.0, 1.5]
     with pytest.raises(InvalidRequest, match="vocabulary") as caught:
-        chat(logit_bias={str(OFFER.vocab_size): 1})
+        chat(logit_bias={str(SERVED.vocab_size): 1})
     assert caught.value.param == "logit_bias"
 
 
@@ -132,7 +132,7 @@ def test_other_models() -> None:
 
 def test_more_than_the_gateway_holds() -> None:
     assert len(completion(prompt=["a"] * 4, n=2).choices) == 8
-    for order, param in ((lambda: completion(prompt=["a"] * 9), "prompt"), (lambda: chat(n=9), "n")):
+    for request, param in ((lambda: completion(prompt=["a"] * 9), "prompt"), (lambda: chat(n=9), "n")):
         with pytest.raises(InvalidRequest, match=r"9 sequences .* holds 8") as caught:
-            order()
+            request()
         assert caught.value.param == param

@@ -60,12 +60,12 @@ async def test_nothing_when_tracing_is_off(http: httpx.AsyncClient, pipeline: An
 async def test_a_call_that_the_client_has_counts_for_the_reason(gateway: GatewayService) -> None:
     """All is generated anew for a stream that broke off after the call: it is not told again, but it was made."""
     call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
-    offer = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
+    served = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
     tools = [{"type": "function", "function": {"name": "time"}}]
-    order = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), offer)
+    request = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), served)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)
-        session = GenerationSession(gateway.context, order, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
+        session = GenerationSession(gateway.context, request, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
         session._output_queue.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
         [piece] = await session.take()
         assert [*piece.deltas, *piece.last_deltas] == deltas

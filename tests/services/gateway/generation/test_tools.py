@@ -1,4 +1,4 @@
-"""Tools, the choice among them, and what they make of an order."""
+"""Tools, the choice among them, and what they make of a request."""
 
 import json
 from dataclasses import replace
@@ -15,9 +15,9 @@ from xylem.services.gateway.output_parsers import choose
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, ParsedOutput, Reasoning
 from xylem.shared.runtime.errors import InvalidRequest
 
-OFFER = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
-HERMES = replace(OFFER, family=choose(template="<tool_call>"))
-QWEN3 = replace(OFFER, family=choose(template="<tool_call> <think></think>"))
+SERVED = ServedModel(model="tiny", context_length=64, vocab_size=512, max_choices=8)
+HERMES = replace(SERVED, family=choose(template="<tool_call>"))
+QWEN3 = replace(SERVED, family=choose(template="<tool_call> <think></think>"))
 
 
 def tool(name: str, **parameters: Any) -> dict[str, Any]:
@@ -29,36 +29,36 @@ TOOLS = [tool("weather", city={"type": "string"}), tool("time")]
 CALLS = '<tool_call>\n{"name": "weather", "arguments": {"city": "Oslo"}}\n</tool_call>' * 2
 
 
-def order(offer: ServedModel = HERMES, **more: Any) -> GenerationRequest:
-    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), offer)
+def request_for(served: ServedModel = HERMES, **more: Any) -> GenerationRequest:
+    return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), served)
 
 
-def said(order: GenerationRequest, text: str) -> ParsedOutput:
-    parser, found = order.make_parser(), ParsedOutput()
+def said(request_for: GenerationRequest, text: str) -> ParsedOutput:
+    parser, found = request_for.make_parser(), ParsedOutput()
     for delta in (*parser.push(text), *parser.flush()):
         found.add(delta)
     return found
 
 
 def test_without_tools_text_is_text() -> None:
-    assert not order().parses
-    assert not order(tools=[]).parses
-    assert not order(tools=TOOLS, tool_choice="none").parses
-    assert order(tools=TOOLS, tool_choice="none").tools == b""
+    assert not request_for().parses
+    assert not request_for(tools=[]).parses
+    assert not request_for(tools=TOOLS, tool_choice="none").parses
+    assert request_for(tools=TOOLS, tool_choice="none").tools == b""
 
 
 def test_auto_reads_calls_and_forces_none() -> None:
-    ordered = order(tools=TOOLS)
-    assert ordered.params.grammar is None
-    found = said(ordered, "Hm. " + CALLS)
+    request = request_for(tools=TOOLS)
+    assert request.params.grammar is None
+    found = said(request, "Hm. " + CALLS)
     assert found.content.strip() == "Hm."
     assert [(call.name, json.loads(call.arguments)) for call in found.calls] == [("weather", {"city": "Oslo"})] * 2
-    assert [each["function"]["name"] for each in json.loads(ordered.tools)] == ["weather", "time"]
-    assert "description" not in json.loads(ordered.tools)[0]["function"]
+    assert [each["function"]["name"] for each in json.loads(request.tools)] == ["weather", "time"]
+    assert "description" not in json.loads(request.tools)[0]["function"]
 
 
 def test_one_call_when_parallel_ones_are_not_wanted() -> None:
-    assert len(said(order(tools=TOOLS, parallel_tool_calls=False), CALLS).calls) == 1
+    assert len(said(request_for(tools=TOOLS, parallel_tool_calls=False), CALLS).calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_one_call_when_parallel_ones_are_not_wanted() -> None:
     ],
 )
 def test_forced_calls_are_a_grammar(choice: Any, words: list[str], absent: list[str]) -> None:
-    grammar = order(tools=TOOLS, tool_choice=choice).params.grammar
+    grammar = request_for(tools=TOOLS, tool_choice=choice).params.grammar
     assert grammar is not None
     assert grammar.kind == "structural_tag"
     assert grammar.after == ""
@@ -91,7 +91,7 @@ def test_forced_calls_are_a_grammar(choice: Any, words: list[str], absent: list[
 def test_tools_beside_a_schema_leave_the_choice_to_the_model() -> None:
     schema = {"type": "object", "properties": {"a": {"const": 1}}}
     for fields in ({"json_schema": schema}, {"response_format": {"type": "json_object"}}):
-        grammar = order(tools=TOOLS, **fields).params.grammar
+        grammar = request_for(tools=TOOLS, **fields).params.grammar
         assert grammar is not None
         calls, document = json.loads(grammar.text)["format"]["elements"]
         assert "weather" in json.dumps(calls)
@@ -102,35 +102,35 @@ def test_tools_beside_a_schema_leave_the_choice_to_the_model() -> None:
     "response_format", [{"type": "json_object"}, {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}]
 )
 def test_a_format_of_the_text_is_met_when_there_is_none(response_format: Any) -> None:
-    alone = order(tools=TOOLS, tool_choice="required").params.grammar
-    assert order(tools=TOOLS, tool_choice="required", response_format=response_format).params.grammar == alone
+    alone = request_for(tools=TOOLS, tool_choice="required").params.grammar
+    assert request_for(tools=TOOLS, tool_choice="required", response_format=response_format).params.grammar == alone
 
 
 def test_thinking_comes_before_a_grammar_and_out_of_the_text() -> None:
-    forced = order(QWEN3, tools=TOOLS, tool_choice="required").params.grammar
+    forced = request_for(QWEN3, tools=TOOLS, tool_choice="required").params.grammar
     assert forced is not None
     assert (forced.opens, forced.after) == ("<think>", "</think>")
-    ordered = order(QWEN3, regex="[0-9]+")
-    assert ordered.params.grammar is not None
-    assert ordered.params.grammar.after == "</think>"
-    found = said(ordered, "<think>\nWell.\n</think>\n\n17")
+    request = request_for(QWEN3, regex="[0-9]+")
+    assert request.params.grammar is not None
+    assert request.params.grammar.after == "</think>"
+    found = said(request, "<think>\nWell.\n</think>\n\n17")
     assert (found.reasoning, found.content) == ("Well.", "17")
 
 
 def test_thinking_that_is_not_wanted_apart_or_not_at_all() -> None:
-    together = order(QWEN3, separate_reasoning=False)
+    together = request_for(QWEN3, separate_reasoning=False)
     assert not together.parses
-    without = order(QWEN3, chat_template_kwargs={"enable_thinking": False}, regex="[0-9]+")
+    without = request_for(QWEN3, chat_template_kwargs={"enable_thinking": False}, regex="[0-9]+")
     assert without.params.grammar is not None
     assert without.params.grammar.after == ""
     assert not without.parses
 
 
 def test_special_tokens_are_kept_where_they_are_markers() -> None:
-    kimi = replace(OFFER, family=choose(tool_call_parser="kimi_k2"))
-    assert order(kimi, tools=TOOLS).params.stop_conditions.keep_special
-    assert not order(kimi).params.stop_conditions.keep_special
-    assert not order(HERMES, tools=TOOLS).params.stop_conditions.keep_special
+    kimi = replace(SERVED, family=choose(tool_call_parser="kimi_k2"))
+    assert request_for(kimi, tools=TOOLS).params.stop_conditions.keep_special
+    assert not request_for(kimi).params.stop_conditions.keep_special
+    assert not request_for(HERMES, tools=TOOLS).params.stop_conditions.keep_special
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_special_tokens_are_kept_where_they_are_markers() -> None:
 )
 def test_what_is_wrong_is_named(more: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        order(**more)
+        request_for(**more)
     assert caught.value.param == param
 
 
 def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
     with pytest.raises(InvalidRequest, match="no known form") as caught:
-        order(OFFER, tools=TOOLS, tool_choice="required")
+        request_for(SERVED, tools=TOOLS, tool_choice="required")
     assert caught.value.param == "tool_choice"
     assert read_tools(TOOLS, None, parallel=True).definitions
 

@@ -162,7 +162,7 @@ class Archive:
         in_memory = self._memory.find(record.id)
         if in_memory is None:
             self._context.admit(1, key)
-            in_memory = self._made(understand(record, self._context.offer))
+            in_memory = self._made(understand(record, self._context.served_model))
             self._memory.add(in_memory)
             in_memory.run.go_on()
         return in_memory
@@ -198,7 +198,7 @@ class Archive:
         if not self._context.accepting:
             raise Unavailable("the gateway is stopping", retry_after_s=1.0)
         mine = msgspec.structs.replace(record, owner=self._id)
-        response_request = understand(mine, self._context.offer)
+        response_request = understand(mine, self._context.served_model)
         try:
             revision = await self.record_store.put(mine, revision)
         except Stale:  # another gateway was first, or it has ended

@@ -143,7 +143,7 @@ class Two:
     """A session of two choices, "a" and "b"."""
 
     def __init__(self) -> None:
-        self.order = GenerationRequest("tiny", [ChoiceSpec(GenerationParams(tenant="alice"))] * 2)
+        self.request = GenerationRequest("tiny", [ChoiceSpec(GenerationParams(tenant="alice"))] * 2)
         self.names = {"both": [0, 1], "a": [0], "b": [1]}
         self.ended: list[int] = []
 
