@@ -16,8 +16,6 @@ from itertools import count
 from math import inf
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
-import uvloop
-
 from xylem.shared.protocol import Control, ControlReply, Presence, WhoIsThere, subjects
 from xylem.shared.runtime import telemetry
 from xylem.shared.runtime.bus import Bus, BusError
@@ -223,6 +221,16 @@ async def _main(service_type: type[Service[Any]], settings: Settings) -> None:
         telemetry.stop()
 
 
+def _run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Runs on uvloop, which there is for every system but Windows."""
+    if sys.platform == "win32":
+        asyncio.run(main)
+    else:
+        import uvloop
+
+        uvloop.run(main)
+
+
 def run(service_type: type[Service[Any]]) -> NoReturn:
     """The process of a service. Exits with 0 after a drain, 1 when it could not start or failed, 2 on bad settings."""
     settings = load_or_exit(service_type.settings_type)
@@ -235,7 +243,7 @@ def run(service_type: type[Service[Any]]) -> NoReturn:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     code = 0
     try:
-        uvloop.run(_main(service_type, settings))
+        _run_loop(_main(service_type, settings))
     except* (StartupError, CutOff) as group:
         for error in group.exceptions:
             log.error("%s", error)

@@ -5,7 +5,7 @@ services, sends more, kills a process of each, takes all down and looks for what
 Compose 2.24 or newer, and httpx. Prints what each step took, the image sizes, and the memory of each container.
 
 --offline is for a machine that reaches no image registry: it takes torch's wheel from /opt/wheels and puts wget, which
-the real nats:2.11-alpine has, into a stand-in image that lacks it.
+the real nats:2.12-alpine has, into a stand-in image that lacks it.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "xylem-compose-test"
 SCALED = ("tokenizer", "detokenizer", "executor")
 WHEELS = Path("/opt/wheels")
-NATS = "nats:2.11-alpine"
+NATS = "nats:2.12-alpine"
 BEGAN_S = time.monotonic()
 
 

@@ -18,13 +18,32 @@ def test_there_is_something_to_run() -> None:
     assert {language for language, _ in RUNNABLE} == {"bash", "python"}
 
 
-@pytest.mark.parametrize(("language", "code"), RUNNABLE, ids=[code.split()[0] for _, code in RUNNABLE])
-def test_a_block_runs(language: str, code: str, served: Served) -> None:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the reader's: the environment that the two commands have made lies in .venv, not activated."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+ACTIVATE = ". .venv/bin/activate"
+
+
+def test_the_first_block_prepares_a_terminal() -> None:
+    assert RUNNABLE[0] == ("bash", f"{ACTIVATE} && pip install openai\n")
+
+
+@pytest.mark.parametrize(("language", "code"), RUNNABLE[1:], ids=[code.split()[0] for _, code in RUNNABLE[1:]])
+def test_a_block_runs(language: str, code: str, served: Served, checkout: Path) -> None:
     code = code.replace("http://127.0.0.1:8000", served.url).replace("xylem chat", f"xylem chat --url {served.url}")
-    program = ["bash", "-euo", "pipefail", "-c"] if language == "bash" else [sys.executable, "-c"]
-    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+    script = f"{ACTIVATE}\n{code}" if language == "bash" else f"{ACTIVATE}\npython - <<'END'\n{code}END\n"
     result = subprocess.run(
-        [*program, code], capture_output=True, text=True, timeout=60, cwd=ROOT, env={"PATH": path, "HOME": "/tmp"}
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=checkout,
+        env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.strip()

@@ -7,7 +7,7 @@ from xylem.services.gateway.api_keys import Keys
 from xylem.services.gateway.http.errors import problem_response
 from xylem.shared.runtime.errors import XylemError
 
-OPEN = {"/health", "/ready"}
+OPEN = {"/", "/health", "/ready"}
 ADMIN = ("/metrics", "/admin/", "/flush_cache")
 
 

@@ -54,8 +54,12 @@ class BodyLimit:
         return PayloadTooLarge(f"the body has {size} bytes; {self._max_bytes} are allowed")
 
 
+# Asked every few seconds by whoever watches: they are no requests of anybody.
+PROBES = {"/health", "/ready", "/metrics"}
+
+
 class Counted:
-    """Counts answers by route and status."""
+    """Counts answers by route and status, but for those to PROBES."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -70,7 +74,8 @@ class Counted:
             if message["type"] == "http.response.start":
                 # Paths that are no route would let any client make up labels.
                 route = getattr(scope.get("route"), "path", "unknown")
-                self._requests[route, str(message["status"])] += 1
+                if route not in PROBES:
+                    self._requests[route, str(message["status"])] += 1
             await send(message)
 
         await self._app(scope, receive, counted)
