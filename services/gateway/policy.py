@@ -42,6 +42,13 @@ class HttpPolicy:
     backlog: int = 2048  # connections that the kernel holds before they are accepted
     keep_alive_s: int = 75  # of an idle connection; load balancers and client pools keep one for 60 s
     max_head_bytes: int = 64 << 10
+    max_url_bytes: int = 8 << 10
+    max_headers: int = 128
+    max_chunk_line_bytes: int = 1 << 10  # a chunk's size and its extensions
+    max_framing_bytes: int = 1 << 20  # of a chunked body, all that is not its content: 150,000 chunks
+    max_trailers: int = 32
+    max_trailer_bytes: int = 8 << 10
+    max_chunks_per_turn: int = 512  # of the event loop: half a millisecond
     linger_s: float = 5.0  # for a client to take an answer that came before its request was complete
     send_grace_s: float = 30.0  # after the last choice must have ended, for a client that reads slowly
     shutdown_s: float = 10.0  # for responses to be written out when all requests have ended

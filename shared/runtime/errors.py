@@ -9,6 +9,8 @@
     ├── MethodNotAllowed      405
     ├── RequestTimeout        408  the client did not send all of its request in time
     ├── PayloadTooLarge       413  both sizes are in the message
+    ├── UriTooLong            414
+    ├── UnsupportedCoding     415  the body is compressed in a way that is not known here
     ├── HeadTooLarge          431
     ├── QueueFull             429  `retry_after_s` says when to come again
     ├── Internal              500  ours; the details are in the log, not in the answer
@@ -83,6 +85,18 @@ class PayloadTooLarge(XylemError):
     code = "payload_too_large"
 
 
+class UriTooLong(XylemError):
+    status = 414
+    type = "invalid_request_error"
+    code = "uri_too_long"
+
+
+class UnsupportedCoding(XylemError):
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+
 class HeadTooLarge(XylemError):
     status = 431
     type = "invalid_request_error"
@@ -122,6 +136,8 @@ _BY_CODE: dict[str, type[XylemError]] = {
         MethodNotAllowed,
         RequestTimeout,
         PayloadTooLarge,
+        UriTooLong,
+        UnsupportedCoding,
         HeadTooLarge,
         QueueFull,
         Internal,

@@ -70,22 +70,22 @@ async def test_what_is_odd_but_valid_is_served(gateway: GatewayService, path: st
         (b"GET /\xff HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_request"),
         (b"GET http://[bad HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_request"),
         (b"CONNECT a:80 HTTP/1.1\r\nhost: x\r\n\r\n", 400, "invalid_request"),
-        (b"POST / HTTP/1.1\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n", 400, "invalid_request"),
-        (b"POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n", 400, "invalid_request"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n", 400, "invalid_request"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400, "invalid_request"),
         (
-            b"POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             400,
             "invalid_request",
         ),
-        (b"POST / HTTP/1.1\r\nconnection: close\r\ncontent-length: 123456789012\r\n\r\n", 413, "payload_too_large"),
-        (b"GET /health HTTP/1.1\r\na: " + b"x" * 100_000 + b"\r\n\r\n", 431, "head_too_large"),
-        (b"GET /health HTTP/1.1\r\na: " + b"x" * 1_000_000, 431, "head_too_large"),
-        (b"GET /health HTTP/1.1\r\n" + b"a: b\r\n" * 50_000 + b"\r\n", 431, "head_too_large"),
-        (b"GET /%ff%00%0d%0a HTTP/1.1\r\nconnection: close\r\n\r\n", 404, "not_found"),
-        (b"GET /v1/models/%ff%00%2e HTTP/1.1\r\nconnection: close\r\n\r\n", 404, "model_not_found"),
-        (b"OPTIONS /v1/completions HTTP/1.1\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
-        (b"PUT /v1/completions HTTP/1.1\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
-        (b"DELETE /v1/models/a HTTP/1.1\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 123456789012\r\n\r\n", 413, "payload_too_large"),
+        (b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"x" * 100_000 + b"\r\n\r\n", 431, "head_too_large"),
+        (b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"x" * 1_000_000, 431, "head_too_large"),
+        (b"GET /health HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 50_000 + b"\r\n", 431, "head_too_large"),
+        (b"GET /%ff%00%0d%0a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 404, "not_found"),
+        (b"GET /v1/models/%ff%00%2e HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 404, "model_not_found"),
+        (b"OPTIONS /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
+        (b"PUT /v1/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
+        (b"DELETE /v1/models/a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", 405, "method_not_allowed"),
     ],
 )  # fmt: skip
 async def test_what_is_no_request_is_told_so(gateway: GatewayService, request_: bytes, status: int, code: str) -> None:
@@ -97,16 +97,16 @@ async def test_what_is_no_request_is_told_so(gateway: GatewayService, request_: 
 
 
 async def test_head_has_no_body(gateway: GatewayService) -> None:
-    status, headers, body = await session(gateway, b"HEAD /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n")
+    status, headers, body = await session(gateway, b"HEAD /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
     assert (status, body) == (404, b"")
     assert int(headers["content-length"]) > 0
 
 
 async def test_pipelined_requests_are_answered_in_their_order(gateway: GatewayService) -> None:
     body = b'{"prompt": "a", "max_tokens":1}'
-    one = b"POST /v1/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-    last = b"GET /nowhere HTTP/1.1\r\nconnection: close\r\n\r\n"
-    _, _, rest = await session(gateway, one + b"GET /health HTTP/1.1\r\n\r\n" + one + last)
+    one = b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    last = b"GET /nowhere HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    _, _, rest = await session(gateway, one + b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" + one + last)
     statuses = [part.split(b" ", 1)[0] for part in rest.split(b"HTTP/1.1 ")[1:]]
     assert statuses == [b"200", b"200", b"404"]
     assert b"w0 " in rest.split(b"HTTP/1.1 ")[0]

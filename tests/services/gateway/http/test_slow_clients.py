@@ -28,8 +28,8 @@ async def assert_serving(gateway: GatewayService) -> None:
         (b"P", b""),
         (b"POST /v1/completions HTTP/1.1\r\nhost: x", b"x"),
         (post(b'{"prompt": "a"}')[:-1], b""),
-        (b"POST /v1/completions HTTP/1.1\r\ncontent-length: 100000\r\n\r\n{", b" "),
-        (b"POST /v1/completions HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", b"1\r\n \r\n"),
+        (b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{", b" "),
+        (b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n", b"1\r\n \r\n"),
     ],
     ids=["one byte", "head", "body one byte short", "body", "chunks"],
 )
@@ -59,7 +59,7 @@ async def test_what_follows_a_refused_body_does_not_hold_the_connection(serving:
         serving(client_timeout_s=TIMEOUT_S, max_body_bytes=10) as gateway,
         connected(gateway) as (reader, writer),
     ):
-        writer.write(b"POST /v1/completions HTTP/1.1\r\ncontent-length: 1000\r\n\r\n{")
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
         async with asyncio.timeout(PATIENCE_S):
             assert b" 413 " in await reader.readuntil(b"\r\n\r\n")
             await reader.read()
@@ -67,7 +67,7 @@ async def test_what_follows_a_refused_body_does_not_hold_the_connection(serving:
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body(gateway: GatewayService) -> None:
     async with connected(gateway) as (_, writer):
-        writer.write(b"POST /v1/completions HTTP/1.1\r\ncontent-length: 100000\r\n\r\n{" + b" " * 5000)
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n{" + b" " * 5000)
         await writer.drain()
     await assert_serving(gateway)
 

@@ -80,12 +80,12 @@ def test_old_versions_are_not_spoken(pair: Pair) -> None:
 @pytest.mark.parametrize(
     ("pieces", "status"),
     [
-        ([b"GET /health HTTP/1.1\r\na: " + b"x" * 200_000 + b"\r\n\r\n"], 431),
+        ([b"GET /health HTTP/1.1\r\nhost: x\r\na: " + b"x" * 200_000 + b"\r\n\r\n"], 431),
         ([b"no HTTP at all\r\n\r\n"], 400),
-        ([b"GET /health HTTP/1.1\r\na: "], 408),
+        ([b"GET /health HTTP/1.1\r\nhost: x\r\na: "], 408),
         ([post(b"x" * 6000)], 413),
-        ([b"POST /v1/completions HTTP/1.1\r\ncontent-length: 9000000\r\n\r\n", b"x" * 1_000_000], 413),
-        ([b"POST /v1/completions HTTP/1.1\r\ncontent-length: 100\r\n\r\n{"], 408),
+        ([b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n", b"x" * 1_000_000], 413),
+        ([b"POST /v1/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"], 408),
     ],
     ids=["long head", "no HTTP", "slow head", "large body", "large body on its way", "slow body"],
 )
