@@ -69,7 +69,7 @@ class Keys:
             raise KeysError(f"{path} has no keys")
         return cls([_key(path, name, entry) for name, entry in table.items()])
 
-    def find(self, presented: str) -> Key:
+    def find_key(self, presented: str) -> Key:
         """The key that a client has shown. Raises Unauthorized. Looks at all of them, each in constant time."""
         digest = hashlib.sha256(presented.encode()).digest()
         found = [key for key in self._keys if hmac.compare_digest(key.digest, digest)]
@@ -79,7 +79,7 @@ class Keys:
 
     def check(self, presented: str, *, admin: bool) -> Key:
         """The key, if it is one for this. Raises Unauthorized, Forbidden."""
-        key = self.find(presented)
+        key = self.find_key(presented)
         if key.admin != admin:
             raise Forbidden(f"the key of {key.name} is {'' if key.admin else 'not '}an admin key")
         return key

@@ -80,8 +80,8 @@ class GatewayService(Service[GatewaySettings]):
         self.responses = Archive(self.context)
         self.orphans = OrphanedResponses(self.context, self.responses)
         self.directory.on_change(self.orphans.on_peer)
-        await request_states.open()
-        await self.responses.open()
+        await request_states.start_listening()
+        await self.responses.open_store()
         await self.bus.barrier()
         self.server = HttpServer(
             build(self.context, self.responses),
@@ -93,7 +93,7 @@ class GatewayService(Service[GatewaySettings]):
         self.spawn(self.server.run_until_shut(), name="http server")
         await self.server.listening.wait()
         self.context.accepting = True
-        self.spawn(self.orphans.run(), name="orphans")
+        self.spawn(self.orphans.adopt_orphans(), name="orphans")
         log.info("listening on %s", self.server.url)
         if keys is None and not _is_loopback(self.settings.host):
             log.warning("everybody who reaches this address is let in: no --api-keys-file is given")
@@ -123,7 +123,7 @@ class GatewayService(Service[GatewaySettings]):
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """`abort`: another gateway was asked to end what a tenant calls so (name null: all that he runs)."""
         if command == "abort":
-            return {"aborted": self.context.running.abort(arguments["name"], arguments["tenant"])}
+            return {"aborted": self.context.running.abort_named(arguments["name"], arguments["tenant"])}
         return await super().control(command, arguments)
 
     def presence(self) -> Presence:

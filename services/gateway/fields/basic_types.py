@@ -15,7 +15,7 @@ class IntegerType:
     def schema(self) -> JsonObject:
         return {"type": "integer", "minimum": self.low, "maximum": self.high}
 
-    def read(self, name: str, value: Json) -> int:
+    def read_value(self, name: str, value: Json) -> int:
         if type(value) is not int or not self.low <= value <= self.high:
             raise wrong(name, f"an integer from {self.low} to {self.high}", value)
         return value
@@ -25,7 +25,7 @@ class IntegerType:
 class AnyIntegerType:
     schema: JsonObject = field(default_factory=lambda: {"type": "integer"})
 
-    def read(self, name: str, value: Json) -> int:
+    def read_value(self, name: str, value: Json) -> int:
         if type(value) is not int:
             raise wrong(name, "an integer", value)
         return value
@@ -41,7 +41,7 @@ class NumberType:
     def schema(self) -> JsonObject:
         return {"type": "number", "exclusiveMinimum" if self.above_low else "minimum": self.low, "maximum": self.high}
 
-    def read(self, name: str, value: Json) -> float:
+    def read_value(self, name: str, value: Json) -> float:
         number = value if isinstance(value, int | float) and type(value) is not bool else None
         if number is None or not self.low <= number <= self.high or (self.above_low and number == self.low):
             border = "above" if self.above_low else "from"
@@ -53,7 +53,7 @@ class NumberType:
 class BooleanType:
     schema: JsonObject = field(default_factory=lambda: {"type": "boolean"})
 
-    def read(self, name: str, value: Json) -> bool:
+    def read_value(self, name: str, value: Json) -> bool:
         if type(value) is not bool:
             raise wrong(name, "true or false", value)
         return value
@@ -63,7 +63,7 @@ class BooleanType:
 class TextType:
     schema: JsonObject = field(default_factory=lambda: {"type": "string"})
 
-    def read(self, name: str, value: Json) -> str:
+    def read_value(self, name: str, value: Json) -> str:
         if type(value) is not str:
             raise wrong(name, "a string", value)
         return value
@@ -73,7 +73,7 @@ class TextType:
 class ObjectType:
     schema: JsonObject = field(default_factory=lambda: {"type": "object"})
 
-    def read(self, name: str, value: Json) -> JsonObject:
+    def read_value(self, name: str, value: Json) -> JsonObject:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
         return value
@@ -85,5 +85,5 @@ class AnyType:
 
     schema: JsonObject = field(default_factory=dict)
 
-    def read(self, name: str, value: Json) -> Json:
+    def read_value(self, name: str, value: Json) -> Json:
         return value

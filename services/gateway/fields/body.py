@@ -63,7 +63,7 @@ class Body(msgspec.Struct, metaclass=BodyMeta):
                 raise _unknown(name, rows)
             if value is None or row.support is Support.IGNORED:
                 continue
-            checked = row.read(value)
+            checked = row.read_value(value)
             if row.support is Support.TAKEN:
                 values[name] = checked
         for row in rows.values():

@@ -34,7 +34,7 @@ class FieldType(Protocol[T_co]):
     def schema(self) -> JsonObject:
         """JSON schema of the value."""
 
-    def read(self, name: str, value: Json) -> T_co:
+    def read_value(self, name: str, value: Json) -> T_co:
         """Returns the checked value. Raises InvalidRequest naming the field."""
 
 
@@ -54,14 +54,14 @@ class Field:
     about: str = ""
     leads: bool = False
 
-    def read(self, value: Json) -> object:
+    def read_value(self, value: Json) -> object:
         """Returns the checked value. Raises InvalidRequest."""
         if self.support is Support.NEUTRAL:
             # 0 and 0.0 are the same, but 0 and false are not.
             if any(value == ok and (type(value) is bool) == (type(ok) is bool) for ok in self.neutral):
                 return value
             raise InvalidRequest(f"{self.name} is not supported yet{self._way_out()}", param=self.name)
-        return self.kind.read(self.name, value)
+        return self.kind.read_value(self.name, value)
 
     def _way_out(self) -> str:
         if not self.neutral:

@@ -29,7 +29,7 @@ class StopsType:
         default_factory=lambda: {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     )
 
-    def read(self, name: str, value: Json) -> tuple[str, ...]:
+    def read_value(self, name: str, value: Json) -> tuple[str, ...]:
         stops: Json = [value] if type(value) is str else value
         if not is_strings(stops):
             raise wrong(name, "a string or a list of strings", value)
@@ -48,8 +48,8 @@ class StopPatternsType:
         default_factory=lambda: {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     )
 
-    def read(self, name: str, value: Json) -> tuple[str, ...]:
-        patterns = StopsType().read(name, value)
+    def read_value(self, name: str, value: Json) -> tuple[str, ...]:
+        patterns = StopsType().read_value(name, value)
         for pattern in patterns:
             if len(pattern) > MAX_STOP_PATTERN_CHARACTERS:
                 raise InvalidRequest(
@@ -76,7 +76,7 @@ class LogitBiasType:
         }
     )
 
-    def read(self, name: str, value: Json) -> tuple[bytes, bytes]:
+    def read_value(self, name: str, value: Json) -> tuple[bytes, bytes]:
         if type(value) is not dict:
             raise wrong(name, "an object of token ids and numbers", value)
         if len(value) > MAX_BIASES:
@@ -85,7 +85,7 @@ class LogitBiasType:
         for key, bias in value.items():
             if not key.isascii() or not key.isdecimal() or len(key) > 10 or int(key) > MAX_TOKEN_ID:
                 raise InvalidRequest(f"{name}: {key[:40]!r} is no token id", param=name)
-            biases[int(key)] = NumberType(-100, 100).read(f"{name}.{key}", bias)
+            biases[int(key)] = NumberType(-100, 100).read_value(f"{name}.{key}", bias)
         return pack(biases), pack_floats(biases.values())
 
 
@@ -107,7 +107,7 @@ class TokenIdsType:
     max_count: int = 0
     schema: JsonObject = field(default_factory=lambda: {"type": "array", "items": {"type": "integer"}})
 
-    def read(self, name: str, value: Json) -> bytes:
+    def read_value(self, name: str, value: Json) -> bytes:
         column = token_column(name, value)
         if self.max_count and count(column) > self.max_count:
             raise InvalidRequest(f"{name} has {count(column)} ids; {self.max_count} are allowed", param=name)
@@ -132,7 +132,7 @@ class PromptsType:
         }
     )
 
-    def read(self, name: str, value: Json) -> list[Prompt]:
+    def read_value(self, name: str, value: Json) -> list[Prompt]:
         if type(value) is str:
             return [value]
         if type(value) is not list or not value:
@@ -167,7 +167,7 @@ class StreamOptionsType:
         }
     )
 
-    def read(self, name: str, value: Json) -> StreamOptions:
+    def read_value(self, name: str, value: Json) -> StreamOptions:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
         known = {option.name for option in fields(StreamOptions)}
@@ -177,6 +177,6 @@ class StreamOptionsType:
             if key not in known and key != "include_obfuscation":
                 raise InvalidRequest(f"unknown field {name}.{key[:80]}", param=f"{name}.{key[:80]}")
             if option is not None:
-                options[key] = BooleanType().read(f"{name}.{key}", option)
+                options[key] = BooleanType().read_value(f"{name}.{key}", option)
         options.pop("include_obfuscation", None)
         return StreamOptions(**options)

@@ -21,9 +21,9 @@ class ChoiceOutput:
         self.num_prompt_tokens = 0
         self.num_cached_tokens = 0
 
-    def add(self, piece: OutputDelta) -> None:
+    def add_output(self, piece: OutputDelta) -> None:
         for delta in (*piece.deltas, *piece.last_deltas):
-            self.said.add(delta)
+            self.said.add_delta(delta)
         self.finish, self.matched = piece.finish, piece.matched
         self.token_ids += piece.token_ids
         self.scored += piece.scored + piece.last_scored

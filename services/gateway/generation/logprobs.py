@@ -66,10 +66,10 @@ class LogprobQueue:
     def __init__(self) -> None:
         self._waiting: deque[LogprobToken] = deque()
 
-    def add(self, tokens: list[LogprobToken]) -> None:
+    def add_tokens(self, tokens: list[LogprobToken]) -> None:
         self._waiting.extend(tokens)
 
-    def take(self, num_chars: int) -> list[LogprobToken]:
+    def take_tokens(self, num_chars: int) -> list[LogprobToken]:
         """The tokens of the first num_chars characters: those of none, at the end of it, go with what comes next.
 
         So it depends on the number alone, and a stream that is read on elsewhere leaves none out and repeats none.

@@ -67,7 +67,7 @@ class OutputQueue:
         self._error: Exception | None = None
         self._filled = asyncio.Event()
 
-    def put(self, index: int, row: TextRow) -> bool:
+    def put_row(self, index: int, row: TextRow) -> bool:
         """Adds to a choice. False: so much is unread that its reader must be given up."""
         piece = self._piece(index)
         piece.parts += unpack(row.parts) if row.parts else [len(row.text)]
@@ -88,13 +88,13 @@ class OutputQueue:
         piece.vector = vector
         piece.finish = FinishReason.STOP
 
-    def fail(self, error: Exception) -> None:
+    def put_error(self, error: Exception) -> None:
         """Ends everything with an error; the first one counts."""
         if self._error is None:
             self._error = error
             self._filled.set()
 
-    async def take(self) -> list[OutputDelta]:
+    async def take_deltas(self) -> list[OutputDelta]:
         """Returns what has come, at most one delta per choice; waits for something. Raises what `fail` was given."""
         while not self._pieces:
             if self._error is not None:

@@ -58,10 +58,10 @@ class Pipeline(Protocol):
     def adopt(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler that an attempt of another gateway is ours now."""
 
-    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+    def abort_attempt(self, request_id: str, attempt: int, scheduler: str) -> None:
         """Tells the scheduler (empty: all of them) that nobody wants the attempt any more."""
 
-    def leave(self, request_state: "RequestState") -> None:
+    def remove_state(self, request_state: "RequestState") -> None:
         """Removes a closed state."""
 
 
@@ -127,7 +127,7 @@ class RequestState:
         self.finish = row.finish
         if row.finish:
             self._end(None)
-        if not self._output_queue.put(self.index, row):
+        if not self._output_queue.put_row(self.index, row):
             self._end(Unavailable("the client reads too slowly"))
 
     def on_embedded(self, embedded: Embedded) -> None:
@@ -211,7 +211,7 @@ class RequestState:
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
-        self._output_queue.put(
+        self._output_queue.put_row(
             self.index, TextRow(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
         )
         if resumed.running:
@@ -221,7 +221,7 @@ class RequestState:
 
     # Its course.
 
-    async def run(self) -> None:
+    async def run_attempts(self) -> None:
         """From the first attempt to the end. What can't be had ends as an error in the output queue; raises nothing."""
         try:
             async with asyncio.timeout(self._pipeline.request_timeout_s):
@@ -234,11 +234,11 @@ class RequestState:
             log.exception("request %s failed", self.id)
             self._give_up(Internal("internal error of the gateway"))
         finally:
-            self._pipeline.leave(self)
+            self._pipeline.remove_state(self)
 
-    def fail(self, error: XylemError) -> None:
+    def pass_error(self, error: XylemError) -> None:
         """Passes an error to the reader, who closes the state in turn."""
-        self._output_queue.fail(error)
+        self._output_queue.put_error(error)
 
     def release_ownership(self) -> None:
         """Notes that another RequestState adopted this attempt: it is not aborted."""
@@ -331,10 +331,10 @@ class RequestState:
     def _let_go(self) -> None:
         if self._held:
             self._held = False
-            self._pipeline.abort(self.id, self.attempt, self.scheduler)
+            self._pipeline.abort_attempt(self.id, self.attempt, self.scheduler)
 
     def _give_up(self, error: XylemError) -> None:
-        self._output_queue.fail(error)
+        self._output_queue.put_error(error)
         self.abandon()
 
 

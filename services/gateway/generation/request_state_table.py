@@ -61,12 +61,12 @@ class RequestStateTable:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    async def open(self) -> None:
+    async def start_listening(self) -> None:
         """Subscribes to messages for this gateway and starts the stall probe."""
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
         await self._bus.listen(subjects.gateway(self._id), GatewayMessage, self._on_message)
-        self._spawn(self._stall_probe.run(), name="stall probe")
+        self._spawn(self._stall_probe.probe_states(), name="stall probe")
 
     def __len__(self) -> int:
         return len(self._request_states)
@@ -75,7 +75,7 @@ class RequestStateTable:
         """Returns the number of running states of one tenant."""
         return self._open_of[tenant]
 
-    def begin(
+    def begin_state(
         self, generate: Generate, index: int, output_queue: OutputQueue, found: Found | None = None
     ) -> RequestState:
         """Starts a new state; with `found` it continues where another gateway's ended."""
@@ -86,11 +86,11 @@ class RequestStateTable:
             state.resume(found.resumed, found.detokenizer, found.epoch)
             for row in self._early.pop(state.id, ()):
                 state.on_row(row)
-        self._tasks[state.id] = self._spawn(state.run(), name=f"request {state.id}")
+        self._tasks[state.id] = self._spawn(state.run_attempts(), name=f"request {state.id}")
         self._empty.clear()
         return state
 
-    async def find(self, cursor: StreamCursor, *, from_start: bool) -> list[Found]:
+    async def find_stream(self, cursor: StreamCursor, *, from_start: bool) -> list[Found]:
         """Asks detokenizers for the rest of a stream that broke off, or with `from_start` for all of its text.
 
         Returns one entry per choice, or none unless all are found: then `cursor` names a new generation.
@@ -103,7 +103,7 @@ class RequestStateTable:
             old = self._request_states.get(request_id)
             if old is not None:  # its client has left, which we have not heard yet
                 old.release_ownership()
-                self.forget(old)
+                self.forget_state(old)
             self._early[request_id] = []
         peers = self.pipeline_health.known("detokenizer")
         found = await asyncio.gather(
@@ -120,19 +120,19 @@ class RequestStateTable:
         cursor.begin_anew()
         return []
 
-    def forget(self, state: RequestState) -> None:
+    def forget_state(self, state: RequestState) -> None:
         """Closes a state, wherever it stands, and aborts the attempt that it holds."""
         if self._request_states.get(state.id) is state:
             task = self._tasks[state.id]
             state.abandon()
-            self.leave(state)
+            self.remove_state(state)
             task.cancel()
 
     def fail_all(self, error: XylemError) -> None:
         """Closes all states with an error for their clients."""
         for state in list(self._request_states.values()):
-            state.fail(error)
-            self.forget(state)
+            state.pass_error(error)
+            self.forget_state(state)
 
     async def idle(self) -> None:
         """Returns when no state is left."""
@@ -158,11 +158,11 @@ class RequestStateTable:
         adopt = Adopt(request_id=request_id, attempt=attempt, gateway=self._id)
         self._spawn(self._publish(subjects.adopt(self._model, scheduler), adopt), name=f"adopt {request_id}")
 
-    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+    def abort_attempt(self, request_id: str, attempt: int, scheduler: str) -> None:
         subject = subjects.abort(self._model, scheduler) if scheduler else subjects.abort_any(self._model)
         self._spawn(self._publish(subject, Abort(request_id=request_id, attempt=attempt)), name=f"abort {request_id}")
 
-    def leave(self, state: RequestState) -> None:
+    def remove_state(self, state: RequestState) -> None:
         if self._request_states.get(state.id) is state:
             del self._request_states[state.id], self._tasks[state.id]
             self._open_of -= Counter([state.tenant])
@@ -185,7 +185,7 @@ class RequestStateTable:
                 state.on_refused(message)
         elif not self._on_taken(message):
             # The client left while the request was between two stages, where no abort could find it.
-            self.abort(message.request_id, message.attempt, message.scheduler)
+            self.abort_attempt(message.request_id, message.attempt, message.scheduler)
 
     def _on_taken(self, message: Accepted | Started) -> bool:
         """Notes that a scheduler or an executor has an attempt; False when the attempt is not wanted any more."""
@@ -206,7 +206,7 @@ class RequestStateTable:
             elif not row.finish and request_id not in self._strays:
                 # Left over from an earlier process of this gateway, or from a client long gone.
                 self._remember(request_id)
-                self.abort(request_id, row.attempt, "")
+                self.abort_attempt(request_id, row.attempt, "")
 
     def _on_presence(self, presence: Presence, alive: bool) -> None:
         for state in list(self._request_states.values()):

@@ -11,7 +11,7 @@ class AbortableSession(Protocol):
     request: GenerationRequest
     names: dict[str, list[int]]
 
-    def abort(self, indices: list[int]) -> int:
+    def abort_choices(self, indices: list[int]) -> int:
         """Ends choices. Returns how many of them still ran."""
 
 
@@ -21,11 +21,11 @@ class RunningSessions:
     def __init__(self) -> None:
         self._by_name: dict[str, list[AbortableSession]] = {}
 
-    def add(self, session: AbortableSession) -> None:
+    def add_session(self, session: AbortableSession) -> None:
         for name in session.names:
             self._by_name.setdefault(name, []).append(session)
 
-    def remove(self, session: AbortableSession) -> None:
+    def remove_session(self, session: AbortableSession) -> None:
         """Does nothing to one that was never added."""
         for name in session.names:
             left = [other for other in self._by_name.get(name, ()) if other is not session]
@@ -34,10 +34,12 @@ class RunningSessions:
             else:
                 self._by_name.pop(name, None)
 
-    def abort(self, name: str | None, tenant: str) -> int:
+    def abort_named(self, name: str | None, tenant: str) -> int:
         """Ends what a tenant calls so, or with None all that he runs. Returns the number of sequences that ended."""
         names = list(self._by_name) if name is None else [name]
         found = [(each, session) for each in names for session in self._by_name.get(each, ())]
         return sum(
-            session.abort(session.names[each]) for each, session in found if session.request.params.tenant == tenant
+            session.abort_choices(session.names[each])
+            for each, session in found
+            if session.request.params.tenant == tenant
         )

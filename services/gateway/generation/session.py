@@ -63,19 +63,19 @@ class GenerationSession:
         self._finish = ""
         self._span = telemetry.span("request", traceparent, model=request.model, choices=len(request.choices))
 
-    def open(self, receive: Receive, found: list[Found]) -> None:
+    def start_choices(self, receive: Receive, found: list[Found]) -> None:
         """Starts a state per choice, or resumes those in `found`, and watches for the client's disconnect."""
         self._watch = self._context.spawn(self._watch_client(receive), name=f"client {self.id}")
         for index, choice in enumerate(self.request.choices):
             if self.request.only_echoes:
-                self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
+                self._output_queue.put_row(index, TextRow(0, 0, b"", "", FinishReason.LENGTH))
             else:
                 generate = self._generate(index, choice)
-                state = self._context.request_states.begin(
+                state = self._context.request_states.begin_state(
                     generate, index, self._output_queue, found[index] if found else None
                 )
                 self._request_states.append(state)
-        self._context.running.add(self)
+        self._context.running.add_session(self)
         if found and not self.request.parses:
             self._to_skip = [0] * len(found)  # that is where they go on
 
@@ -84,9 +84,9 @@ class GenerationSession:
         """Whether every choice has been taken to its finish."""
         return not self._unfinished
 
-    async def take(self) -> list[OutputDelta]:
+    async def take_deltas(self) -> list[OutputDelta]:
         """Returns the next outputs. Raises ClientGone, or the XylemError that ended a choice."""
-        pieces = await self._output_queue.take()
+        pieces = await self._output_queue.take_deltas()
         if self.request.by_token:
             pieces = [each for piece in pieces for each in piece.by_token()]
         now_s = time.perf_counter()
@@ -108,20 +108,20 @@ class GenerationSession:
             piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
             piece.finish = FinishReason.LENGTH if piece.finish is FinishReason.STOP else piece.finish
             return
-        scores.add(piece.scored)
+        scores.add_tokens(piece.scored)
         prompt_scored, self._prompt_scores[index] = self._prompt_scores[index] or piece.prompt_scored, []
         if to_skip := min(self._to_skip[index], len(piece.text)):
             self._to_skip[index] -= to_skip
             self._num_chars[index] += to_skip
             self._note_calls(index, parser.push(piece.text[:to_skip]))
-            scores.take(self._num_chars[index])
+            scores.take_tokens(self._num_chars[index])
             piece.text, prompt_scored = piece.text[to_skip:], []
         self._num_chars[index] += len(piece.text)
         # A prompt's scores go with the first text, so that who has the text has them, too.
         piece.prompt_scored = prompt_scored if piece.text or piece.finish else []
         self._prompt_scores[index] = [] if piece.text or piece.finish else prompt_scored
         piece.deltas = parser.push(piece.text)
-        piece.scored = scores.take(self._num_chars[index])
+        piece.scored = scores.take_tokens(self._num_chars[index])
         if piece.finish:
             piece.last_deltas = parser.flush()
             num_chars = sys.maxsize if self.request.keeps_cut_scores else self._num_chars[index]
@@ -141,15 +141,15 @@ class GenerationSession:
                 state.num_cached_tokens,
             )
 
-    def abort(self, indices: list[int]) -> int:
+    def abort_choices(self, indices: list[int]) -> int:
         """Ends choices that still run, with what they have; their reader is told. Returns how many there were."""
         ended = 0
         for index in indices if self._request_states else ():
             state = self._request_states[index]
             if not state.finish and index not in self._aborted:
                 self._aborted.add(index)
-                self._context.request_states.forget(state)
-                self._output_queue.put(index, TextRow(0, 0, b"", "", FinishReason.ABORT))
+                self._context.request_states.forget_state(state)
+                self._output_queue.put_row(index, TextRow(0, 0, b"", "", FinishReason.ABORT))
                 ended += 1
         return ended
 
@@ -168,11 +168,11 @@ class GenerationSession:
             cached=sum(cached for _, cached in prompts.values()),
         )
 
-    def leave(self) -> None:
+    def disconnect_client(self) -> None:
         """Ends the session as if the client had disconnected."""
-        self._output_queue.fail(ClientGone())
+        self._output_queue.put_error(ClientGone())
 
-    def fail(self, error: BaseException) -> None:
+    def mark_failed(self, error: BaseException) -> None:
         """Marks the request's span."""
         self._span.error(str(error))
 
@@ -183,9 +183,9 @@ class GenerationSession:
         self._closed = True
         if self._watch is not None:
             self._watch.cancel()
-        self._context.running.remove(self)
+        self._context.running.remove_session(self)
         for state in self._request_states:
-            self._context.request_states.forget(state)
+            self._context.request_states.forget_state(state)
         totals = self.totals()
         metrics = self._context.metrics
         metrics.prompt_tokens += totals.prompt
@@ -237,4 +237,4 @@ class GenerationSession:
     async def _watch_client(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.leave()
+        self.disconnect_client()

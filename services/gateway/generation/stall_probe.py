@@ -25,7 +25,7 @@ class StallProbe:
         self._model = model
         self._request_states = request_states
 
-    async def run(self) -> None:
+    async def probe_states(self) -> None:
         """For ever."""
         while True:
             await asyncio.sleep(self._policy.interval_s)

@@ -75,20 +75,20 @@ async def _events(
             if request.continuous_usage:
                 usage = Usage.of(session.totals())
             if cursor is None:
-                events = [write(chunk) for piece in pieces for chunk in writer.chunks(piece, usage)]
+                events = [write(chunk) for piece in pieces for chunk in writer.build_chunks(piece, usage)]
             else:
                 events = [each for piece in pieces for each in _marked(piece, writer, usage, cursor)]
             if session.done:
                 break
             if events:
                 yield b"".join(events)
-            pieces = await session.take()
+            pieces = await session.take_deltas()
         if request.include_usage or writer.named:
-            events += map(write, writer.closing(Usage.of(session.totals())))
+            events += map(write, writer.build_closing(Usage.of(session.totals())))
         yield b"".join(events) + end
     except XylemError as error:
-        session.fail(error)
-        yield (event(problem(error)) if not writer.named else b"".join(map(write, writer.failure(error)))) + end
+        session.mark_failed(error)
+        yield (event(problem(error)) if not writer.named else b"".join(map(write, writer.build_failure(error)))) + end
     except ClientGone:
         return
 
@@ -101,7 +101,7 @@ def _marked(piece: OutputDelta, writer: ResponseWriter, usage: ChunkUsage, curso
     last = replace(piece, text="", num_tokens=0, scored=[], deltas=[])
     last.prompt_scored = piece.prompt_scored if textless else []
     for step in (OutputDelta(piece.index), middle, last):
-        chunks = writer.chunks(step, usage)
+        chunks = writer.build_chunks(step, usage)
         told = choice_cursor.finished or (choice_cursor.begun and not step.text and not step.finish)
         choice_cursor.begun = True
         choice_cursor.num_chars += len(step.text)

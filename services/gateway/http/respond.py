@@ -44,7 +44,7 @@ async def respond(
         cursor = StreamCursor.parse(last_id, len(generation.choices), prefix, generation.params.tenant)
         generation.use_seed(cursor.seed)
         generation.event_ids = True
-        found = await context.request_states.find(cursor, from_start=generation.parses)
+        found = await context.request_states.find_stream(cursor, from_start=generation.parses)
     else:
         num_choices, tenant = len(generation.choices), generation.params.tenant
         cursor = StreamCursor.of_new(prefix, seed=generation.base_seed, num_choices=num_choices, tenant=tenant)
@@ -52,14 +52,14 @@ async def respond(
     writer = make_writer(Head(id=cursor.answer_id, created=cursor.created, model=generation.model))
     session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))
     try:
-        session.open(request.receive, found)
-        first = await session.take()
+        session.start_choices(request.receive, found)
+        first = await session.take_deltas()
         if generation.stream:
             marked = cursor if generation.event_ids else None
             return EventStream(session, writer, first, marked, context.response_timeout_s)
         return await _whole(session, writer, first)
     except BaseException as error:
-        session.fail(error)
+        session.mark_failed(error)
         session.close()
         raise
 
@@ -69,10 +69,10 @@ async def _whole(session: GenerationSession, writer: ResponseWriter, first: list
     pieces = first
     while True:
         for piece in pieces:
-            results[piece.index].add(piece)
+            results[piece.index].add_output(piece)
         if session.done:
             break
-        pieces = await session.take()
+        pieces = await session.take_deltas()
     shown, usage = best(results, session.request), Usage.of(session.totals())
     # Thousands of vectors take a second to compare and write down, in which others want to be served.
     data = (
@@ -85,4 +85,4 @@ async def _whole(session: GenerationSession, writer: ResponseWriter, first: list
 
 
 def _written(writer: ResponseWriter, results: list[ChoiceOutput], usage: Usage) -> bytes:
-    return msgspec.json.encode(writer.whole(results, usage))
+    return msgspec.json.encode(writer.build_response(results, usage))

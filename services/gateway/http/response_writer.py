@@ -68,16 +68,16 @@ class ResponseWriter(Protocol):
 
     named: ClassVar[bool]
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         """Returns the events of a delta; exactly one chunk of a choice carries its finish reason."""
 
-    def closing(self, usage: Usage) -> list[Any]:
+    def build_closing(self, usage: Usage) -> list[Any]:
         """Returns the events after all choices are finished: of unnamed ones, only if usage is asked for."""
 
-    def failure(self, error: XylemError) -> list[Any]:
+    def build_failure(self, error: XylemError) -> list[Any]:
         """Returns the events of a stream of named events that can't go on."""
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         """The answer in one."""
 
 
@@ -86,13 +86,13 @@ class WholeOnly:
 
     named: ClassVar[bool] = False
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         return []
 
-    def closing(self, usage: Usage) -> list[Any]:
+    def build_closing(self, usage: Usage) -> list[Any]:
         return []
 
-    def failure(self, error: XylemError) -> list[Any]:
+    def build_failure(self, error: XylemError) -> list[Any]:
         return []
 
 
@@ -101,5 +101,5 @@ class PlainEvents:
 
     named: ClassVar[bool] = False
 
-    def failure(self, error: XylemError) -> list[Any]:
+    def build_failure(self, error: XylemError) -> list[Any]:
         return []

@@ -77,7 +77,7 @@ class ParsedOutput:
         self.reasoning = ""
         self.calls: list[Call] = []
 
-    def add(self, delta: Delta) -> None:
+    def add_delta(self, delta: Delta) -> None:
         match delta:
             case Content(text):
                 self.content += text

@@ -38,10 +38,10 @@ class Swallowing:
         with suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    def abort(self, request_id: str, attempt: int, scheduler: str) -> None:
+    def abort_attempt(self, request_id: str, attempt: int, scheduler: str) -> None:
         self.aborted.append(attempt)
 
-    def leave(self, request_state: RequestState) -> None:
+    def remove_state(self, request_state: RequestState) -> None:
         """Nothing is kept of it."""
 
 
@@ -57,7 +57,7 @@ async def test_an_abandoned_state_ends_although_its_cancellation_was_swallowed()
         token_ids=None,
     )
     request_state = RequestState(cast("Pipeline", cast("Any", pipeline)), generate, 0, OutputQueue(8))
-    task = asyncio.create_task(request_state.run())
+    task = asyncio.create_task(request_state.run_attempts())
     await pipeline.handing_over.wait()
     request_state.abandon()
     task.cancel()

@@ -64,14 +64,14 @@ def bearer(key: str) -> dict[str, str]:
 
 def test_keys_are_found_by_their_digest(keys_file: Path) -> None:
     keys = Keys.load(keys_file)
-    assert [keys.find(key).name for key in (ALICE, BOB, BOSS)] == ["alice", "bob", "boss"]
+    assert [keys.find_key(key).name for key in (ALICE, BOB, BOSS)] == ["alice", "bob", "boss"]
     assert keys.check(BOSS, admin=True).name == "boss"
     for key, admin in ((ALICE, True), (BOSS, False)):
         with pytest.raises(Forbidden):
             keys.check(key, admin=admin)
     for wrong in ("", ALICE[:-1], ALICE + "x", "é"):
         with pytest.raises(Unauthorized):
-            keys.find(wrong)
+            keys.find_key(wrong)
     assert ALICE not in repr(vars(keys))
 
 
@@ -180,7 +180,7 @@ async def test_a_key_has_its_own_limit(http: httpx.AsyncClient, pipeline: Any) -
 async def test_questions_to_a_tokenizer_count_as_open(guarded: GatewayService, http: httpx.AsyncClient) -> None:
     context = guarded.context
     assert context.keys is not None
-    alice = context.keys.find(ALICE)
+    alice = context.keys.find_key(ALICE)
     questions = (("/tokenize", {"prompt": "x"}), ("/detokenize", {"tokens": [65]}))
     with context.asking(alice), context.asking(alice):
         for path, body in (*questions, (PATH, BODY)):

@@ -104,5 +104,5 @@ def _thinks(asked: PromptBody) -> bool | None:
     kind = one_of("thinking.type", thinking.get("type"), ("enabled", "adaptive", "disabled"))
     if kind == "enabled":  # a target for models that are trained to have one; these aren't
         highest = (asked.max_tokens if isinstance(asked, MessagesBody) else 1 << 31) - 1
-        IntegerType(MIN_THINKING_TOKENS, highest).read("thinking.budget_tokens", thinking.get("budget_tokens"))
+        IntegerType(MIN_THINKING_TOKENS, highest).read_value("thinking.budget_tokens", thinking.get("budget_tokens"))
     return kind != "disabled"

@@ -52,7 +52,7 @@ class MessageResponseWriter:
         self._num_calls = 0
         self._stop = Stop("end_turn", None)
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
         events: list[Any] = []
         if not self._begun:
             self._begun = True
@@ -67,13 +67,13 @@ class MessageResponseWriter:
             self._stop = self._stop_of(piece, called=self._num_calls > 0)
         return events
 
-    def closing(self, usage: Usage) -> list[Any]:
+    def build_closing(self, usage: Usage) -> list[Any]:
         return [MessageDelta(self._stop, MessageUsage.of(usage)), MessageStop()]
 
-    def failure(self, error: XylemError) -> list[Any]:
+    def build_failure(self, error: XylemError) -> list[Any]:
         return [Error(problems.problem(NAMES.translated(error))["error"])]
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         (result,) = results
         said = result.said
         blocks: list[Block] = []

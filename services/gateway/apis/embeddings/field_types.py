@@ -18,7 +18,7 @@ class OneOfType:
     def schema(self) -> JsonObject:
         return {"type": "string", "enum": [*self.words]}
 
-    def read(self, name: str, value: Json) -> str:
+    def read_value(self, name: str, value: Json) -> str:
         if type(value) is not str or value not in self.words:
             raise wrong(name, " or ".join(self.words), value)
         return value
@@ -33,12 +33,12 @@ class DocumentsType:
         document: JsonObject = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
         return {"type": "array", "minItems": 1, "items": {"oneOf": [{"type": "string"}, document]}}
 
-    def read(self, name: str, value: Json) -> list[str]:
+    def read_value(self, name: str, value: Json) -> list[str]:
         if type(value) is not list:
             raise wrong(name, "a list of texts", value)
         if not value:
             raise InvalidRequest(f"{name} is empty", param=name)
         return [
-            TextType().read(f"{name}[{i}]", item.get("text") if type(item) is dict else item)
+            TextType().read_value(f"{name}[{i}]", item.get("text") if type(item) is dict else item)
             for i, item in enumerate(value)
         ]

@@ -82,7 +82,7 @@ class LabelScoreWriter(WholeOnly):
         self._head = head
         self._among_labels = among_labels
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> LabelScores:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> LabelScores:
         """Raises Internal when the executor gave no scores."""
         return LabelScores([self._scores(result) for result in results], self._head.model, PromptUsage.of(usage))
 

@@ -43,7 +43,7 @@ class EmbeddingResponseWriter(WholeOnly):
         self._as_base64 = as_base64
         self._dimensions = dimensions
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Embeddings:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Embeddings:
         """Raises InvalidRequest when more dimensions are wanted than there are."""
         data = [Embedding(index, self._shown(result.vector)) for index, result in enumerate(results)]
         return Embeddings(self._head.model, data, PromptUsage.of(usage))

@@ -33,7 +33,7 @@ class PairScoreWriter(WholeOnly):
         self._head = head
         self._num_first = num_first
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> PairScores:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> PairScores:
         vectors = [unpack_floats(result.vector) for result in results]
         first, second = vectors[: self._num_first], vectors[self._num_first :]
         pairs = zip(first * len(second) if len(first) == 1 else first, second, strict=True)
@@ -51,7 +51,7 @@ class RankingWriter(WholeOnly):
         self._num_best = num_best
         self._with_documents = with_documents
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> dict[str, Any]:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> dict[str, Any]:
         """The likest first; of equal ones, in the order in which they were given."""
         query, *vectors = [unpack_floats(result.vector) for result in results]
         scores = [similarity(query, vector) for vector in vectors]

@@ -98,7 +98,7 @@ class ChatResponseWriter(PlainEvents):
         self._with_logprobs = with_logprobs
         self._begun: set[int] = set()
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
         chunks: list[msgspec.Struct] = []
         if piece.index not in self._begun:
             self._begun.add(piece.index)
@@ -146,11 +146,11 @@ class ChatResponseWriter(PlainEvents):
         head = self._head
         return Chunk(id=head.id, created=head.created, model=head.model, choices=(choice,), usage=usage)
 
-    def closing(self, usage: Usage) -> list[msgspec.Struct]:
+    def build_closing(self, usage: Usage) -> list[msgspec.Struct]:
         head = self._head
         return [Chunk(id=head.id, created=head.created, model=head.model, choices=(), usage=usage)]
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
         choices = [self._choice(index, result) for index, result in enumerate(results)]
         head = self._head
         return Answer(id=head.id, created=head.created, model=head.model, choices=choices, usage=usage)

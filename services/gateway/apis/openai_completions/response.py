@@ -45,7 +45,7 @@ class CompletionResponseWriter(PlainEvents):
         self._num_top = num_top
         self._begun: set[int] = set()
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
         index = piece.index
         text, prompt_scored, scored = _text(piece.deltas), piece.prompt_scored, piece.scored
         if index not in self._begun:
@@ -67,10 +67,10 @@ class CompletionResponseWriter(PlainEvents):
             chunks.append(self._completion([last], usage))
         return chunks
 
-    def closing(self, usage: Usage) -> list[msgspec.Struct]:
+    def build_closing(self, usage: Usage) -> list[msgspec.Struct]:
         return [self._completion([], usage)]
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> msgspec.Struct:
         choices = [
             CompletionChoice(
                 index,

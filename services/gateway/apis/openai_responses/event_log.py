@@ -29,7 +29,7 @@ class EventLog:
         self._closed = False
         self._news = asyncio.Event()
 
-    def say(self, shape: type[Event], kind: str, **fields: Any) -> None:
+    def append_event(self, shape: type[Event], kind: str, **fields: Any) -> None:
         """Adds an event of this type with the next sequence number."""
         if self.records:
             data = named_event(shape(type=kind, sequence_number=len(self._events), **fields))
@@ -45,7 +45,7 @@ class EventLog:
         self._closed = True
         self._news.set()
 
-    async def read(self, after: int, max_bytes: int = sys.maxsize) -> Told:
+    async def read_events(self, after: int, max_bytes: int = sys.maxsize) -> Told:
         """The events after that sequence number, one at least and of so many bytes at most; waits for the next one."""
         while after + 1 >= len(self._events) and not self._closed:
             # Several readers may clear it: nothing is awaited between the look and the wait.
@@ -63,7 +63,7 @@ class EventLog:
     async def follow(self, after: int = -1) -> AsyncIterator[Told]:
         """All events after that sequence number, those that there are already in one."""
         while True:
-            told = await self.read(after)
+            told = await self.read_events(after)
             if told.data:
                 yield told
             if told.ended:

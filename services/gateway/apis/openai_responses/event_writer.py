@@ -44,28 +44,28 @@ class EventWriter:
         """Snapshot without the item that is still open."""
         return msgspec.structs.replace(self._response, output=tuple(self._output))
 
-    def create(self) -> None:
+    def create_response(self) -> None:
         """The first event."""
         self._say("created")
         if self._response.status == "queued":
             self._say("queued")
 
-    def begin(self) -> None:
+    def begin_output(self) -> None:
         """It has its first tokens."""
         self._change(status="in_progress")
         self._say("in_progress")
 
-    def add(self, piece: OutputDelta) -> None:
+    def add_output(self, piece: OutputDelta) -> None:
         """More of what the model says. Log probabilities go with the text of their piece."""
-        self._thinking.add(piece)
+        self._thinking.add_output(piece)
         scored = piece.scored + piece.last_scored
         for delta in (*piece.deltas, *piece.last_deltas):
             scored = self._add_delta(delta, scored)
         if scored and isinstance(self._open, OpenMessage):  # of tokens without text of their own
-            self._open.add("", scored)
+            self._open.add_text("", scored)
         self._cut = piece.finish is FinishReason.LENGTH
 
-    def end(self, totals: Totals) -> None:
+    def end_response(self, totals: Totals) -> None:
         """The model has finished. An answer of nothing is an empty message: clients look into the first item."""
         if self._open is None and not self._output:
             self._open = self._open_message()
@@ -77,19 +77,19 @@ class EventWriter:
             self._change(status="completed", completed_at=int(time.time()), usage=usage)
         self._say(self._response.status, self._final)
 
-    def cancel(self) -> None:
+    def cancel_response(self) -> None:
         """Somebody wants no more. Clients know no event of that name; an incomplete response says that it was so."""
         self._close("incomplete")
         self._change(status="cancelled")
         self._say("incomplete")
 
-    def fail(self, error: XylemError) -> None:
+    def fail_response(self, error: XylemError) -> None:
         """It can't go on. OpenAI has few codes for this: ours is in the event before."""
         self._close("incomplete")
         code = "rate_limit_exceeded" if isinstance(error, QueueFull) else "server_error"
         code = "invalid_prompt" if error.status == 400 else code
         self._change(status="failed", error=ResponseError(code, error.message))
-        self._log.say(ErrorEvent, "error", code=error.code, message=error.message, param=error.param)
+        self._log.append_event(ErrorEvent, "error", code=error.code, message=error.message, param=error.param)
         self._say("failed")
 
     def _add_delta(self, delta: Delta, scored: list[LogprobToken]) -> list[LogprobToken]:
@@ -99,19 +99,19 @@ class EventWriter:
                 if not isinstance(self._open, OpenMessage):
                     self._close("completed")
                     self._open = self._open_message()
-                self._open.add(text, scored)
+                self._open.add_text(text, scored)
                 return []
             case Reasoning(text):
                 if not isinstance(self._open, OpenThought):
                     self._close("completed")
                     self._open = OpenThought(self._log, len(self._output), self._identity)
-                self._open.add(text)
+                self._open.add_text(text)
             case CallBegun(_, name):
                 self._close("completed")
                 self._open = OpenCall(self._log, len(self._output), self._identity, name)
             case CallArguments(_, text):
                 assert isinstance(self._open, OpenCall), "arguments without a call"
-                self._open.add(text)
+                self._open.add_text(text)
         return scored
 
     def _open_message(self) -> OpenMessage:
@@ -124,11 +124,11 @@ class EventWriter:
 
     def _close(self, status: str) -> None:
         if self._open is not None:
-            self._output.append(self._open.close(status))
+            self._output.append(self._open.close_item(status))
             self._open = None
 
     def _change(self, **fields: Any) -> None:
         self._response = msgspec.structs.replace(self._response, **fields)
 
     def _say(self, name: str, final: dict[str, Any] | None = None) -> None:
-        self._log.say(ResponseEvent, f"response.{name}", response=final or self.response)
+        self._log.append_event(ResponseEvent, f"response.{name}", response=final or self.response)

@@ -32,23 +32,27 @@ class OpenMessage:
         self._part = {**self._item, "content_index": 0}
         self._texts: list[str] = []  # joined once: adding to a string would copy all of it each time
         self._logprobs: list[TokenLogprob] = []
-        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ()))
-        log.say(PartEvent, "response.content_part.added", **self._part, part=OutputText("", []))
+        log.append_event(
+            ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ())
+        )
+        log.append_event(PartEvent, "response.content_part.added", **self._part, part=OutputText("", []))
 
-    def add(self, text: str, scored: list[LogprobToken]) -> None:
+    def add_text(self, text: str, scored: list[LogprobToken]) -> None:
         logprobs = logprobs_of(scored).content
         self._texts.append(text)
         self._logprobs += logprobs
-        self._log.say(TextDelta, "response.output_text.delta", **self._part, delta=text, logprobs=logprobs)
+        self._log.append_event(TextDelta, "response.output_text.delta", **self._part, delta=text, logprobs=logprobs)
 
-    def close(self, status: str) -> OutputItem:
+    def close_item(self, status: str) -> OutputItem:
         """The finished item; status: completed or incomplete."""
         text, logprobs = "".join(self._texts), self._logprobs
         part = OutputText(text, logprobs)
         item = self._shape(status, (part,))
-        self._log.say(TextDone, "response.output_text.done", **self._part, text=text, logprobs=logprobs)
-        self._log.say(PartEvent, "response.content_part.done", **self._part, part=part)
-        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        self._log.append_event(TextDone, "response.output_text.done", **self._part, text=text, logprobs=logprobs)
+        self._log.append_event(PartEvent, "response.content_part.done", **self._part, part=part)
+        self._log.append_event(
+            ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item
+        )
         return item
 
     def _shape(self, status: str, content: tuple[OutputText, ...]) -> OutputMessage:
@@ -63,21 +67,25 @@ class OpenThought:
         self._item = {"item_id": f"rs_{identity}", "output_index": position}
         self._part = {**self._item, "content_index": 0}
         self._texts: list[str] = []
-        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ()))
-        log.say(PartEvent, "response.content_part.added", **self._part, part=ReasoningText(""))
+        log.append_event(
+            ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS, ())
+        )
+        log.append_event(PartEvent, "response.content_part.added", **self._part, part=ReasoningText(""))
 
-    def add(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         self._texts.append(text)
-        self._log.say(TextDelta, "response.reasoning_text.delta", **self._part, delta=text)
+        self._log.append_event(TextDelta, "response.reasoning_text.delta", **self._part, delta=text)
 
-    def close(self, status: str) -> OutputItem:
+    def close_item(self, status: str) -> OutputItem:
         """Ends as a message does."""
         text = "".join(self._texts)
         part = ReasoningText(text)
         item = self._shape(status, (part,))
-        self._log.say(TextDone, "response.reasoning_text.done", **self._part, text=text)
-        self._log.say(PartEvent, "response.content_part.done", **self._part, part=part)
-        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        self._log.append_event(TextDone, "response.reasoning_text.done", **self._part, text=text)
+        self._log.append_event(PartEvent, "response.content_part.done", **self._part, part=part)
+        self._log.append_event(
+            ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item
+        )
         return item
 
     def _shape(self, status: str, content: tuple[ReasoningText, ...]) -> Thought:
@@ -93,18 +101,20 @@ class OpenCall:
         self._item = {"item_id": f"fc_{identity}", "output_index": position}
         self._name = name
         self._arguments: list[str] = []
-        log.say(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS))
+        log.append_event(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS))
 
-    def add(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         self._arguments.append(text)
-        self._log.say(ArgumentsDelta, "response.function_call_arguments.delta", **self._item, delta=text)
+        self._log.append_event(ArgumentsDelta, "response.function_call_arguments.delta", **self._item, delta=text)
 
-    def close(self, status: str) -> OutputItem:
+    def close_item(self, status: str) -> OutputItem:
         """Ends as a message does."""
         item = self._shape(status)
         kind = "response.function_call_arguments.done"
-        self._log.say(ArgumentsDone, kind, **self._item, name=self._name, arguments=item.arguments)
-        self._log.say(ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item)
+        self._log.append_event(ArgumentsDone, kind, **self._item, name=self._name, arguments=item.arguments)
+        self._log.append_event(
+            ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item
+        )
         return item
 
     def _shape(self, status: str) -> FunctionCall:

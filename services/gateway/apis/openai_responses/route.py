@@ -41,7 +41,7 @@ async def create(request: Request) -> Response:
     admit(request, context, response_request.chat_request)
     background, streams = response_request.response.background, response_request.record.body.get("stream", False)
     receive = nobody if background else request.receive
-    in_memory = archive.begin(response_request, receive, request.headers.get("traceparent", ""))
+    in_memory = archive.begin_response(response_request, receive, request.headers.get("traceparent", ""))
     location, run = LocalResponse(archive, in_memory), in_memory.run
     if background:
         await archive.until_stored(in_memory)
@@ -73,7 +73,7 @@ async def retrieve(
 ) -> Response:
     location = await _find(request, response_id)
     if not stream:
-        return _json(await location.body())
+        return _json(await location.read_body())
     if not location.record.tells_events:
         raise InvalidRequest("only a response with stream or background true can be streamed again", param="stream")
     return await _stream(request, location, starting_after)
@@ -86,7 +86,7 @@ async def retrieve(
     responses=answers('{"id": "...", "object": "response", "deleted": true}'),
 )
 async def delete(request: Request, response_id: Identity) -> Response:
-    await (await _find(request, response_id)).remove()
+    await (await _find(request, response_id)).remove_response()
     return _json({"id": response_id, "object": "response", "deleted": True})
 
 
@@ -97,7 +97,7 @@ async def delete(request: Request, response_id: Identity) -> Response:
     responses=answers("The response with what it has come to; one that had ended before is unchanged."),
 )
 async def cancel(request: Request, response_id: Identity) -> Response:
-    return _json(await (await _find(request, response_id)).cancel())
+    return _json(await (await _find(request, response_id)).cancel_response())
 
 
 @router.get(
@@ -129,13 +129,13 @@ def _tenant(request: Request) -> str:
 
 
 async def _find(request: Request, response_id: str) -> ResponseLocation:
-    return await _archive(request).find(response_id, _tenant(request))
+    return await _archive(request).find_response(response_id, _tenant(request))
 
 
 async def _stream(
     request: Request, location: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
 ) -> Response:
-    events = await location.events(after, key_of(request))
+    events = await location.stream_events(after, key_of(request))
     return ResponseStream(events, context_of(request).response_timeout_s, attended)
 
 

@@ -71,11 +71,11 @@ class ResponseRun:
     def has_ended(self) -> bool:
         return self._ended.is_set()
 
-    def start(self, receive: Receive) -> None:
+    def start_response(self, receive: Receive) -> None:
         """Begins; it ends early when that client leaves. Raises XylemError with nothing begun."""
         session = self._open(receive, [])
         if self.response.background:  # its first event is for a client who waits for no token
-            self._event_writer.create()
+            self._event_writer.create_response()
         self._context.spawn(self._run(session), name=f"response {self.response.id}")
 
     def go_on(self) -> None:
@@ -94,7 +94,7 @@ class ResponseRun:
         """Nobody wants more of it. What it has said so far stays."""
         self._is_unwanted = True
         if self._session is not None:
-            self._session.leave()
+            self._session.disconnect_client()
 
     def drop(self) -> None:
         """Another gateway goes on with it: it ends here, and nothing is said of that."""
@@ -104,20 +104,20 @@ class ResponseRun:
     def _open(self, receive: Receive, found: list[Found]) -> GenerationSession:
         self._session = session = GenerationSession(self._context, self._chat_request, self._cursor, self._traceparent)
         try:
-            session.open(receive, found)
+            session.start_choices(receive, found)
         except BaseException:
             session.close()
             raise
         if self._is_unwanted:
-            session.leave()
+            session.disconnect_client()
         return session
 
     async def _find(self) -> GenerationSession:
         """Returns the point at which detokenizers have left it."""
         if self.response.background:
-            self._event_writer.create()
+            self._event_writer.create_response()
         generation = self._cursor.generation
-        found = await self._context.request_states.find(self._cursor, from_start=True)
+        found = await self._context.request_states.find_stream(self._cursor, from_start=True)
         if generation != self._cursor.generation:
             self._on_change()
         return self._open(nobody, found)
@@ -126,22 +126,22 @@ class ResponseRun:
         event_writer = self._event_writer
         try:
             session = opened or await self._find()
-            pieces = await session.take()
+            pieces = await session.take_deltas()
             if not self.response.background:
-                event_writer.create()
-            event_writer.begin()
+                event_writer.create_response()
+            event_writer.begin_output()
             self._begun.set()
             while True:
                 for piece in pieces:
-                    event_writer.add(piece)
+                    event_writer.add_output(piece)
                 if session.done:
                     break
-                pieces = await session.take()
-            event_writer.end(session.totals())
+                pieces = await session.take_deltas()
+            event_writer.end_response(session.totals())
         except ClientGone as gone:
             self.error = gone
             if not self.is_dropped:
-                event_writer.cancel()
+                event_writer.cancel_response()
         except XylemError as error:
             self._fail(NAMES.translated(error))
         except Exception:
@@ -158,5 +158,5 @@ class ResponseRun:
     def _fail(self, error: XylemError) -> None:
         self.error = error
         if self._session is not None:
-            self._session.fail(error)
-        self._event_writer.fail(error)
+            self._session.mark_failed(error)
+        self._event_writer.fail_response(error)

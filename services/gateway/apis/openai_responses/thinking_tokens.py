@@ -15,7 +15,7 @@ class ThinkingTokens:
         self._count = 0.0
         self._share = 0.0  # of the last piece
 
-    def add(self, piece: OutputDelta) -> None:
+    def add_output(self, piece: OutputDelta) -> None:
         thought = said = 0
         for delta in (*piece.deltas, *piece.last_deltas):
             if isinstance(delta, Reasoning):

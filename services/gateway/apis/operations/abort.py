@@ -29,7 +29,7 @@ async def abort_request(request: Request) -> JSONResponse:
     name = None if body.abort_all else body.rid
     key = key_of(request)
     tenant = key.name if key is not None else ""
-    here = context.running.abort(name, tenant)
+    here = context.running.abort_named(name, tenant)
     others = [
         peer.id
         for peer in context.request_states.pipeline_health.known("gateway")

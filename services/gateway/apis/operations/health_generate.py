@@ -57,11 +57,11 @@ async def _generate(request: Request, context: Context, tenant: str) -> None:
     cursor = StreamCursor.of_new("health", seed=generation.base_seed, num_choices=1, tenant=tenant)
     session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))
     try:
-        session.open(request.receive, [])
+        session.start_choices(request.receive, [])
         while not session.done:
-            await session.take()
+            await session.take_deltas()
     except BaseException as error:
-        session.fail(error)
+        session.mark_failed(error)
         raise
     finally:
         session.close()

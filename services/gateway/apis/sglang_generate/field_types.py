@@ -39,10 +39,10 @@ class PerItemType(Generic[T]):
     def schema(self) -> JsonObject:
         return {"oneOf": [self.kind.schema, {"type": "array", "items": self.kind.schema}]}
 
-    def read(self, name: str, value: Json) -> T | list[T]:
+    def read_value(self, name: str, value: Json) -> T | list[T]:
         if type(value) is list:
-            return [self.kind.read(f"{name}[{i}]", item) for i, item in enumerate(value)]
-        return self.kind.read(name, value)
+            return [self.kind.read_value(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        return self.kind.read_value(name, value)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BodyType(Generic[B]):
     def schema(self) -> JsonObject:
         return self.body.schema()
 
-    def read(self, name: str, value: Json) -> tuple[B, frozenset[str]]:
+    def read_value(self, name: str, value: Json) -> tuple[B, frozenset[str]]:
         if type(value) is not dict:
             raise wrong(name, "an object", value)
         with inside(name):
@@ -71,7 +71,7 @@ class AskedIdsType:
         ids: JsonObject = {"type": "array", "items": {"type": "integer"}}
         return {"oneOf": [ids, {"type": "array", "items": ids}]}
 
-    def read(self, name: str, value: Json) -> bytes | list[bytes]:
+    def read_value(self, name: str, value: Json) -> bytes | list[bytes]:
         if type(value) is list and any(type(item) is list for item in value):
             return [self._column(f"{name}[{i}]", item) for i, item in enumerate(value)]
         return self._column(name, value)
@@ -91,7 +91,7 @@ class TextBatchType:
     def schema(self) -> JsonObject:
         return {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
-    def read(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
+    def read_value(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
         if type(value) is str:
             return [value], False
         if not is_strings(value) or not value:
@@ -108,7 +108,7 @@ class IdBatchType:
         ids: JsonObject = {"type": "array", "items": {"type": "integer"}}
         return {"oneOf": [ids, {"type": "array", "items": ids}]}
 
-    def read(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
+    def read_value(self, name: str, value: Json) -> tuple[list[Prompt], bool]:
         if type(value) is not list or not value:
             raise wrong(name, "a list of token ids, or a list of such lists", value)
         if type(value[0]) is not list:

@@ -23,22 +23,22 @@ class GenerateResponseWriter(PlainEvents):
         self._clock = clock
         self._begun_s = clock()
 
-    def chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[dict[str, Any]]:
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[dict[str, Any]]:
         result = self._results[piece.index]
-        result.add(piece)
+        result.add_output(piece)
         if not (piece.text or piece.token_ids or piece.finish or piece.prompt_scored):
             return []
         shown = result
         if self._generation.incremental:
             shown = ChoiceOutput()
-            shown.add(piece)
+            shown.add_output(piece)
         answer = self._answer(piece.index, shown, result)
         return [{**answer, "index": piece.index} if self._generation.batch else answer]
 
-    def closing(self, usage: Usage) -> list[dict[str, Any]]:
+    def build_closing(self, usage: Usage) -> list[dict[str, Any]]:
         return []
 
-    def whole(self, results: list[ChoiceOutput], usage: Usage) -> Any:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Any:
         answers = [self._answer(index, result, result) for index, result in enumerate(results)]
         return answers if self._generation.batch else answers[0]
 

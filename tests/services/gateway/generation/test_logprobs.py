@@ -23,17 +23,17 @@ def test_what_a_stream_has_told_is_left_out_when_it_is_told_anew(widths: list[in
     first = next((i for i, token in enumerate(made) if token.end >= cut and token.end > 0), len(made) - 1)
     early = data.draw(st.integers(first + 1, max(first + 1, len(made))))
     told = LogprobQueue()
-    told.add(made[:early])
-    before = told.take(cut)
+    told.add_tokens(made[:early])
+    before = told.take_tokens(cut)
     anew = LogprobQueue()
-    anew.add(made)
-    assert anew.take(cut) == before
-    rest = anew.take(num_chars) + anew.take_rest(num_chars)
+    anew.add_tokens(made)
+    assert anew.take_tokens(cut) == before
+    rest = anew.take_tokens(num_chars) + anew.take_rest(num_chars)
     assert before + rest == made
 
 
 def test_tokens_that_are_cut_off_are_not_told() -> None:
     queue = LogprobQueue()
-    queue.add(tokens([2, 3, 1, 0]))
-    assert [token.token_id for token in queue.take(3)] == [0]
+    queue.add_tokens(tokens([2, 3, 1, 0]))
+    assert [token.token_id for token in queue.take_tokens(3)] == [0]
     assert [token.token_id for token in queue.take_rest(3)] == [1, 3]

@@ -66,7 +66,7 @@ async def test_a_call_that_the_client_has_counts_for_the_reason(gateway: Gateway
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)
         session = GenerationSession(gateway.context, request, StreamCursor("chatcmpl-0", 1, 1, [place]), "")
-        session._output_queue.put(0, TextRow(0, 0, b"", call, FinishReason.STOP))
-        [piece] = await session.take()
+        session._output_queue.put_row(0, TextRow(0, 0, b"", call, FinishReason.STOP))
+        [piece] = await session.take_deltas()
         assert [*piece.deltas, *piece.last_deltas] == deltas
         assert piece.called

@@ -33,10 +33,10 @@ def request_for(served: ServedModel = HERMES, **more: Any) -> GenerationRequest:
     return chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], **more}), served)
 
 
-def said(request_for: GenerationRequest, text: str) -> ParsedOutput:
-    parser, found = request_for.make_parser(), ParsedOutput()
+def said(request: GenerationRequest, text: str) -> ParsedOutput:
+    parser, found = request.make_parser(), ParsedOutput()
     for delta in (*parser.push(text), *parser.flush()):
-        found.add(delta)
+        found.add_delta(delta)
     return found
 
 
@@ -188,5 +188,5 @@ def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
 def test_kinds_of_deltas_add_up() -> None:
     found = ParsedOutput()
     for delta in (Reasoning("a"), Content("b"), CallBegun(0, "f"), CallArguments(0, "{"), CallArguments(0, "}")):
-        found.add(delta)
+        found.add_delta(delta)
     assert (found.reasoning, found.content, found.calls[0].arguments) == ("a", "b", "{}")

@@ -45,7 +45,7 @@ def fed(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, 
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
         for delta in parser.push(piece):
-            said.add(delta)
+            said.add_delta(delta)
     return said
 
 
@@ -55,9 +55,9 @@ def whole(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
         for delta in parser.push(piece):
-            said.add(delta)
+            said.add_delta(delta)
     for delta in parser.flush():
-        said.add(delta)
+        said.add_delta(delta)
     return out(said)
 
 

@@ -49,8 +49,8 @@ def test_each_holder_gets_its_own_and_no_more() -> None:
 def test_the_gateway_knows_the_operators_keys(tmp_path: Path) -> None:
     provision(tmp_path, "nats")
     keys = Keys.load(tmp_path / "gateway" / "api-keys.toml")
-    assert not keys.find((tmp_path / "operator" / "api-key").read_text()).admin
-    assert keys.find((tmp_path / "operator" / "admin-key").read_text()).admin
+    assert not keys.find_key((tmp_path / "operator" / "api-key").read_text()).admin
+    assert keys.find_key((tmp_path / "operator" / "admin-key").read_text()).admin
 
 
 def test_they_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:

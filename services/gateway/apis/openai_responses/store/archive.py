@@ -55,24 +55,24 @@ class Archive:
         self._memory = MemoryStore(settings.max_kept_responses, settings.max_kept_response_bytes)
         self._record_writer = RecordWriter(self.record_store, self._memory, self._id, self._policy.store_retry_s)
 
-    async def open(self) -> None:
+    async def open_store(self) -> None:
         """Answers the questions of other gateways from now on. Without a bucket there are none."""
         subject = subjects.responses(self._id)
         await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=self._policy.max_peer_calls)
         try:
-            await self.record_store.open()
+            await self.record_store.open_bucket()
         except Unavailable as error:
             log.warning("answers of /v1/responses live no longer than this gateway: %s", error.message)
 
-    def begin(self, response_request: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
+    def begin_response(self, response_request: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
         """Makes a response, which ends early when that client leaves. Raises XylemError."""
         in_memory = self._made(response_request, traceparent)
-        in_memory.run.start(receive)
+        in_memory.run.start_response(receive)
         if response_request.response.store:
-            self._memory.add(in_memory)
+            self._memory.add_response(in_memory)
             if self.record_store.is_open:
                 in_memory.news.set()
-                self._context.spawn(self._record_writer.run(in_memory), name=f"store {in_memory.record.id}")
+                self._context.spawn(self._record_writer.write_changes(in_memory), name=f"store {in_memory.record.id}")
         return in_memory
 
     async def until_stored(self, in_memory: StoredInMemory) -> None:
@@ -84,14 +84,14 @@ class Archive:
     def discard(self, in_memory: StoredInMemory) -> None:
         """Ends and forgets what nobody has been told of."""
         in_memory.is_removed = True
-        self._memory.forget(in_memory)
+        self._memory.forget_response(in_memory)
         in_memory.run.cancel()
         in_memory.news.set()
 
     async def conversation(self, identity: str, tenant: str) -> list[Item]:
         """Returns what a response that goes on from this one begins with. Raises InvalidRequest, NotFound."""
-        location = await self.find(identity, tenant, "previous_response_id")
-        body: dict[str, Any] = msgspec.to_builtins(await location.body())
+        location = await self.find_response(identity, tenant, "previous_response_id")
+        body: dict[str, Any] = msgspec.to_builtins(await location.read_body())
         if body["status"] not in REPEATABLE:
             raise InvalidRequest(
                 f"response {identity[:100]!r} is {body['status']}; only a completed one can be gone on from",
@@ -112,9 +112,9 @@ class Archive:
 
     # ResponseLocator
 
-    async def find(self, identity: str, tenant: str, param: str | None = None) -> ResponseLocation:
+    async def find_response(self, identity: str, tenant: str, param: str | None = None) -> ResponseLocation:
         """Raises NotFound: nobody's, somebody else's, or forgotten; Unavailable. param: the field that named it."""
-        in_memory = self._memory.find(identity)
+        in_memory = self._memory.find_response(identity)
         if (
             in_memory is not None
             and in_memory.record.tenant == tenant
@@ -124,7 +124,7 @@ class Archive:
         entry = None
         try:
             if self.record_store.is_open and FORM.fullmatch(identity):
-                entry = await self.record_store.get(identity)
+                entry = await self.record_store.get_record(identity)
         except Unavailable:
             if in_memory is None or in_memory.record.tenant != tenant:
                 raise
@@ -132,16 +132,16 @@ class Archive:
         if entry is not None and entry[0].tenant == tenant:
             return await self._place(*entry)
         if in_memory is not None and in_memory.record.tenant == tenant:  # it was removed through another gateway
-            self._memory.forget(in_memory)
+            self._memory.forget_response(in_memory)
         raise ResponseNotFound(f"there is no response {identity[:100]!r} here (any more)", param=param)
 
     async def take_over(self, record: Record) -> ResponseLocation:
-        entry = await self.record_store.get(record.id)
+        entry = await self.record_store.get_record(record.id)
         if entry is None:
             raise ResponseNotFound(f"there is no response {record.id!r} any more")
         return await self._place(*entry, lost=record.owner)
 
-    async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
+    async def ask_owner(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
         call = ResponseCall(response_id=identity, what=what, after=after)
         try:
             subject = subjects.responses(owner)
@@ -151,25 +151,25 @@ class Archive:
                 return ResponseReply()
             raise
 
-    async def remove(self, record: Record) -> None:
-        in_memory = self._memory.find(record.id)
+    async def remove_response(self, record: Record) -> None:
+        in_memory = self._memory.find_response(record.id)
         if in_memory is None or in_memory.revision:
-            await self.record_store.remove(record.id)
+            await self.record_store.remove_record(record.id)
         if in_memory is not None:
             self.discard(in_memory)
 
     def replay(self, record: Record, key: Key | None) -> StoredInMemory:
-        in_memory = self._memory.find(record.id)
+        in_memory = self._memory.find_response(record.id)
         if in_memory is None:
             self._context.admit(1, key)
             in_memory = self._made(understand(record, self._context.served_model))
-            self._memory.add(in_memory)
+            self._memory.add_response(in_memory)
             in_memory.run.go_on()
         return in_memory
 
     async def take_in(self, identity: str) -> None:
         """Goes on with it if its owner is dead. Raises XylemError."""
-        entry = None if self._memory.find(identity) else await self.record_store.get(identity)
+        entry = None if self._memory.find_response(identity) else await self.record_store.get_record(identity)
         if entry is None:
             return
         record, revision = entry
@@ -185,7 +185,7 @@ class Archive:
 
     async def _place(self, record: Record, revision: int, lost: str = "") -> ResponseLocation:
         """lost: an owner that does not have it any more."""
-        in_memory = self._memory.find(record.id)
+        in_memory = self._memory.find_response(record.id)
         if in_memory is not None and not in_memory.run.is_dropped:
             return LocalResponse(self, in_memory)
         if record.final is not None:
@@ -200,19 +200,19 @@ class Archive:
         mine = msgspec.structs.replace(record, owner=self._id)
         response_request = understand(mine, self._context.served_model)
         try:
-            revision = await self.record_store.put(mine, revision)
+            revision = await self.record_store.put_record(mine, revision)
         except Stale:  # another gateway was first, or it has ended
-            return await self.find(record.id, record.tenant)
+            return await self.find_response(record.id, record.tenant)
         log.info("goes on with %s of gateway %s", record.id, record.owner)
         in_memory = self._made(response_request)
         in_memory.revision = revision
-        self._memory.add(in_memory)
+        self._memory.add_response(in_memory)
         in_memory.run.go_on()
-        self._context.spawn(self._record_writer.run(in_memory), name=f"store {record.id}")
+        self._context.spawn(self._record_writer.write_changes(in_memory), name=f"store {record.id}")
         return LocalResponse(self, in_memory)
 
     async def _on_call(self, call: ResponseCall) -> ResponseReply:
-        return await answer(self, self._policy, self._memory.find(call.response_id), call)
+        return await answer(self, self._policy, self._memory.find_response(call.response_id), call)
 
     def _made(self, response_request: ResponseRequest, traceparent: str = "") -> StoredInMemory:
         in_memory = StoredInMemory(
@@ -225,10 +225,10 @@ class Archive:
         run, record = in_memory.run, in_memory.record
         if record.final is not None:  # it was told again
             if run.error is not None:
-                self._memory.forget(in_memory)
+                self._memory.forget_response(in_memory)
         elif not run.is_dropped:
             record = msgspec.structs.replace(record, generation=run.generation)
             in_memory.record = record.ended(run.response, len(run.log)) if run.has_ended else record
             in_memory.news.set()
         if run.has_ended:
-            self._memory.settle(in_memory)
+            self._memory.settle_response(in_memory)

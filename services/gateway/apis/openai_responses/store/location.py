@@ -25,32 +25,32 @@ class ResponseLocation(Protocol):
 
     record: Record
 
-    async def body(self) -> Any:
+    async def read_body(self) -> Any:
         """The response as it is now."""
 
-    async def cancel(self) -> Any:
+    async def cancel_response(self) -> Any:
         """Ends it, and returns what it has come to."""
 
-    async def remove(self) -> None:
+    async def remove_response(self) -> None:
         """Ends and forgets it."""
 
-    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+    async def stream_events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
         """Yields the events after that sequence number, as long as more come. key: the client's."""
 
 
 class ResponseLocator(Protocol):
     """Provides what locations need of the archive."""
 
-    async def find(self, identity: str, tenant: str) -> ResponseLocation:
+    async def find_response(self, identity: str, tenant: str) -> ResponseLocation:
         """Raises NotFound, Unavailable."""
 
     async def take_over(self, record: Record) -> ResponseLocation:
         """Raises the error of a response that its owner does not have any more."""
 
-    async def ask(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
+    async def ask_owner(self, owner: str, identity: str, what: str, after: int = -1) -> ResponseReply:
         """A question to the gateway that makes it. Raises Unavailable when it neither answers nor is dead."""
 
-    async def remove(self, record: Record) -> None:
+    async def remove_response(self, record: Record) -> None:
         """From memory and bucket."""
 
     def replay(self, record: Record, key: Key | None) -> StoredInMemory:
@@ -63,19 +63,19 @@ class LocalResponse:
         self._archive = archive
         self._in_memory = in_memory
 
-    async def body(self) -> Any:
+    async def read_body(self) -> Any:
         return self._in_memory.record.final or self._in_memory.run.response
 
-    async def cancel(self) -> Any:
+    async def cancel_response(self) -> Any:
         if self._in_memory.record.final is None:
             self._in_memory.run.cancel()
             await self._in_memory.run.ended()
-        return await self.body()
+        return await self.read_body()
 
-    async def remove(self) -> None:
-        await self._archive.remove(self.record)
+    async def remove_response(self) -> None:
+        await self._archive.remove_response(self.record)
 
-    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+    async def stream_events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
         return self._events(after, key)
 
     async def _events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
@@ -83,7 +83,7 @@ class LocalResponse:
             yield told.data
             after = told.last
         if self._in_memory.run.is_dropped:
-            async for data in _read_on(self._archive.find(self.record.id, self.record.tenant), after, key):
+            async for data in _read_on(self._archive.find_response(self.record.id, self.record.tenant), after, key):
                 yield data
 
 
@@ -92,22 +92,22 @@ class RemoteResponse:
         self.record = record
         self._archive = archive
 
-    async def body(self) -> Any:
+    async def read_body(self) -> Any:
         reply = await self._ask("show")
-        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).body()
+        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).read_body()
 
-    async def cancel(self) -> Any:
+    async def cancel_response(self) -> Any:
         reply = await self._ask("cancel")
-        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).cancel()
+        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).cancel_response()
 
-    async def remove(self) -> None:
+    async def remove_response(self) -> None:
         if not (await self._ask("remove")).known:
-            await (await self._next()).remove()
+            await (await self._next()).remove_response()
 
-    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+    async def stream_events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
         """They are asked for again and again, so that nothing depends on a message that may be lost."""
         first = await self._ask("read", after)
-        return self._events(first, key) if first.known else await (await self._next()).events(after, key)
+        return self._events(first, key) if first.known else await (await self._next()).stream_events(after, key)
 
     async def _events(self, reply: ResponseReply, key: Key | None) -> AsyncIterator[bytes]:
         last = reply.last
@@ -122,7 +122,7 @@ class RemoteResponse:
             yield data
 
     async def _ask(self, what: str, after: int = -1) -> ResponseReply:
-        return await self._archive.ask(self.record.owner, self.record.id, what, after)
+        return await self._archive.ask_owner(self.record.owner, self.record.id, what, after)
 
     async def _next(self) -> ResponseLocation:
         return await self._archive.take_over(self.record)
@@ -133,19 +133,19 @@ class StoredResponse:
         self.record = record
         self._archive = archive
 
-    async def body(self) -> Any:
+    async def read_body(self) -> Any:
         return self.record.final
 
-    async def cancel(self) -> Any:
+    async def cancel_response(self) -> Any:
         return self.record.final
 
-    async def remove(self) -> None:
-        await self._archive.remove(self.record)
+    async def remove_response(self) -> None:
+        await self._archive.remove_response(self.record)
 
-    async def events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
+    async def stream_events(self, after: int, key: Key | None) -> AsyncIterator[bytes]:
         """Yields of a cancelled or failed response only its last event: the model would not end there again."""
         if self.record.repeatable:
-            return await LocalResponse(self._archive, self._archive.replay(self.record, key)).events(after, key)
+            return await LocalResponse(self._archive, self._archive.replay(self.record, key)).stream_events(after, key)
         return self._last(after)
 
     async def _last(self, after: int) -> AsyncIterator[bytes]:
@@ -159,7 +159,7 @@ async def _read_on(finding: Any, after: int, key: Key | None) -> AsyncIterator[b
     """The rest of a stream that has begun. When nobody has it the client comes back: an error is no event of it."""
     try:
         location: ResponseLocation = await finding
-        async for data in await location.events(after, key):
+        async for data in await location.stream_events(after, key):
             yield data
     except XylemError as error:
         log.warning("a stream of a response broke off: %s", error)

@@ -41,25 +41,25 @@ class MemoryStore:
     def running(self) -> Iterator[StoredInMemory]:
         return iter([in_memory for in_memory in self._in_memory.values() if not in_memory.run.has_ended])
 
-    def add(self, in_memory: StoredInMemory) -> None:
+    def add_response(self, in_memory: StoredInMemory) -> None:
         """Keeps a response that is being made; `settle` is called with it in the end."""
         self._in_memory[in_memory.record.id] = in_memory
         self._make_room()
 
-    def settle(self, in_memory: StoredInMemory) -> None:
+    def settle_response(self, in_memory: StoredInMemory) -> None:
         """It has ended: from now on its size counts, and it may have to go."""
         if in_memory in self:
             in_memory.num_bytes = len(_encoder.encode(in_memory.record)) + in_memory.run.log.num_bytes
             self.num_bytes += in_memory.num_bytes
             self._make_room()
 
-    def find(self, identity: str) -> StoredInMemory | None:
+    def find_response(self, identity: str) -> StoredInMemory | None:
         in_memory = self._in_memory.get(identity)
         if in_memory is not None:
             self._in_memory.move_to_end(identity)
         return in_memory
 
-    def forget(self, in_memory: StoredInMemory) -> None:
+    def forget_response(self, in_memory: StoredInMemory) -> None:
         if in_memory in self:
             del self._in_memory[in_memory.record.id]
             self.num_bytes -= in_memory.num_bytes
@@ -69,7 +69,7 @@ class MemoryStore:
             return
         for in_memory in list(self._in_memory.values()):
             if in_memory.run.has_ended:
-                self.forget(in_memory)
+                self.forget_response(in_memory)
             if self._fits():
                 return
 

@@ -31,7 +31,7 @@ class OrphanedResponses:
         """Wakes the scan for orphaned responses."""
         self._wake.set()
 
-    async def run(self) -> None:
+    async def adopt_orphans(self) -> None:
         """Runs as long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
         await self._open()
         await asyncio.sleep(MISSED * self._context.settings.heartbeat_s)  # by then all that live have been heard
@@ -48,7 +48,7 @@ class OrphanedResponses:
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, self._policy.max_reopen_pause_s)
             with suppress(Unavailable):
-                await self._archive.record_store.open()
+                await self._archive.record_store.open_bucket()
                 log.info("answers of /v1/responses are stored from now on")
 
     async def _look(self) -> None:
@@ -57,7 +57,7 @@ class OrphanedResponses:
         except Unavailable as error:
             log.warning("can't look for responses without a gateway: %s", error.message)
             with suppress(Unavailable):  # NATS may have come back without its disk
-                await self._archive.record_store.open()
+                await self._archive.record_store.open_bucket()
             return
         random.shuffle(unfinished)  # other gateways look, too: so each gets some
         await asyncio.gather(*map(self._take_in, unfinished))

@@ -20,16 +20,16 @@ async def answer(
         return await _read(policy, in_memory, call.after)
     location = LocalResponse(archive, in_memory)
     if call.what == "remove":
-        await location.remove()
+        await location.remove_response()
         return ResponseReply(known=True)
-    body = await (location.cancel() if call.what == "cancel" else location.body())
+    body = await (location.cancel_response() if call.what == "cancel" else location.read_body())
     return ResponseReply(known=True, data=msgspec.json.encode(body))
 
 
 async def _read(policy: ResponseStorePolicy, in_memory: StoredInMemory, after: int) -> ResponseReply:
     try:
         async with asyncio.timeout(policy.peer_read_s):
-            told = await in_memory.run.log.read(after, policy.max_peer_read_bytes)
+            told = await in_memory.run.log.read_events(after, policy.max_peer_read_bytes)
     except TimeoutError:
         return ResponseReply(known=True, last=after)
     return ResponseReply(known=not in_memory.run.is_dropped, data=told.data, last=told.last, ended=told.ended)

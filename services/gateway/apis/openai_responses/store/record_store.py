@@ -35,11 +35,11 @@ class RecordStore:
         self._model = settings.model_slug
         self.is_open = False
 
-    async def open(self) -> None:
+    async def open_bucket(self) -> None:
         await self._bucket.open()
         self.is_open = True
 
-    async def get(self, identity: str) -> tuple[Record, int] | None:
+    async def get_record(self, identity: str) -> tuple[Record, int] | None:
         """The record and its revision."""
         if not self.is_open:
             raise Unavailable("the bucket of responses is not open", retry_after_s=1.0)
@@ -52,7 +52,7 @@ class RecordStore:
             log.error("the record of %s can't be read: %s", identity, error)
             return None
 
-    async def put(self, record: Record, revision: int) -> int:
+    async def put_record(self, record: Record, revision: int) -> int:
         """Writes over that revision and returns the new one. Raises Stale, PayloadTooLarge."""
         if record.background and not revision:
             with suppress(Stale):
@@ -62,7 +62,7 @@ class RecordStore:
             await self.unmark(record.id)
         return revision
 
-    async def remove(self, identity: str) -> None:
+    async def remove_record(self, identity: str) -> None:
         await self.unmark(identity)
         await self._bucket.remove(self._key(identity))
 

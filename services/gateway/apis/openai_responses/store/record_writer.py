@@ -20,7 +20,7 @@ class RecordWriter:
         self._owner = owner
         self._retry_s = retry_s
 
-    async def run(self, in_memory: StoredInMemory) -> None:
+    async def write_changes(self, in_memory: StoredInMemory) -> None:
         """Writes the record whenever it changes, until the response ends or another gateway owns it.
 
         A bucket that does not answer is asked again as long as the response is in memory.
@@ -41,19 +41,19 @@ class RecordWriter:
                 await asyncio.sleep(self._retry_s)
                 in_memory.news.set()
         if in_memory.run.is_dropped:
-            self._memory.forget(in_memory)
+            self._memory.forget_response(in_memory)
 
     async def _write(self, in_memory: StoredInMemory) -> bool:
         """False when there is nothing more to write."""
         if in_memory.is_removed:
             if in_memory.revision:
-                await self._record_store.remove(in_memory.record.id)
+                await self._record_store.remove_record(in_memory.record.id)
             return False
         record = in_memory.record
         try:
-            in_memory.revision = await self._record_store.put(record, in_memory.revision)
+            in_memory.revision = await self._record_store.put_record(record, in_memory.revision)
         except Stale:
-            entry = await self._record_store.get(record.id)
+            entry = await self._record_store.get_record(record.id)
             if entry is None or entry[0].owner != self._owner:
                 log.warning("%s is another gateway's now", record.id)
                 in_memory.run.drop()

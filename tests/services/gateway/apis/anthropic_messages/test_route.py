@@ -197,15 +197,15 @@ def whole(
     deltas: list[Delta], finish: FinishReason = FinishReason.STOP, matched: str | None = None, *stops: str
 ) -> Any:
     result = ChoiceOutput()
-    result.add(OutputDelta(0, deltas=deltas, finish=finish, matched=matched))
-    answer = form(*stops).whole([result], USAGE)
+    result.add_output(OutputDelta(0, deltas=deltas, finish=finish, matched=matched))
+    answer = form(*stops).build_response([result], USAGE)
     return anthropic.types.Message.model_validate_json(_encoded(answer))
 
 
 def streamed(pieces: list[OutputDelta]) -> list[Any]:
     """The events as Anthropic's types, after their names have been compared."""
     own = form()
-    events = [event for piece in pieces for event in own.chunks(piece, USAGE)] + own.closing(USAGE)
+    events = [event for piece in pieces for event in own.build_chunks(piece, USAGE)] + own.build_closing(USAGE)
     told = []
     for event in events:
         name, data = named_event(event).decode().rstrip().split("\n")

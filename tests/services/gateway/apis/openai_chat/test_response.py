@@ -32,15 +32,15 @@ def plain(value: Any) -> Any:
 
 def streamed(form: ResponseWriter, *pieces: OutputDelta) -> list[dict[str, Any]]:
     """The choice of each chunk."""
-    chunks = [plain(chunk) for each in pieces for chunk in form.chunks(each, msgspec.UNSET)]
+    chunks = [plain(chunk) for each in pieces for chunk in form.build_chunks(each, msgspec.UNSET)]
     return [chunk["choices"][0] for chunk in chunks]
 
 
 def whole(form: ResponseWriter, *pieces: OutputDelta) -> dict[str, Any]:
     result = ChoiceOutput()
     for each in pieces:
-        result.add(each)
-    choice: dict[str, Any] = plain(form.whole([result], USAGE))["choices"][0]
+        result.add_output(each)
+    choice: dict[str, Any] = plain(form.build_response([result], USAGE))["choices"][0]
     return choice
 
 

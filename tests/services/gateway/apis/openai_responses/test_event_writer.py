@@ -37,11 +37,11 @@ async def told(pieces: list[OutputDelta]) -> tuple[dict[str, Any], list[dict[str
     asked = understand(new_record({"input": "Hi"}, [], "gw"), ServedModel("tiny", 256, 512, 8))
     log = EventLog(records=True)
     telling = EventWriter(log, asked.response)
-    telling.create()
-    telling.begin()
+    telling.create_response()
+    telling.begin_output()
     for piece in pieces:
-        telling.add(piece)
-    telling.end(TOTALS)
+        telling.add_output(piece)
+    telling.end_response(TOTALS)
     log.close()
     data = b"".join([part.data async for part in log.follow()])
     events = [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: ")]
@@ -127,7 +127,7 @@ def test_thinking_tokens() -> None:
         OutputDelta(0, num_tokens=4, deltas=[Reasoning("ab"), Content("ab")]),
         OutputDelta(0, num_tokens=5, deltas=[Content("abcd")]),
     ):
-        counted.add(piece)
+        counted.add_output(piece)
     assert counted.count == 3 + 1 + 2
 
 
@@ -136,8 +136,8 @@ async def test_readers_of_a_log_have_all_of_it() -> None:
     log = EventLog(records=True)
     asked = understand(new_record({"input": "Hi"}, [], "gw"), ServedModel("tiny", 256, 512, 8))
     telling = EventWriter(log, asked.response)
-    telling.create()
-    telling.begin()
+    telling.create_response()
+    telling.begin_output()
 
     async def read(after: int) -> bytes:
         return b"".join([part.data async for part in log.follow(after)])
@@ -146,8 +146,8 @@ async def test_readers_of_a_log_have_all_of_it() -> None:
     for number in range(20):
         readers.append(asyncio.create_task(read(number - 1)))
         await asyncio.wait(readers[-1:], timeout=0)  # it runs until it waits
-        telling.add(OutputDelta(0, num_tokens=1, deltas=[Content(f"{number} ")]))
-    telling.end(TOTALS)
+        telling.add_output(OutputDelta(0, num_tokens=1, deltas=[Content(f"{number} ")]))
+    telling.end_response(TOTALS)
     log.close()
     whole = (await read(-1)).split(b"\n\n")
     for number, data in enumerate(await asyncio.gather(*readers)):

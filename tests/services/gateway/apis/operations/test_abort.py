@@ -147,7 +147,7 @@ class Two:
         self.names = {"both": [0, 1], "a": [0], "b": [1]}
         self.ended: list[int] = []
 
-    def abort(self, indices: list[int]) -> int:
+    def abort_choices(self, indices: list[int]) -> int:
         new = [index for index in indices if index not in self.ended]
         self.ended += new
         return len(new)
@@ -156,13 +156,13 @@ class Two:
 def test_names_may_be_shared_and_are_forgotten() -> None:
     running = RunningSessions()
     one, other = Two(), Two()
-    running.add(one)
-    running.add(other)
-    assert running.abort("a", "bob") == 0
-    assert running.abort("a", "alice") == 2
-    running.remove(other)
-    running.remove(other)
-    assert running.abort(None, "alice") == 1
+    running.add_session(one)
+    running.add_session(other)
+    assert running.abort_named("a", "bob") == 0
+    assert running.abort_named("a", "alice") == 2
+    running.remove_session(other)
+    running.remove_session(other)
+    assert running.abort_named(None, "alice") == 1
     assert (one.ended, other.ended) == ([0, 1], [0])
-    running.remove(one)
-    assert running.abort("both", "alice") == 0
+    running.remove_session(one)
+    assert running.abort_named("both", "alice") == 0

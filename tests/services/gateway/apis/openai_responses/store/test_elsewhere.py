@@ -204,8 +204,8 @@ async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate
             events.append(event)
             if getattr(event, "delta", "") == "w1 ":
                 identity = events[0].response.id
-                adopted = old.responses._memory.find(identity)
-                await new.responses._adopt(*await new.responses.record_store.get(identity))
+                adopted = old.responses._memory.find_response(identity)
+                await new.responses._adopt(*await new.responses.record_store.get_record(identity))
                 old.responses.recheck()
                 await asyncio.wait_for(adopted.run.ended(), PATIENCE_S)
                 gate.set()
