@@ -95,7 +95,7 @@ class OutputQueue:
             self._filled.set()
 
     async def take_deltas(self) -> list[OutputDelta]:
-        """Returns what has come, at most one delta per choice; waits for something. Raises what `put_error` was given."""
+        """Returns what has come, at most one delta per choice; waits for some. Raises what `put_error` was given."""
         while not self._pieces:
             if self._error is not None:
                 raise self._error

@@ -6,7 +6,6 @@ An API whose clients know another shape registers it for its paths.
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.generation.client_gone import ClientGone
 from xylem.shared.runtime.errors import Internal, InvalidRequest, MethodNotAllowed, NotFound, XylemError
 
@@ -25,22 +25,22 @@ CLIENT_GONE_STATUS = 499  # nobody reads it but the metrics
 _encoder = msgspec.json.Encoder()
 
 
-_bodies_by_path: dict[str, Callable[[XylemError], dict[str, Any]]] = {}
+_bodies_by_path: dict[str, Callable[[XylemError], JsonObject]] = {}
 
 
-def register_error_body(path: str, body_of: Callable[[XylemError], dict[str, Any]]) -> None:
+def register_error_body(path: str, body_of: Callable[[XylemError], JsonObject]) -> None:
     """Makes `body_of` write the bodies of errors at this path and below it."""
     _bodies_by_path[path] = body_of
 
 
-def _body(error: XylemError, path: str) -> dict[str, Any]:
+def _body(error: XylemError, path: str) -> JsonObject:
     for prefix, body_of in _bodies_by_path.items():
         if path == prefix or path.startswith(f"{prefix}/"):
             return body_of(error)
     return problem(error)
 
 
-def problem(error: XylemError) -> dict[str, Any]:
+def problem(error: XylemError) -> JsonObject:
     """The body of an error."""
     return {
         "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},

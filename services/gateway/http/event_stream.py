@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 from starlette.responses import StreamingResponse
@@ -16,23 +16,14 @@ from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.errors import problem
 from xylem.services.gateway.http.response_writer import ChunkUsage, ResponseWriter, Usage
+from xylem.services.gateway.http.server_sent_event import DONE, event
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError
 
 log = logging.getLogger(__name__)
 
-DONE = b"data: [DONE]\n\n"
 
-_encoder = msgspec.json.Encoder()
-
-
-def event(data: object) -> bytes:
-    return b"data: " + _encoder.encode(data) + b"\n\n"
-
-
-def named_event(chunk: Any) -> bytes:
-    """With the chunk's type as the event's name."""
-    return f"event: {chunk.type}\n".encode() + event(chunk)
+C = TypeVar("C")
 
 
 class EventStream(StreamingResponse):
@@ -41,7 +32,7 @@ class EventStream(StreamingResponse):
     def __init__(
         self,
         session: GenerationSession,
-        writer: ResponseWriter,
+        writer: ResponseWriter[C],
         first: list[OutputDelta],
         cursor: StreamCursor | None,
         timeout_s: float,
@@ -62,10 +53,10 @@ class EventStream(StreamingResponse):
 
 
 async def _events(
-    session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta], cursor: StreamCursor | None
+    session: GenerationSession, writer: ResponseWriter[C], first: list[OutputDelta], cursor: StreamCursor | None
 ) -> AsyncIterator[bytes]:
     request = session.request
-    write = named_event if writer.named else event
+    write = writer.write_event
     end = b"" if writer.named else DONE
     # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
     usage: ChunkUsage = None if request.include_usage else msgspec.UNSET
@@ -93,7 +84,7 @@ async def _events(
         return
 
 
-def _marked(piece: OutputDelta, writer: ResponseWriter, usage: ChunkUsage, cursor: StreamCursor) -> Iterator[bytes]:
+def _marked(piece: OutputDelta, writer: ResponseWriter[C], usage: ChunkUsage, cursor: StreamCursor) -> Iterator[bytes]:
     """The events of a piece, each with the id of what has been told by then; without what was told before."""
     choice_cursor = cursor.choice_cursors[piece.index]
     textless = not piece.text  # then its prompt's scores can only go with the end
@@ -107,4 +98,4 @@ def _marked(piece: OutputDelta, writer: ResponseWriter, usage: ChunkUsage, curso
         choice_cursor.num_chars += len(step.text)
         choice_cursor.finished = choice_cursor.finished or bool(step.finish)
         for chunk in () if told else chunks:
-            yield f"id: {cursor}\n".encode() + event(chunk)
+            yield f"id: {cursor}\n".encode() + writer.write_event(chunk)

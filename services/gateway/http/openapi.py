@@ -3,8 +3,9 @@
 from typing import Any
 
 from xylem.services.gateway.fields.body import Body
+from xylem.services.gateway.fields.json_types import JsonObject
 
-ERROR_SCHEMA: dict[str, Any] = {
+ERROR_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "error": {
@@ -22,15 +23,15 @@ ERROR_SCHEMA: dict[str, Any] = {
 }
 
 
-def answers(description: str) -> dict[int | str, dict[str, Any]]:
+def answers(description: str, error_schema: JsonObject = ERROR_SCHEMA) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route."""
     return {
         200: {"description": description},
-        "default": {"description": "An error.", "content": {"application/json": {"schema": ERROR_SCHEMA}}},
+        "default": {"description": "An error.", "content": {"application/json": {"schema": error_schema}}},
     }
 
 
-def describe(body: type[Body], description: str) -> dict[str, Any]:
+def describe(body: type[Body], description: str, error_schema: JsonObject = ERROR_SCHEMA) -> dict[str, Any]:
     """Arguments of a route decorator for a JSON body with these fields."""
     content = {"required": True, "content": {"application/json": {"schema": body.schema()}}}
-    return {"openapi_extra": {"requestBody": content}, "responses": answers(description)}
+    return {"openapi_extra": {"requestBody": content}, "responses": answers(description, error_schema)}

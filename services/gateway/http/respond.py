@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -15,6 +16,8 @@ from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import HEADER, StreamCursor
 from xylem.services.gateway.http.event_stream import EventStream
 from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
+
+C = TypeVar("C")
 
 
 def admit(request: Request, context: Context, generation: GenerationRequest) -> None:
@@ -30,7 +33,7 @@ async def respond(
     context: Context,
     generation: GenerationRequest,
     prefix: str,
-    make_writer: Callable[[Head], ResponseWriter],
+    make_writer: Callable[[Head], ResponseWriter[C]],
     *,
     resumable: bool = True,
 ) -> Response:
@@ -64,7 +67,7 @@ async def respond(
         raise
 
 
-async def _whole(session: GenerationSession, writer: ResponseWriter, first: list[OutputDelta]) -> Response:
+async def _whole(session: GenerationSession, writer: ResponseWriter[C], first: list[OutputDelta]) -> Response:
     results = [ChoiceOutput() for _ in session.request.choices]
     pieces = first
     while True:
@@ -84,5 +87,5 @@ async def _whole(session: GenerationSession, writer: ResponseWriter, first: list
     return Response(data, media_type="application/json")
 
 
-def _written(writer: ResponseWriter, results: list[ChoiceOutput], usage: Usage) -> bytes:
+def _written(writer: ResponseWriter[C], results: list[ChoiceOutput], usage: Usage) -> bytes:
     return msgspec.json.encode(writer.build_response(results, usage))

@@ -1,12 +1,14 @@
 """This module holds what all response writers share."""
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, TypeVar
 
 import msgspec
 
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
+from xylem.services.gateway.http.server_sent_event import event
 from xylem.shared.protocol import FinishReason
 from xylem.shared.protocol.columns import ITEM_BYTES, unpack
 from xylem.shared.runtime.errors import XylemError
@@ -60,7 +62,10 @@ def call_id(head: Head, choice: int, index: int) -> str:
 ChunkUsage = Usage | None | msgspec.UnsetType
 
 
-class ResponseWriter(Protocol):
+C = TypeVar("C")  # what it makes events of
+
+
+class ResponseWriter(Protocol[C]):
     """One way to write an answer. It is made for one request, and remembers which choices it has begun.
 
     named: its events have names, and no [DONE] follows them.
@@ -68,32 +73,20 @@ class ResponseWriter(Protocol):
 
     named: ClassVar[bool]
 
-    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
+    def write_event(self, chunk: C) -> bytes:
+        """Returns the bytes of an event."""
+
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> Sequence[C]:
         """Returns the events of a delta; exactly one chunk of a choice carries its finish reason."""
 
-    def build_closing(self, usage: Usage) -> list[Any]:
+    def build_closing(self, usage: Usage) -> Sequence[C]:
         """Returns the events after all choices are finished: of unnamed ones, only if usage is asked for."""
 
-    def build_failure(self, error: XylemError) -> list[Any]:
+    def build_failure(self, error: XylemError) -> Sequence[C]:
         """Returns the events of a stream of named events that can't go on."""
 
-    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Any:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> object:
         """The answer in one."""
-
-
-class WholeOnly:
-    """For forms of answers that are never streamed."""
-
-    named: ClassVar[bool] = False
-
-    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
-        return []
-
-    def build_closing(self, usage: Usage) -> list[Any]:
-        return []
-
-    def build_failure(self, error: XylemError) -> list[Any]:
-        return []
 
 
 class PlainEvents:
@@ -101,5 +94,18 @@ class PlainEvents:
 
     named: ClassVar[bool] = False
 
-    def build_failure(self, error: XylemError) -> list[Any]:
+    def write_event(self, chunk: object) -> bytes:
+        return event(chunk)
+
+    def build_failure(self, error: XylemError) -> list[msgspec.Struct]:
+        return []
+
+
+class WholeOnly(PlainEvents):
+    """For forms of answers that are never streamed."""
+
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
+        return []
+
+    def build_closing(self, usage: Usage) -> list[msgspec.Struct]:
         return []

@@ -1,7 +1,6 @@
 """Errors as Anthropic's clients know them: {"type": "error", "error": {"type", "message"}}."""
 
-from typing import Any
-
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.shared.runtime.errors import XylemError
 
 PATH = "/v1/messages"
@@ -19,13 +18,18 @@ _TYPES = {
 
 # Conversations that the server holds. The package's tool runner asks for one unless it is told not to; when it reads
 # this it sends the whole conversation instead.
-NO_THREADS = {"error_code": "thread_unsupported_request"}
+NO_THREADS: JsonObject = {"error_code": "thread_unsupported_request"}
 
 
-def problem(error: XylemError) -> dict[str, Any]:
+def problem(error: XylemError) -> JsonObject:
     """The body of an error."""
+    return {"type": "error", "error": problem_details(error)}
+
+
+def problem_details(error: XylemError) -> JsonObject:
+    """Returns what the body and the event of an error say of it."""
     kind = _TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    told: dict[str, Any] = {"type": kind, "message": error.message}
+    told: JsonObject = {"type": kind, "message": error.message}
     if error.param == "thread":
         told["details"] = NO_THREADS
-    return {"type": "error", "error": told}
+    return told

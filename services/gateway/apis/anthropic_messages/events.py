@@ -3,6 +3,7 @@
 import msgspec
 
 from xylem.services.gateway.apis.anthropic_messages.schema import AnthropicMessage, Block, MessageUsage
+from xylem.services.gateway.fields.json_types import JsonObject
 
 
 class MessageStart(msgspec.Struct, frozen=True, gc=False):
@@ -62,5 +63,8 @@ class MessageStop(msgspec.Struct, frozen=True, gc=False):
 
 
 class Error(msgspec.Struct, frozen=True):
-    error: dict[str, str]
+    error: JsonObject
     type: str = "error"
+
+
+Event = MessageStart | Ping | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Error

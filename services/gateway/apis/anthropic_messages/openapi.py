@@ -3,9 +3,10 @@
 from typing import Any
 
 from xylem.services.gateway.fields.body import Body
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.http.openapi import describe
 
-ERROR_SCHEMA: dict[str, Any] = {
+ERROR_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "type": {"const": "error"},
@@ -21,6 +22,4 @@ ERROR_SCHEMA: dict[str, Any] = {
 
 def describe_message(body: type[Body], description: str) -> dict[str, Any]:
     """Does what `describe` does for a route under /v1/messages."""
-    arguments = describe(body, description)
-    arguments["responses"]["default"]["content"]["application/json"]["schema"] = ERROR_SCHEMA
-    return arguments
+    return describe(body, description, ERROR_SCHEMA)

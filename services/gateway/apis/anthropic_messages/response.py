@@ -1,6 +1,6 @@
 """A message and its stream of events, as answers of the pipeline are written for /v1/messages."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -10,6 +10,7 @@ from xylem.services.gateway.apis.anthropic_messages.events import (
     BlockStart,
     BlockStop,
     Error,
+    Event,
     InputDelta,
     MessageDelta,
     MessageStart,
@@ -28,9 +29,11 @@ from xylem.services.gateway.apis.anthropic_messages.schema import (
     ThinkingBlock,
     ToolUseBlock,
 )
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.http.response_writer import ChunkUsage, Head, Usage, call_id
+from xylem.services.gateway.http.server_sent_event import named_event
 from xylem.services.gateway.output_parsers.deltas import Call, CallArguments, CallBegun, Content, Delta, Reasoning
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError
@@ -52,8 +55,11 @@ class MessageResponseWriter:
         self._num_calls = 0
         self._stop = Stop("end_turn", None)
 
-    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Any]:
-        events: list[Any] = []
+    def write_event(self, chunk: Event) -> bytes:
+        return named_event(chunk)
+
+    def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[Event]:
+        events: list[Event] = []
         if not self._begun:
             self._begun = True
             assert isinstance(usage, Usage)
@@ -67,13 +73,13 @@ class MessageResponseWriter:
             self._stop = self._stop_of(piece, called=self._num_calls > 0)
         return events
 
-    def build_closing(self, usage: Usage) -> list[Any]:
+    def build_closing(self, usage: Usage) -> list[Event]:
         return [MessageDelta(self._stop, MessageUsage.of(usage)), MessageStop()]
 
-    def build_failure(self, error: XylemError) -> list[Any]:
-        return [Error(problems.problem(NAMES.translated(error))["error"])]
+    def build_failure(self, error: XylemError) -> list[Event]:
+        return [Error(problems.problem_details(NAMES.translated(error)))]
 
-    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Any:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> AnthropicMessage:
         (result,) = results
         said = result.said
         blocks: list[Block] = []
@@ -94,7 +100,7 @@ class MessageResponseWriter:
             usage=MessageUsage.of(usage),
         )
 
-    def _told(self, delta: Delta) -> list[Any]:
+    def _told(self, delta: Delta) -> list[Event]:
         match delta:
             case Content(text):
                 return self._in_block(Content, TextBlock(""), TextBlockDelta(text))
@@ -106,17 +112,17 @@ class MessageResponseWriter:
             case CallArguments(_, text):
                 return [BlockDelta(self._num_blocks - 1, InputDelta(text))]
 
-    def _in_block(self, kind: type[Delta], empty: Block, delta: TextBlockDelta | ThinkingDelta) -> list[Any]:
+    def _in_block(self, kind: type[Delta], empty: Block, delta: TextBlockDelta | ThinkingDelta) -> list[Event]:
         begun = [] if self._open is kind else self._begin(kind, empty)
         return [*begun, BlockDelta(self._num_blocks - 1, delta)]
 
-    def _begin(self, kind: type[Delta], empty: Block) -> list[Any]:
+    def _begin(self, kind: type[Delta], empty: Block) -> list[Event]:
         closed = self._close()
         self._open = kind
         self._num_blocks += 1
         return [*closed, BlockStart(self._num_blocks - 1, empty)]
 
-    def _close(self) -> list[Any]:
+    def _close(self) -> list[Event]:
         is_open, self._open = self._open is not None, None
         return [BlockStop(self._num_blocks - 1)] if is_open else []
 
@@ -136,10 +142,10 @@ class MessageResponseWriter:
         return call_id(self._head, 0, index).replace("call_", "toolu_", 1)
 
 
-def _input_of(call: Call) -> dict[str, Any]:
+def _input_of(call: Call) -> JsonObject:
     """Empty when the arguments were cut off: stop_reason says so, and half an object is none."""
     try:
-        arguments = _decoder.decode(call.arguments)
+        arguments: Json = _decoder.decode(call.arguments)
     except msgspec.DecodeError:
         return {}
     return arguments if type(arguments) is dict else {}

@@ -1,9 +1,8 @@
 """A Message, its content blocks and its usage."""
 
-from typing import Any
-
 import msgspec
 
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.http.response_writer import Usage
 
 
@@ -23,7 +22,7 @@ class ThinkingBlock(msgspec.Struct, frozen=True, gc=False):
 class ToolUseBlock(msgspec.Struct, frozen=True):
     id: str
     name: str
-    input: dict[str, Any]
+    input: JsonObject
     type: str = "tool_use"
 
 

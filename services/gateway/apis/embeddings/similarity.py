@@ -1,7 +1,5 @@
 """Texts compared by their vectors: pairs of them in vLLM's /v1/score, a query with documents in /v1/rerank."""
 
-from typing import Any
-
 import msgspec
 
 from xylem.services.gateway.apis.embeddings.numbers import similarity
@@ -42,6 +40,23 @@ class PairScoreWriter(WholeOnly):
         return PairScores(head.id, head.created, head.model, data, PromptUsage.of(usage))
 
 
+class Document(msgspec.Struct, frozen=True, gc=False):
+    text: str
+
+
+class RankedDocument(msgspec.Struct, frozen=True, gc=False):
+    index: int
+    relevance_score: float
+    document: Document | msgspec.UnsetType = msgspec.UNSET
+
+
+class Ranking(msgspec.Struct, frozen=True, gc=False):
+    id: str
+    model: str
+    usage: PromptUsage
+    results: list[RankedDocument]
+
+
 class RankingWriter(WholeOnly):
     """The first vector is the query's. num_best 0: all of them."""
 
@@ -51,18 +66,14 @@ class RankingWriter(WholeOnly):
         self._num_best = num_best
         self._with_documents = with_documents
 
-    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> dict[str, Any]:
+    def build_response(self, results: list[ChoiceOutput], usage: Usage) -> Ranking:
         """The likest first; of equal ones, in the order in which they were given."""
         query, *vectors = [unpack_floats(result.vector) for result in results]
         scores = [similarity(query, vector) for vector in vectors]
         ranked = sorted(range(len(scores)), key=lambda index: -scores[index])[: self._num_best or None]
-        return {
-            "id": self._head.id,
-            "model": self._head.model,
-            "usage": PromptUsage.of(usage),
-            "results": [self._result(index, scores[index]) for index in ranked],
-        }
+        shown = [self._ranked(index, scores[index]) for index in ranked]
+        return Ranking(self._head.id, self._head.model, PromptUsage.of(usage), shown)
 
-    def _result(self, index: int, score: float) -> dict[str, Any]:
-        result: dict[str, Any] = {"index": index, "relevance_score": score}
-        return {**result, "document": {"text": self._documents[index]}} if self._with_documents else result
+    def _ranked(self, index: int, score: float) -> RankedDocument:
+        document = Document(self._documents[index]) if self._with_documents else msgspec.UNSET
+        return RankedDocument(index, score, document)

@@ -1,7 +1,5 @@
 """text_completion, whole and in chunks."""
 
-from typing import Any
-
 import msgspec
 
 from xylem.services.gateway.apis.openai_chat.logprobs import text_of
@@ -113,7 +111,7 @@ def _top(token: LogprobToken) -> dict[str, float] | None:
     """The likeliest, and the token itself if it is not among them. Of tokens that look alike the likelier counts."""
     if token.logprob is None:
         return None
-    top: dict[str, Any] = {}
+    top: dict[str, float] = {}
     for other in token.top:
         top.setdefault(text_of(other.text), other.logprob)
     top.setdefault(text_of(token.text), token.logprob)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xylem.services.gateway.apis.openai_responses.events import Event
-from xylem.services.gateway.http.event_stream import named_event
+from xylem.services.gateway.http.server_sent_event import named_event
 
 
 @dataclass(frozen=True, slots=True)

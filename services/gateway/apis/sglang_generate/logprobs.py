@@ -1,6 +1,8 @@
 """Log probabilities as /generate shows them: (logprob, token id, text) of each token, and lists of these."""
 
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from xylem.services.gateway.apis.openai_chat.logprobs import text_of
 from xylem.services.gateway.apis.sglang_generate.request import Wanted
@@ -9,14 +11,24 @@ from xylem.services.gateway.generation.logprobs import LogprobToken
 Triple = tuple[float | None, int, str | None]
 
 
-def logprobs_of(side: str, tokens: list[LogprobToken], wanted: Wanted) -> dict[str, Any]:
-    """Fields of meta_info for the `input` or the `output` side. What is not known of a prompt's first token is null."""
-    shown: dict[str, Any] = {f"{side}_token_logprobs": [_own(token, wanted) for token in tokens]}
-    if wanted.num_top:
-        shown[f"{side}_top_logprobs"] = [_top(token, wanted) for token in tokens]
-    if wanted.asked_ids:
-        shown[f"{side}_token_ids_logprobs"] = [_asked(token, wanted) for token in tokens]
-    return shown
+@dataclass(frozen=True, slots=True)
+class ShownLogprobs:
+    """Log probabilities of the prompt's tokens or of the output's; UNSET: they were not asked for."""
+
+    own: list[Triple] | msgspec.UnsetType = msgspec.UNSET
+    top: list[list[Triple] | None] | msgspec.UnsetType = msgspec.UNSET
+    asked: list[list[Triple] | None] | msgspec.UnsetType = msgspec.UNSET
+
+
+def logprobs_of(tokens: list[LogprobToken], wanted: Wanted) -> ShownLogprobs:
+    """Returns what is shown of these tokens. What is not known of a prompt's first token is null."""
+    if not wanted.logprobs:
+        return ShownLogprobs()
+    return ShownLogprobs(
+        own=[_own(token, wanted) for token in tokens],
+        top=[_top(token, wanted) for token in tokens] if wanted.num_top else msgspec.UNSET,
+        asked=[_asked(token, wanted) for token in tokens] if wanted.asked_ids else msgspec.UNSET,
+    )
 
 
 def _own(token: LogprobToken, wanted: Wanted) -> Triple:

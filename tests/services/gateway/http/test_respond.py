@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from tests.patience import PATIENCE_S
-from xylem.services.gateway.http.event_stream import event
+from xylem.services.gateway.http.server_sent_event import event
 from xylem.shared.protocol import Accepted
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}

@@ -13,7 +13,7 @@ from xylem.services.gateway.api_keys import Key
 from xylem.services.gateway.apis.openai_responses.events import ResponseEvent
 from xylem.services.gateway.apis.openai_responses.store.memory_store import StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.record import Record
-from xylem.services.gateway.http.event_stream import named_event
+from xylem.services.gateway.http.server_sent_event import named_event
 from xylem.shared.protocol import ResponseReply
 from xylem.shared.runtime.errors import XylemError
 

@@ -16,8 +16,8 @@ from xylem.services.gateway.apis.anthropic_messages.response import MessageRespo
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
-from xylem.services.gateway.http.event_stream import named_event
 from xylem.services.gateway.http.response_writer import Head, Usage
+from xylem.services.gateway.http.server_sent_event import named_event
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Content, Delta, Reasoning
 from xylem.shared.protocol import FinishReason
 
