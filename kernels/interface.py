@@ -20,7 +20,7 @@ from xylem.kernels.batch_metadata import BatchMetadata, DeviceBatch, RowSpan
 from xylem.kernels.head_norms import HeadNorms
 from xylem.kernels.logits_adjustment import LogitsAdjustment
 from xylem.kernels.sampling_batch import Draw, SamplingBatch
-from xylem.kernels.token_logprobs import RowLogprobs
+from xylem.kernels.token_logprobs import RowLogprobs, Score
 
 __all__ = [
     "LINEARS",
@@ -207,19 +207,6 @@ class Adjust(Protocol):
     """
 
     def __call__(self, logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None: ...
-
-
-class Score(Protocol):
-    """Log probabilities, to 1e-5, from the softmax of logits [B, V] float32: one Scored per row.
-
-    tokens: the token of each row whose log probability is wanted; num_top: how many of the likeliest; asked: further
-    tokens by id. What the model says is told from its own logits: `adjust` changes them in place, so who wants both
-    scores a copy from before.
-    """
-
-    def __call__(
-        self, logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
-    ) -> list[RowLogprobs]: ...
 
 
 class NoSuchQuantization(ValueError):

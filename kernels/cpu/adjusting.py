@@ -23,6 +23,7 @@ def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask:
     masks: Sequence[np.ndarray | None] = [None] * len(rows) if mask is None else list(mask.numpy())
     for row, adjustment, words in zip(rows, adjustments, masks, strict=True):
         if adjustment is not None:
+            adjustment = adjustment.within(len(row))
             _penalise(row, adjustment)
             row[adjustment.bias_ids] += adjustment.bias_values
         if words is not None:

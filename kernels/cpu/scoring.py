@@ -7,9 +7,10 @@ from torch import Tensor
 
 from xylem.kernels.cpu.peaks import Peaks
 from xylem.kernels.cpu.weights import weights
-from xylem.kernels.token_logprobs import RowLogprobs
+from xylem.kernels.token_logprobs import RowLogprobs, bounded
 
 
+@bounded
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[RowLogprobs]:

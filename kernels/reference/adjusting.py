@@ -13,6 +13,7 @@ BITS = 32  # tokens in a word of a mask
 
 def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask: Tensor | None) -> None:
     """Rows of logits [B, V] float32; what is done, and in which order: see interface.py."""
+    adjustments = [each and each.within(logits.shape[1]) for each in adjustments]
     for row, adjustment in zip(logits, adjustments, strict=True):
         if adjustment is not None:
             _penalise(row, adjustment)

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from xylem.kernels.token_logprobs import RowLogprobs
+from xylem.kernels.token_logprobs import RowLogprobs, bounded
 
 
+@bounded
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[RowLogprobs]:

@@ -97,7 +97,7 @@ def adjust(logits: Tensor, adjustments: Sequence[LogitsAdjustment | None], mask:
     assert logits.is_contiguous()
     if len(logits) == 0 or (mask is None and all(adjustment is None for adjustment in adjustments)):
         return
-    rows = [adjustment or NOTHING for adjustment in adjustments]
+    rows = [(adjustment or NOTHING).within(logits.shape[1]) for adjustment in adjustments]
     bounds, factors, ids, values = upload(_pack(rows), logits.device)
     words = bounds if mask is None else mask.to(logits.device, non_blocking=True)
     most_forbidden = max((len(row.forbidden_ids) for row in rows), default=0)

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from xylem.kernels.token_logprobs import RowLogprobs
+from xylem.kernels.token_logprobs import RowLogprobs, bounded
 
 SIGN = 0x7FFFFFFF
 WORD = 1 << 32
 
 
+@bounded
 def score(
     logits: Tensor, tokens: Sequence[int], num_top: Sequence[int], asked: Sequence[Sequence[int]]
 ) -> list[RowLogprobs]:

@@ -1,6 +1,7 @@
 """A model card says where a model lies and what its configuration says, without torch."""
 
 import json
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from xylem import PACKAGE_PATH
 from xylem.shared.model_info.context_length import choose_context_length
 from xylem.shared.model_info.model_error import ModelError
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ModelCard", "ModelError", "is_folder", "locate", "parse_overrides", "read_json"]
 
@@ -85,11 +88,19 @@ def parse_overrides(text: str) -> dict[str, Any]:
     return value
 
 
-def _ids(value: Any, path: Path) -> tuple[int, ...]:
+def _ids(name: str, value: Any, path: Path) -> tuple[int, ...]:
     ids = value if isinstance(value, list) else [] if value is None else [value]
-    if not all(isinstance(i, int) for i in ids):
-        raise ModelError(f"{path}: eos_token_id must be an integer or a list of integers, not {value!r}")
+    if not all(type(i) is int for i in ids):
+        raise ModelError(f"{path}: {name} must be an integer or a list of integers, not {str(value)[:200]!r}")
     return tuple(ids)
+
+
+def _known(name: str, ids: tuple[int, ...], vocab_size: int, path: Path) -> tuple[int, ...]:
+    """Leaves out the ids that no token has: a model can't write them, and kernels must not look for them."""
+    unknown = [i for i in ids if not 0 <= i < vocab_size]
+    if unknown:
+        log.warning("%s: %s %s is outside the vocabulary of %d, and left out", path, name, unknown[:10], vocab_size)
+    return tuple(i for i in ids if 0 <= i < vocab_size)
 
 
 def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
@@ -135,14 +146,17 @@ class ModelCard:
                 raise ModelError(f"{source}: {name} must be a positive integer, not {config.get(name)!r}")
         generation_path = path / "generation_config.json"
         generation = read_json(generation_path) if generation_path.exists() else {}
-        eos = _ids(generation.get("eos_token_id"), generation_path) or _ids(config.get("eos_token_id"), source)
+        eos = _ids("eos_token_id", generation.get("eos_token_id"), generation_path) or _ids(
+            "eos_token_id", config.get("eos_token_id"), source
+        )
+        bos = _ids("bos_token_id", config.get("bos_token_id"), source)
         return cls(
             path=path,
             architecture=str(architectures[0]),
             config=config,
             vocab_size=config["vocab_size"],
             context_length=choose_context_length(config, context_length, source),
-            eos_token_ids=eos,
-            bos_token_id=config.get("bos_token_id"),
+            eos_token_ids=_known("eos_token_id", eos, config["vocab_size"], path),
+            bos_token_id=next(iter(_known("bos_token_id", bos, config["vocab_size"], path)), None),
             sampling=_sampling(generation, generation_path),
         )

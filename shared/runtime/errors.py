@@ -14,6 +14,7 @@
     ├── HeadTooLarge          431
     ├── QueueFull             429  `retry_after_s` says when to come again
     ├── Internal              500  ours; the details are in the log, not in the answer
+    │   └── ModelFailure      500  the model gave no number for this request
     ├── Unavailable           503  nothing alive that could serve it
     └── DeadlineExceeded      504  it took longer than the client or the settings allow
 
@@ -113,6 +114,10 @@ class Internal(XylemError):
     pass
 
 
+class ModelFailure(Internal):
+    code = "model_failure"
+
+
 class Unavailable(XylemError):
     status = 503
     type = "service_unavailable_error"
@@ -141,6 +146,7 @@ _BY_CODE: dict[str, type[XylemError]] = {
         HeadTooLarge,
         QueueFull,
         Internal,
+        ModelFailure,
         Unavailable,
         DeadlineExceeded,
     )

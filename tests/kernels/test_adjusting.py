@@ -248,3 +248,27 @@ def test_any_shape_gives_what_the_reference_gives(backend: Ops, data: Any, num_r
     backend.adjust(changed, rows, mask)
     assert torch.equal(changed, expected)
     assert not changed.isnan().any()
+
+
+@EACH_BACKEND
+@pytest.mark.parametrize("strange", [[50], [-1], [49, 50, 51, 10**6], [2**31 - 1], [-(2**31)], [2**40]])
+def test_ids_outside_the_vocabulary_touch_no_row(backend: Ops, strange: list[int]) -> None:
+    """A vocabulary of 50, and rows that lie one behind the other: id 50 of the first is id 0 of the second."""
+    logits = logits_of(3, 50)
+    known, numbers = [3, 49], ids(*strange)
+    within = LogitsAdjustment(
+        repetition=1.5, seen_ids=ids(*known), frequency=0.5, presence=0.25, output_ids=ids(7), output_counts=values(2),
+        bias_ids=ids(8), bias_values=values(4), forbidden_ids=ids(9),
+    )  # fmt: skip
+    beyond = LogitsAdjustment(
+        repetition=1.5, seen_ids=np.append(ids(3), np.append(numbers[numbers != 49], 49)), frequency=0.5, presence=0.25,
+        output_ids=np.append(numbers[numbers != 49], 7),
+        output_counts=np.append(values(*[3.0] * (numbers != 49).sum()), values(2)),
+        bias_ids=np.append(8, numbers[numbers != 49]), bias_values=values(4, *[9.0] * (numbers != 49).sum()),
+        forbidden_ids=np.append(numbers[numbers != 49], 9),
+    )  # fmt: skip
+    expected, found = logits.clone(), logits.clone()
+    backend.adjust(expected, [None, within, None], None)
+    backend.adjust(found, [None, beyond, None], None)
+    assert torch.equal(found, expected)
+    assert torch.equal(found[[0, 2]], logits[[0, 2]])

@@ -89,3 +89,15 @@ def test_any_shape_gives_what_the_reference_gives(
         assert given_row.logprob == pytest.approx(expected.logprob, rel=1e-6, abs=1e-5)
         assert given_row.top_logprobs == pytest.approx(expected.top_logprobs, rel=1e-6, abs=1e-5)
         assert given_row.asked_logprobs == pytest.approx(expected.asked_logprobs, rel=1e-6, abs=1e-5)
+
+
+@EACH_BACKEND
+@pytest.mark.parametrize("strange", [30, 31, -1, 2**31, -(2**40)])
+def test_tokens_outside_the_vocabulary_have_minus_infinity(backend: Ops, strange: int) -> None:
+    logits = logits_of(2, 30)
+    beyond = backend.score(logits, [strange, 4], [3, 0], [[1, strange, 2], []])
+    within = backend.score(logits, [0, 4], [3, 0], [[1, 0, 2], []])
+    assert beyond[1] == within[1]
+    assert (beyond[0].logprob, beyond[0].asked_logprobs[1]) == (-float("inf"), -float("inf"))
+    assert beyond[0].asked_logprobs[::2] == within[0].asked_logprobs[::2]
+    assert (beyond[0].top_ids, beyond[0].top_logprobs) == (within[0].top_ids, within[0].top_logprobs)

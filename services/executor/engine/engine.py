@@ -16,16 +16,17 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from xylem.services.executor.engine.gate import GateFactory
+from xylem.services.executor.engine.admission_check import check_range, check_request, without_params
+from xylem.services.executor.engine.gate import ClosedGate, GateFactory
 from xylem.services.executor.engine.integrity import faults
 from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.engine.step_schedule import select
-from xylem.services.executor.failures import SequenceFailed
+from xylem.services.executor.failures import SequenceFailed, as_failure
 from xylem.services.executor.step.logprobs import scores_message, unscored
 from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.step.runner_interface import InFlightStep, ModelRunner
-from xylem.shared.protocol import Admit, FinishReason, PageCopy, Plan
+from xylem.shared.protocol import Admit, FinishReason, Logprobs, PageCopy, Plan
 from xylem.shared.protocol.columns import INT32_MAX, count, unpack
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Engine:
         self.max_running = max_running
         self.token_budget = token_budget
         self.context_length = context_length
-        self.eos_token_ids = frozenset(eos_token_ids)
+        self.eos_token_ids = frozenset(id for id in eos_token_ids if 0 <= id < runner.vocab_size)
         self._gate_factories = gates
         self._running: dict[int, SequenceState] = {}  # in order of admission
         self.reset(epoch)
@@ -153,6 +154,8 @@ class Engine:
                 continue
             sequence.settle(row)
             try:
+                if row.failure is not None:
+                    raise row.failure
                 if token_id is not None:
                     self._tell_tokens(output, sequence, row, *sequence.accept(token_id))
                 elif sequence.ahead and sequence.is_read:
@@ -161,20 +164,28 @@ class Engine:
                     self._tell_state(output, sequence, row)
                 else:
                     output.add(sequence, [], FinishReason.NONE)
-            except SequenceFailed as failed:
-                self._fail(output, sequence, failed)
+            except Exception as error:
+                self._fail(output, sequence, error)
 
     def _open_gates(self, output: StepOutput) -> None:
         """Opens the gates whose work is done, and ends the sequences whose gates failed."""
         for sequence in [each for each in self._running.values() if each.gates]:
             try:
                 sequence.open_gates()
-            except SequenceFailed as failed:
-                self._fail(output, sequence, failed)
+            except Exception as error:
+                self._fail(output, sequence, error)
 
-    def _fail(self, output: StepOutput, sequence: SequenceState, failed: SequenceFailed) -> None:
+    def _fail(self, output: StepOutput, sequence: SequenceState, error: Exception) -> None:
         """Ends a sequence: its gateway is told why, or its detokenizer that it ends, once there were tokens."""
-        log.log(logging.INFO if failed.code == "invalid_request" else logging.ERROR, "a sequence ends: %s", failed)
+        failed = as_failure(error)
+        is_ours = failed.code != "invalid_request"
+        log.log(
+            logging.ERROR if is_ours else logging.INFO,
+            "request %s ends: %s",
+            sequence.start.request_id,
+            failed,
+            exc_info=error if failed is not error else None,
+        )
         if sequence.num_told:
             output.broken.add(len(output.sequence_ids))
         else:
@@ -187,14 +198,16 @@ class Engine:
     ) -> None:
         index = len(output.sequence_ids)
         first = sequence.num_new - len(token_ids)
-        if first == 0:
-            output.starts[index] = sequence.start.for_detokenizer()
-            if sequence.prompt_scores:
-                scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
-                scored_ids = sequence.prompt_ids[scored_from:]
-                output.prompt_scores[index] = scores_message(sequence.prompt_scores, scored_ids)
-        if row.scored is not None:
-            output.scores[index] = scores_message([row.scored])
+        # All that may fail goes first: what is in the output by then would stand for another sequence.
+        start = sequence.start.for_detokenizer() if first == 0 else None
+        prompt_scores = _prompt_scores(sequence) if first == 0 and sequence.prompt_scores else None
+        scores = None if row.scored is None else scores_message([row.scored])
+        if start is not None:
+            output.starts[index] = start
+        if prompt_scores is not None:
+            output.prompt_scores[index] = prompt_scores
+        if scores is not None:
+            output.scores[index] = scores
         output.add(sequence, token_ids, finish, sequence.offset + first)
         if finish is not FinishReason.NONE:
             self._forget(sequence)
@@ -246,21 +259,14 @@ class Engine:
         return True
 
     def _admit(self, admit: Admit) -> None:
-        sequence = SequenceState.begin(admit, self.eos_token_ids)
+        sequence, failure = self._begin(admit)
         if sequence.sequence_id in self._running:
             raise ValueError(f"sequence {sequence.sequence_id} runs already")
         if len(self._running) >= self.max_running:
             raise ValueError(f"more than {self.max_running} sequences")
         if not sequence.prompt_ids:
             raise ValueError(f"sequence {sequence.sequence_id} has nothing to read")
-        for token_ids in (sequence.prompt_ids, unpack(admit.start.output_ids), unpack(admit.seen_ids)):
-            _check_range("token id", token_ids, self.runner.vocab_size)
-        sampling, logprobs = sequence.params.sampling, sequence.params.logprobs
-        for column in (sampling.bias_ids, b"" if logprobs is None else logprobs.token_ids):
-            _check_range("token id", unpack(column), self.runner.vocab_size)
-        if count(sampling.bias_ids) != count(sampling.bias_values):
-            raise ValueError("there are not as many biases as biased tokens")
-        _check_range("page", sequence.pages, self.runner.num_pages)
+        check_range("page", sequence.pages, self.runner.num_pages)
         if not 0 <= sequence.num_cached <= len(sequence.pages) * self.runner.page_size:
             raise ValueError(f"{sequence.num_cached} cached tokens in {len(sequence.pages)} pages")
         room = self.context_length - sequence.prompt_len
@@ -271,24 +277,40 @@ class Engine:
             raise ValueError(f"output tokens from {admit.offset} on don't fit into a column")
         if admit.copy is not None:
             self._copy(admit.copy)
+        logprobs = sequence.params.logprobs
         if logprobs is not None and logprobs.prompt_from == 0:
             if sequence.num_cached:
                 raise ValueError("cached tokens can't be scored")
             sequence.prompt_scores.append(unscored(logprobs, count(logprobs.token_ids)))
-        made = [make_gate(admit, sequence) for make_gate in self._gate_factories]
-        sequence.gates = [gate for gate in made if gate is not None]
+        if failure is None:
+            made = [make_gate(admit, sequence) for make_gate in self._gate_factories]
+            sequence.gates = [gate for gate in made if gate is not None]
+        else:
+            sequence.gates = [ClosedGate(failure)]
         sequence.slot = self._free_slots.pop()
         self._running[sequence.sequence_id] = sequence
 
+    def _begin(self, admit: Admit) -> tuple[SequenceState, SequenceFailed | None]:
+        """Returns the sequence, and what ends it if the request asks for what can't be computed.
+
+        That is the fault of one request, and must not cost the others their plan.
+        """
+        try:
+            check_request(admit, self.runner.vocab_size)
+            return SequenceState.begin(admit, self.eos_token_ids, self.runner.vocab_size), None
+        except ValueError as error:
+            failure = SequenceFailed(f"the executor can't compute this request: {error}")
+            return SequenceState.begin(without_params(admit), self.eos_token_ids, self.runner.vocab_size), failure
+
     def _copy(self, copy: PageCopy) -> None:
-        _check_range("page", (copy.source, copy.target), self.runner.num_pages)
+        check_range("page", (copy.source, copy.target), self.runner.num_pages)
         if not 0 < copy.num_tokens <= self.runner.page_size:
             raise ValueError(f"a copy of {copy.num_tokens} tokens of a page")
         self.runner.copy_page(copy.source, copy.target, copy.num_tokens)
 
     def _grant(self, plan: Plan) -> None:
         pages = unpack(plan.grant_pages)
-        _check_range("page", pages, self.runner.num_pages)
+        check_range("page", pages, self.runner.num_pages)
         start = 0
         for sequence_id, num_pages in plan.grants():
             sequence = self._running.get(sequence_id)
@@ -311,6 +333,6 @@ class Engine:
             raise SequenceIntegrityError("; ".join(found))
 
 
-def _check_range(what: str, values: Sequence[int], limit: int) -> None:
-    if values and not 0 <= min(values) <= max(values) < limit:
-        raise ValueError(f"a {what} outside [0, {limit})")
+def _prompt_scores(sequence: SequenceState) -> Logprobs:
+    scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
+    return scores_message(sequence.prompt_scores, sequence.prompt_ids[scored_from:])

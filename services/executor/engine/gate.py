@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from xylem.services.executor.failures import SequenceFailed
 from xylem.shared.protocol import Admit
 
 if TYPE_CHECKING:
@@ -26,6 +27,22 @@ class Gate(Protocol):
 
     def open(self, sequence: "SequenceState") -> None:
         """Gives the sequence what it waited for. Raises SequenceFailed, which ends this sequence alone."""
+
+
+class ClosedGate:
+    """Is done at once, and opens for nobody: the sequence ends before its first token, with `failure`."""
+
+    allows_prefill = False
+
+    def __init__(self, failure: SequenceFailed) -> None:
+        self._failure = failure
+
+    def done(self) -> bool:
+        return True
+
+    def open(self, sequence: "SequenceState") -> None:
+        """Raises the failure."""
+        raise self._failure
 
 
 # Returns the gate that a sequence needs, or None. Called once at its admission; may begin the work.

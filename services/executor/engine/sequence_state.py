@@ -56,12 +56,12 @@ class SequenceState:
     pooled: "array[float] | None" = None  # the last state, or the sum of those so far
 
     @classmethod
-    def begin(cls, admit: Admit, eos_token_ids: frozenset[int]) -> "SequenceState":
+    def begin(cls, admit: Admit, eos_token_ids: frozenset[int], vocab_size: int) -> "SequenceState":
         """The sequence of an admit, before its first step. Raises ValueError for a broken column."""
         prompt_ids = unpack(admit.token_ids)
         params = admit.start.params
         stops = params.stop_conditions
-        stop_ids = frozenset(unpack(stops.stop_token_ids))
+        stop_ids = frozenset(id for id in unpack(stops.stop_token_ids) if 0 <= id < vocab_size)
         # A complete grammar has only its end left, wanted or not.
         end_ids = stop_ids if stops.ignore_eos and params.grammar is None else stop_ids | eos_token_ids
         shaping = None

@@ -67,6 +67,7 @@ class CpuModelRunner:
         sampling = [row for row in rows if row.sample]
         masks = self._masks.begin(sampling)
         states = self._forward(rows)
+        model.mark_failures(rows, model.finite_rows(states).tolist())
         model.record_prompt_outputs(rows, states)
         if not sampling:
             return ComputedStep(list)
@@ -92,6 +93,9 @@ class CpuModelRunner:
         model_logits = logits[with_logprobs] if with_logprobs else None  # a copy: adjusting is done in place
         model.apply_logits_processors(logits, rows, mask)
         token_ids = model.ops.sample(logits, [row.sampling for row in rows], positions)
+        # Of a row with NaN or infinity `sample` gives the first such token, so that one look finds it.
+        sampled = logits[torch.arange(len(rows)), token_tensor(token_ids, model.device)]
+        model.mark_failures(rows, (sampled < float("inf")).tolist())
         if model_logits is not None:
             model.record_logprobs(
                 [rows[index] for index in with_logprobs], model_logits, [token_ids[index] for index in with_logprobs]

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from xylem.kernels import registry
-from xylem.kernels.interface import BatchMetadata, NoSuchQuantization, RowLogprobs
+from xylem.kernels.interface import BatchMetadata, LogitsAdjustment, NoSuchQuantization, RowLogprobs
+from xylem.services.executor.failures import no_number
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_config.architectures import decoder_config
 from xylem.services.executor.models.decoder import Decoder, token_tensor
-from xylem.services.executor.step.row import StepRow
+from xylem.services.executor.step.row import StepRow, fail_row
 from xylem.services.executor.weights.loader import Progress, load_weights
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.protocol.columns import unpack
@@ -74,10 +75,24 @@ class LoadedModel:
             elif row.pooling == "mean":
                 num_needed = len(row.token_ids)
             else:
-                num_needed = 1 if row.sample or row.pooling else 0
+                num_needed = 1  # of a prompt's chunk, too: see mark_failures
             needed.extend(range(end - num_needed, end))
             ends.append(len(needed))
         return HiddenStates(self.decoder.forward(token_ids, layout, pool, token_tensor(needed, self.device)), ends)
+
+    def mark_failures(self, rows: Sequence[StepRow], are_finite: Sequence[bool]) -> None:
+        """Marks the rows for whose last token the model has computed NaN or infinity. are_finite: see `finite_rows`."""
+        for row, is_finite in zip(rows, are_finite, strict=True):
+            if not is_finite:
+                fail_row(row, no_number())
+
+    def finite_rows(self, states: HiddenStates) -> Tensor:
+        """Returns [rows] bool: whether the last token's state of each row is all numbers.
+
+        One token that has none takes it from every later one of its sequence, whose attention reads it.
+        """
+        last = token_tensor([end - 1 for end in states.ends], self.device)
+        return states.tensor[last].isfinite().all(1)
 
     def logits(self, rows: Sequence[StepRow], states: HiddenStates) -> Tensor:
         """Returns float32 logits [rows with sample, V]."""
@@ -88,6 +103,8 @@ class LoadedModel:
     def record_prompt_outputs(self, rows: Sequence[StepRow], states: HiddenStates) -> None:
         """Writes pooled states and log probabilities of prompts into the rows that ask for them."""
         for row, start, end in zip(rows, [0, *states.ends], states.ends, strict=False):
+            if row.failure is not None:
+                continue
             if row.pooling:
                 of_row = states.tensor[end - 1] if row.pooling == "last" else states.tensor[start:end].sum(0)
                 row.state = array("f", of_row.float().tolist())
@@ -102,9 +119,16 @@ class LoadedModel:
 
     def apply_logits_processors(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> None:
         """Adjusts logits [B, V] float32 in place. mask: of GrammarMasks, on the model's device."""
-        adjustments = [None if row.shaping is None else row.shaping.adjustment() for row in rows]
+        adjustments = [self._adjustment(row) for row in rows]
         if mask is not None or any(adjustment is not None for adjustment in adjustments):
             self.ops.adjust(logits, adjustments, mask)
+
+    def _adjustment(self, row: StepRow) -> LogitsAdjustment | None:
+        try:
+            return None if row.shaping is None else row.shaping.adjustment()
+        except Exception as error:
+            fail_row(row, error)
+            return None
 
     def record_logprobs(self, rows: Sequence[StepRow], logits: Tensor, token_ids: Sequence[int]) -> None:
         """Writes the log probabilities of sampled tokens into their rows. logits: of the model, not adjusted."""

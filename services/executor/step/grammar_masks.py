@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from xylem.services.executor.step.row import StepRow
+from xylem.services.executor.step.row import StepRow, fail_row
 
 BITS = 32
 ALL_ALLOWED = -1
@@ -29,5 +29,9 @@ class GrammarMasks:
         mask = torch.full((len(rows), self._num_words), ALL_ALLOWED, dtype=torch.int32)
         for index, row in enumerate(rows):
             if row.shaping is not None and row.shaping.matcher is not None:
-                row.shaping.matcher.fill_mask(mask, index)
+                try:
+                    row.shaping.matcher.fill_mask(mask, index)
+                except Exception as error:
+                    fail_row(row, error)
+                    mask[index] = ALL_ALLOWED
         return mask

@@ -1,12 +1,16 @@
 """One sequence in one step: the work for the runner, and its results beside the sampled token."""
 
+import logging
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from xylem.services.executor.failures import SequenceFailed, as_failure
 from xylem.services.executor.step.logits_processor import LogitsProcessor
 from xylem.services.executor.step.logprobs import RowLogprobs
 from xylem.shared.protocol import LogprobParams, SamplingParams
+
+log = logging.getLogger(__name__)
 
 PLACEHOLDER_ID = -1  # stands for the token that the step before samples, while only the device knows it
 
@@ -37,3 +41,11 @@ class StepRow:
     scored: RowLogprobs | None = None  # of the sampled token
     target_scores: list[RowLogprobs] = field(default_factory=list)
     state: "array[float] | None" = None  # the last token's, or the sum of all: float32 [N]
+    failure: SequenceFailed | None = None  # then the others mean nothing, and neither does the sampled token
+
+
+def fail_row(row: StepRow, error: Exception) -> None:
+    """Notes that the work for a row failed: its sequence ends, and no other one."""
+    if not isinstance(error, SequenceFailed):
+        log.error("the work for a sequence failed", exc_info=error)
+    row.failure = row.failure or as_failure(error)

@@ -48,7 +48,7 @@ def read_params(body: GenerationBody, served: ServedModel, max_tokens: int) -> G
         GenerationParams(),
         body,
         sampling=sampling_params(body, served),
-        stop_conditions=_stop_conditions(body, max_tokens),
+        stop_conditions=_stop_conditions(body, served, max_tokens),
         grammar=grammar_of(
             response_format=body.response_format,
             json_schema=body.json_schema,
@@ -73,7 +73,8 @@ def max_tokens_of(body: GenerationBody, max_completion_tokens: int | None, defau
     return next((number for number in given if number is not None), default)
 
 
-def _stop_conditions(body: GenerationBody, max_tokens: int) -> StopConditions:
+def _stop_conditions(body: GenerationBody, served: ServedModel, max_tokens: int) -> StopConditions:
+    check_vocabulary("stop_token_ids", body.stop_token_ids, served)
     if max_tokens != REST_OF_CONTEXT and body.min_tokens > max_tokens:
         raise InvalidRequest("min_tokens is larger than max_tokens", param="min_tokens")
     return from_body(

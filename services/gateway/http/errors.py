@@ -48,10 +48,12 @@ def problem(error: XylemError) -> JsonObject:
 
 
 def problem_response(error: XylemError, path: str) -> Response:
-    """The answer with the error's status, to who asked for this path. 429 and 503 say when to come again."""
+    """Returns the error as the answer on this path. 429 and 503 say when to come again, 500 that it is of no use."""
     headers = {}
     if error.status in (429, 503):
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.status == 500:
+        headers["x-should-retry"] = "false"  # OpenAI's and Anthropic's packages would send it twice more
     return Response(_encoder.encode(_body(error, path)), error.status, headers, media_type="application/json")
 
 

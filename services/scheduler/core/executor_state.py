@@ -120,6 +120,9 @@ class ExecutorState:
             exceeds_pages = length > len(sequence.page_table) * self.page_size and sequence_id in self.running
             if exceeds_pages or not sequence.length <= length <= len(sequence.tokens) // ITEM_BYTES:
                 raise LostReport(f"sequence {sequence_id} of {self.executor_id} has length {length}")
+            if finish == FinishReason.ERROR:  # what the step has written of it is not to be trusted
+                ended[sequence_id] = sequence, finish
+                continue
             if sequence.is_prefilling:
                 self._advance_prefill(sequence, length, now)
             sequence.length = length

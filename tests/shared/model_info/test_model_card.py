@@ -44,6 +44,26 @@ def test_longrope_serves_its_original_context(tmp_path: Path, change: dict[str, 
     assert ModelCard.load(folder(tmp_path, config={**CONFIG, **change})).context_length == 16
 
 
+@pytest.mark.parametrize(
+    ("change", "generation", "eos", "bos"),
+    [
+        ({"eos_token_id": 100}, {}, (), None),
+        ({"eos_token_id": -1}, {}, (), None),
+        ({"eos_token_id": [2, 151645, 99]}, {}, (2, 99), None),
+        ({}, {"eos_token_id": [3, 100]}, (3,), None),
+        ({"bos_token_id": 1}, {}, (2,), 1),
+        ({"bos_token_id": 100}, {}, (2,), None),
+        ({"bos_token_id": [1]}, {}, (2,), 1),
+        ({"bos_token_id": 2**70}, {}, (2,), None),
+    ],
+)
+def test_ids_that_no_token_has_are_left_out(
+    tmp_path: Path, change: dict[str, Any], generation: dict[str, Any], eos: tuple[int, ...], bos: int | None
+) -> None:
+    card = ModelCard.load(folder(tmp_path, config={**CONFIG, **change}, generation_config=generation))
+    assert (card.eos_token_ids, card.bos_token_id) == (eos, bos)
+
+
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 
 
@@ -136,6 +156,8 @@ def test_how_a_model_is_sampled_by_default(
         ({"config": {**CONFIG, "vocab_size": "many"}}, "vocab_size"),
         ({"config": {k: v for k, v in CONFIG.items() if k != "max_position_embeddings"}}, "max_position_embeddings"),
         ({"config": {**CONFIG, "eos_token_id": "end"}}, "eos_token_id"),
+        ({"config": {**CONFIG, "eos_token_id": True}}, "eos_token_id"),
+        ({"config": {**CONFIG, "bos_token_id": "begin"}}, "bos_token_id"),
         ({"config": CONFIG, "generation_config": {"top_k": -2}}, "top_k must be a number from -1"),
     ],
 )

@@ -20,6 +20,7 @@ from xylem.kernels.interface import BatchMetadata, DeviceBatch
 from xylem.services.executor.kv_cache.pool import KvPool
 from xylem.services.executor.model_runner.cuda.capture_sizes import capture_sizes, captured_size
 from xylem.services.executor.model_runner.cuda.device import Device, Replay
+from xylem.services.executor.model_runner.cuda.failed_rows import mark_failed
 from xylem.services.executor.model_runner.cuda.sequence_slots import PADDING_SLOT, SequenceSlots
 from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.services.executor.step.row import StepRow
@@ -106,6 +107,7 @@ class DecodeGraphs:
 
     def _sample_plain(self, size: int) -> None:
         _, slots, positions = self._inputs[:size].unbind(1)
-        sampled = self._model.ops.sample_on_device(self._pass(size), self._slots.sampling_batch(slots), positions + 1)
+        logits = self._pass(size)
+        sampled = self._model.ops.sample_on_device(logits, self._slots.sampling_batch(slots), positions + 1)
         self._slots.store_last_tokens(sampled, slots)
-        self._token_ids[:size].copy_(sampled)
+        self._token_ids[:size].copy_(mark_failed(logits, sampled))

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from xylem.services.executor.model_runner.cuda.device import Device, Download
+from xylem.services.executor.model_runner.cuda.failed_rows import mark_failed
 from xylem.services.executor.model_runner.cuda.sequence_slots import SequenceSlots
 from xylem.services.executor.model_runner.loaded_model import LoadedModel
 from xylem.services.executor.step.grammar_masks import GrammarMasks
@@ -29,4 +30,4 @@ class HostSampler:
         positions = self._device.upload(np.array([row.start + len(row.token_ids) for row in rows], dtype=np.int64))
         token_ids = self._model.ops.sample_on_device(logits, self._slots.sampling_batch(slots), positions)
         self._slots.store_last_tokens(token_ids, slots)
-        return self._device.download(token_ids)
+        return self._device.download(mark_failed(logits, token_ids))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from xylem.services.executor.model_runner.cuda.device import Device, Download
+from xylem.services.executor.model_runner.cuda.failed_rows import fail_marked
 from xylem.services.executor.model_runner.cuda.host_sampler import HostSampler
 from xylem.services.executor.model_runner.loaded_model import HiddenStates, LoadedModel
 from xylem.services.executor.step.row import StepRow
@@ -23,7 +24,7 @@ class PendingTokens:
         pass
 
     def sampled_tokens(self) -> list[int]:
-        token_ids = self._token_ids.wait().tolist()
+        token_ids = fail_marked(self._rows, self._token_ids.wait().tolist())
         return [token_id for token_id, row in zip(token_ids, self._rows, strict=False) if row.sample]
 
 
@@ -50,6 +51,7 @@ class PendingSample:
     ) -> None:
         self._model, self._device, self._sampler = model, device, sampler
         self._rows, self._sampling = rows, sampling
+        self._are_finite = None if states is None else device.download(model.finite_rows(states))
         self._logits, self._states = logits, states
         self._sampled: Download
         self._with_logprobs: list[int] = []  # indices into the sampled rows
@@ -72,7 +74,9 @@ class PendingSample:
 
     @torch.inference_mode()
     def sampled_tokens(self) -> list[int]:
-        token_ids: list[int] = self._sampled.wait().tolist()
+        token_ids = fail_marked(self._sampling, self._sampled.wait().tolist())
+        if self._are_finite is not None:
+            self._model.mark_failures(self._rows, self._are_finite.wait().tolist())
         if self._states is not None:
             self._model.record_prompt_outputs(self._rows, self._states)
         if self._with_logprobs:

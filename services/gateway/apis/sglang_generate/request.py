@@ -142,6 +142,7 @@ def _plan(where: str, body: SamplingBody, nulls: frozenset[str], served: ServedM
         if 0 < max_tokens < body.min_new_tokens:
             raise InvalidRequest("min_new_tokens is larger than max_new_tokens", param="min_new_tokens")
         sampling = sampling_params(body, served)
+        check_vocabulary("stop_token_ids", body.stop_token_ids, served)
         grammar = grammar_of(
             json_schema=body.json_schema, regex=body.regex, ebnf=body.ebnf, structural_tag=body.structural_tag
         )

@@ -10,7 +10,7 @@ PAGE_SIZE = 4
 
 def reading(sequence_id: int, num_tokens: int, *, num_pages: int = 100, max_new_tokens: int = 4) -> SequenceState:
     admitted = admit(sequence_id, range(num_tokens), range(num_pages), max_new_tokens=max_new_tokens)
-    return SequenceState.begin(admitted, frozenset())
+    return SequenceState.begin(admitted, frozenset(), 1000)
 
 
 def decoding(sequence_id: int, *, num_pages: int = 100) -> SequenceState:
@@ -61,7 +61,7 @@ def test_nobody_there() -> None:
 
 
 def test_the_rows_of_a_chunk_know_where_they_stand() -> None:
-    sequence = SequenceState.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset())
+    sequence = SequenceState.begin(admit(1, [10, 11, 12], [5, 6], num_cached=4), frozenset(), 1000)
     first = sequence.launch(2)
     assert (list(first.token_ids), first.start, first.sample) == ([10, 11], 4, False)
     last = sequence.launch(1)

@@ -64,6 +64,8 @@ async def test_an_error_of_ours_shows_no_traceback(
     response = await http.get("/metrics")
     assert response.status_code == 500
     assert response.json()["error"]["code"] == "internal_error"
+    assert response.headers["x-should-retry"] == "false"
+    assert "retry-after" not in response.headers
     assert "Traceback" not in response.text
     assert (await http.get("/health")).status_code == 200
 

@@ -7,7 +7,7 @@ import pytest
 from tests.services.scheduler.simulation import limited
 from xylem.services.scheduler.core import SchedulerCore, SchedulerPolicy, check_integrity
 from xylem.services.scheduler.core import events as e
-from xylem.shared.protocol import Capacity, FinishReason, Plan, StepReport, Tokenized
+from xylem.shared.protocol import Admit, Capacity, FinishReason, Plan, StepReport, Tokenized
 from xylem.shared.protocol.columns import pack
 
 EPOCH = 7
@@ -75,3 +75,28 @@ def test_a_step_far_ahead_of_another_plan_epoch_does_not_make_it_deaf() -> None:
     actions = running.report(step=1, length=6, counts=[1], token_ids=[8])
     assert running.plan(actions).number == 0
     assert running.core.idle
+
+
+def test_what_a_failed_step_has_written_is_not_cached() -> None:
+    """The model gave no number: neither the rest of the prompt nor what was drawn is worth a hit."""
+    core = SchedulerCore("s", SchedulerPolicy(grant_ahead_tokens=4), plan_epoch=3)
+    capacity = Capacity(num_pages=16, page_size=4, max_running=4, token_budget=64)
+    core.step([e.ExecutorJoined("x", EPOCH, capacity)], 0.0)
+    prompt = list(range(1, 14))
+
+    def submit(name: str) -> Admit:
+        request = Tokenized(name, 0, "gw", "d", pack(prompt), params=limited(9))
+        return Running.plan(core.step([e.Submit(request)], 1.0)).admits[0]
+
+    def report(step: int, sequence_id: int, plan: int, *, length: int, finish: int) -> None:
+        columns = {"sequence_ids": [sequence_id], "lengths": [length], "counts": [0], "finishes": [finish]}
+        packed: dict[str, Any] = {name: pack(column) for name, column in columns.items()}
+        core.step([e.Report(StepReport(executor="x", epoch=EPOCH, plan_epoch=3, plan=plan, step=step, **packed))], 2.0)
+
+    first = submit("a")
+    report(0, first.sequence_id, 1, length=8, finish=FinishReason.NONE)
+    report(1, first.sequence_id, 1, length=13, finish=FinishReason.ERROR)
+    assert core.idle
+    check_integrity(core)
+    again = submit("b")
+    assert again.num_cached == 8, "the good chunk before the failed one is"
