@@ -18,6 +18,7 @@ class RowExtras:
     prompt_logprobs: TokenLogprobs | None = None
     matched: str | None = None
     token_chars: bytes = b""  # column: characters that came with each token, when there are several
+    answer_prefix: str = ""  # with the first row
 
 
 class TextDeltaBuffer:
@@ -99,4 +100,5 @@ def _message(detokenizer: str, rows: list[_Row], extras: dict[int, RowExtras]) -
         prompt_scored=tuple((row, extra.prompt_logprobs) for row, extra in extras.items() if extra.prompt_logprobs),
         matched=tuple((row, extra.matched) for row, extra in extras.items() if extra.matched is not None),
         parts=tuple((row, extra.token_chars) for row, extra in extras.items() if extra.token_chars),
+        prefixes=tuple((row, extra.answer_prefix) for row, extra in extras.items() if extra.answer_prefix),
     )

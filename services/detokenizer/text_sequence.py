@@ -22,6 +22,7 @@ class TextSequence:
         "_flush",
         "_matcher",
         "_num_unstoppable",
+        "answer_prefix",
         "last_seen_s",
         "next_offset",
         "num_chars",
@@ -37,6 +38,7 @@ class TextSequence:
         """Takes in the ids that `start` replays. Raises TooSlow."""
         decoder = factory(unpack(start.context_ids))
         self.start = start
+        self.answer_prefix = start.params.answer_prefix  # until it has been told
         self._decode = decoder.decode_token
         self._flush = decoder.flush_text
         stops = start.params.stop_conditions

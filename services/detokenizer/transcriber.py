@@ -139,6 +139,7 @@ class Transcriber:
             num_cached_tokens=start.num_cached_tokens,
             running=sequence is not None,
             parts=b"" if num_chars else bytes(resumable.token_chars),
+            answer_prefix=start.params.answer_prefix,
         )
 
     def on_executor_change(self, presence: Presence, *, alive: bool) -> None:
@@ -254,6 +255,9 @@ class Transcriber:
                 self.aborts.append((start.scheduler, abort))
             finish = FinishReason.STOP
             extras = replace(extras or RowExtras(), matched=sequence.matched)
+        if sequence.answer_prefix:
+            extras = replace(extras or RowExtras(), answer_prefix=sequence.answer_prefix)
+            sequence.answer_prefix = ""
         self.text_deltas.add_row(start, offset, column, text, finish, extras)
         if start.params.resumable:
             self.resumable_texts.append_row(start, offset, column, text, finish, token_chars)

@@ -1,9 +1,11 @@
 """The chat template of a model folder: renders messages to the text that the model was trained on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 
+from xylem.services.tokenizer.answer_prefix import answer_prefix
 from xylem.services.tokenizer.template_language import environment
 from xylem.shared.model_info.chat_templates import template_sources
 from xylem.shared.model_info.model_card import ModelError
@@ -56,6 +58,27 @@ class ChatTemplate:
                 "continue_final_message and add_generation_prompt exclude one another", param="continue_final_message"
             )
         return self._continued(messages, tools, variables)
+
+    def answer_prefix(
+        self,
+        prompt: str,
+        markers: Sequence[str],
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]],
+        arguments: dict[str, Any],
+    ) -> str:
+        """Returns the beginning of the answer that a rendered prompt ends with: see answer_prefix.py."""
+        variables = {"documents": None, **self._special_tokens, **arguments, "add_generation_prompt": False}
+        continued = bool(variables.pop("continue_final_message", False))
+        before = messages[:-1] if continued else messages
+
+        def render_before() -> str | None:
+            try:
+                return self._render(before, tools, variables) if before else ""
+            except InvalidRequest:  # a conversation must not end so
+                return None
+
+        return answer_prefix(prompt, markers, messages[-1]["content"] if continued else None, render_before)
 
     def _continued(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]) -> str:
         """The prompt up to the end of the last message's content, without the text that would close it."""

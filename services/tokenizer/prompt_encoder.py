@@ -1,5 +1,7 @@
 """Encodes prompts and chat messages to checked token ids. Pure; may run in several threads at once."""
 
+from typing import Any
+
 import msgspec
 
 from xylem.services.tokenizer.chat_template import ChatTemplate
@@ -30,13 +32,17 @@ class PromptEncoder:
         return cls(codec, template, context_length=card.context_length, vocab_size=card.vocab_size)
 
     def encode_request(self, generate: Generate, trace: str) -> Tokenized:
-        """Returns the request with its token ids, and with max_tokens filled in."""
+        """Returns the request with its token ids, and with what only the prompt's text and length tell."""
+        param = "prompt" if generate.messages is None else "messages"
+        prefix = ""
         if generate.token_ids is not None:
             prompt_ids = list(unpack(generate.token_ids))
             self._check_ids(prompt_ids, "prompt")
+        elif generate.messages is not None:
+            prompt, prefix = self._render_chat(generate, generate.messages)
+            prompt_ids = self._encode(prompt, param, add_special_tokens=False)
         else:
-            prompt_ids = self._encode(generate, add_special_tokens=generate.add_special_tokens)
-        param = "prompt" if generate.messages is None else "messages"
+            prompt_ids = self._encode(generate.prompt or "", param, add_special_tokens=generate.add_special_tokens)
         if not prompt_ids:
             raise InvalidRequest("the prompt is empty", param=param)
         return Tokenized(
@@ -49,14 +55,19 @@ class PromptEncoder:
             params=msgspec.structs.replace(
                 generate.params,
                 stop_conditions=self._stop_conditions(generate.params.stop_conditions, len(prompt_ids), param),
-                grammar=self._with_thinking_ids(generate.params.grammar, prompt_ids),
+                grammar=self._with_thinking_ids(generate.params.grammar, prefix),
+                answer_prefix=prefix,
             ),
             trace=trace,
         )
 
     def encode_question(self, question: Tokenize) -> list[int]:
         """Returns the token ids of a text or of chat messages, of any length."""
-        return self._encode(question, add_special_tokens=question.add_special_tokens, bounded=False)
+        if question.messages is not None:
+            prompt = self._template.render_messages(*_parse_chat(question, question.messages))
+            return self._encode(prompt, "messages", add_special_tokens=False, bounded=False)
+        add_special_tokens = question.add_special_tokens
+        return self._encode(question.prompt or "", "prompt", add_special_tokens=add_special_tokens, bounded=False)
 
     def decode_question(self, question: Detokenize) -> str:
         """Returns the text of token ids, special tokens included."""
@@ -64,12 +75,7 @@ class PromptEncoder:
         self._check_ids(token_ids, "tokens")
         return self._codec.decode(token_ids, skip_special_tokens=False)
 
-    def _encode(self, source: Generate | Tokenize, *, add_special_tokens: bool, bounded: bool = True) -> list[int]:
-        if source.messages is None:
-            param, text = "prompt", source.prompt or ""
-        else:
-            param, text = "messages", self._render(source, source.messages)
-            add_special_tokens = False  # the template writes them
+    def _encode(self, text: str, param: str, *, add_special_tokens: bool, bounded: bool = True) -> list[int]:
         if bounded and len(text) > self._max_chars:
             raise ContextTooLong(
                 f"the prompt has {len(text)} characters, which is more than the model's context of"
@@ -86,23 +92,26 @@ class PromptEncoder:
         self._check_ids(ids, param)
         return ids
 
-    def _render(self, source: Generate | Tokenize, messages: bytes) -> str:
-        tools = parse_json(source.tools, "tools", list) if source.tools else []
-        arguments = (
-            parse_json(source.template_arguments, "chat_template_kwargs", dict) if source.template_arguments else {}
-        )
-        return self._template.render_messages(parse_messages(messages), tools, arguments)
+    def _render_chat(self, generate: Generate, messages: bytes) -> tuple[str, str]:
+        """The prompt, and the beginning of the answer that it ends with, if the gateway wants to know it."""
+        chat = _parse_chat(generate, messages)
+        prompt, markers = self._template.render_messages(*chat), generate.answer_markers
+        prefix = self._template.answer_prefix(prompt, markers, *chat) if markers else ""
+        grammar = generate.params.grammar
+        if grammar and _is_open(grammar, prefix) and self._token_id(grammar.after) < 0:
+            # Where the thoughts end can't be seen in the tokens, so that the grammar could not begin there.
+            return prompt + grammar.after, prefix + grammar.after
+        return prompt, prefix
 
-    def _with_thinking_ids(self, grammar: Grammar | None, prompt_ids: list[int]) -> Grammar | None:
+    def _with_thinking_ids(self, grammar: Grammar | None, prefix: str) -> Grammar | None:
         """Fills in the ids of the tokens that begin and end thinking, as far as the prompt leaves them open."""
         if grammar is None or not grammar.after:
             return grammar
         after_id, opens_id = (self._token_id(text) for text in (grammar.after, grammar.opens))
-        last = next((token_id for token_id in reversed(prompt_ids) if token_id in (after_id, opens_id)), -1)
-        if after_id < 0 or (last == after_id and last >= 0):
-            after_id = opens_id = -1  # thinking is over, or the model has no such token
-        elif last == opens_id:
+        if _is_open(grammar, prefix):
             opens_id = -1  # thinking has begun
+        elif prefix or after_id < 0:
+            after_id = opens_id = -1  # thinking is over, or the model has no such token
         return msgspec.structs.replace(grammar, after_id=after_id, opens_id=opens_id)
 
     def _token_id(self, text: str) -> int:
@@ -134,3 +143,17 @@ class PromptEncoder:
                 param="max_tokens",
             )
         return wanted
+
+
+def _parse_chat(
+    source: Generate | Tokenize, messages: bytes
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Messages, tools and variables for the chat template."""
+    tools = parse_json(source.tools, "tools", list) if source.tools else []
+    given = source.template_arguments
+    return parse_messages(messages), tools, parse_json(given, "chat_template_kwargs", dict) if given else {}
+
+
+def _is_open(grammar: Grammar, prefix: str) -> bool:
+    """Whether an answer that begins so begins within thoughts."""
+    return bool(grammar.opens) and prefix.rfind(grammar.opens) > prefix.rfind(grammar.after)

@@ -64,8 +64,8 @@ class GenerationParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """Holds all that a request says of its generation beside the prompt.
 
     Stages between its maker and its readers carry it as it is. Only the tokenizer replaces what it alone can know:
-    `stop_conditions.max_tokens`, and the token ids of the grammar. deadline_s: Unix time after which the answer is not
-    wanted; 0 is never.
+    `stop_conditions.max_tokens`, the token ids of the grammar, and `answer_prefix`. deadline_s: Unix time after which
+    the answer is not wanted; 0 is never.
     """
 
     sampling: SamplingParams = SamplingParams()
@@ -78,3 +78,4 @@ class GenerationParams(msgspec.Struct, array_like=True, frozen=True, gc=False):
     tenant: str = ""  # name of the API key that asks: executors are shared fairly among tenants
     deadline_s: Amount = 0.0
     resumable: bool = False  # detokenizers keep its text for a client that comes back through another gateway
+    answer_prefix: str = ""  # the beginning of the answer that the prompt ends with: a marker, a message to continue

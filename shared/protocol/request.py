@@ -21,6 +21,7 @@ class Generate(Message, frozen=True, tag="Generate"):
     params: GenerationParams = GenerationParams()
     trace: str = ""  # W3C traceparent of the sender's span, or empty
     add_special_tokens: bool = True  # to the text of a prompt, as its tokenizer does
+    answer_markers: tuple[str, ...] = ()  # what an answer may begin with; with any, `answer_prefix` is wanted
 
 
 class Tokenized(Message, frozen=True, tag="Tokenized"):

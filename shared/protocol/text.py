@@ -40,6 +40,7 @@ class TextDeltas(Message, frozen=True, tag="TextDeltas"):
     prompt_scored: tuple[tuple[Count, TokenLogprobs], ...] = ()  # (row, the prompt), with a request's first row
     matched: tuple[tuple[Count, str], ...] = ()  # (row, the stop string that ended it)
     parts: tuple[tuple[Count, bytes], ...] = ()  # (row, column: characters that came with each of its tokens)
+    prefixes: tuple[tuple[Count, str], ...] = ()  # (row, answer_prefix), with a request's first row
 
 
 class Resume(Message, frozen=True, tag="Resume"):
@@ -63,3 +64,4 @@ class Resumed(Message, frozen=True, tag="Resumed"):
     num_cached_tokens: Count = 0
     running: bool = False  # otherwise it has ended, or another attempt has to go on from here
     parts: bytes = b""  # column: characters that came with each token, when all of the text was asked for
+    answer_prefix: str = ""

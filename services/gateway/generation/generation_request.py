@@ -42,7 +42,8 @@ class GenerationRequest:
     template_arguments: bytes = b""
     tools: bytes = b""  # JSON list for the chat template
     add_special_tokens: bool = True
-    make_parser: Callable[[], Parser] = PlainParser
+    make_parser: Callable[[str], Parser] = PlainParser  # of the beginning of the answer that the prompt ends with
+    answer_markers: tuple[str, ...] = ()  # by which the tokenizer knows that beginning
     shows_logprobs: bool = False
     num_shown: int = 0  # of each prompt's choices; 0: all
     keeps_cut_scores: bool = False  # of tokens, too, whose text was cut off with a stop string

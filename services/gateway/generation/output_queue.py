@@ -35,6 +35,7 @@ class OutputDelta:
     vector: bytes = b""  # column of float32, instead of all this: an embedding
     num_prompt_tokens: int = 0  # of its choice, as far as they are known
     num_cached_tokens: int = 0
+    answer_prefix: str = ""  # with the first piece
 
     def by_token(self) -> Iterator["OutputDelta"]:
         """The same, as if its tokens had come one by one: that depends on the tokens alone, not on when they came.
@@ -48,6 +49,7 @@ class OutputDelta:
             piece = OutputDelta(self.index, text, [num_chars], count(ids), ids)
             if i == 0:
                 piece.scored, piece.prompt_scored = self.scored, self.prompt_scored
+                piece.answer_prefix = self.answer_prefix
             if i == last:
                 piece.finish, piece.matched = self.finish, self.matched
             yield piece
@@ -76,6 +78,7 @@ class OutputQueue:
         piece.token_ids += row.token_ids
         piece.finish = row.finish
         piece.matched = row.matched
+        piece.answer_prefix = piece.answer_prefix or row.answer_prefix
         if row.scored is not None:
             piece.scored += scored_of(row.scored)
         if row.prompt_scored is not None:

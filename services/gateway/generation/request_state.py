@@ -211,9 +211,16 @@ class RequestState:
         self.on_counts(resumed.num_prompt_tokens, resumed.num_cached_tokens)
         self.output_ids += resumed.token_ids
         self.finish = resumed.finish
-        self._output_queue.put_row(
-            self.index, TextRow(resumed.attempt, 0, resumed.token_ids, resumed.text, self.finish, parts=resumed.parts)
+        row = TextRow(
+            resumed.attempt,
+            0,
+            resumed.token_ids,
+            resumed.text,
+            self.finish,
+            parts=resumed.parts,
+            answer_prefix=resumed.answer_prefix,
         )
+        self._output_queue.put_row(self.index, row)
         if resumed.running:
             self._begin_attempt(resumed.attempt, detokenizer, epoch)
             self.on_accepted(resumed.attempt, resumed.scheduler)

@@ -17,7 +17,7 @@ from xylem.services.gateway.generation.request_state import RequestState
 from xylem.services.gateway.generation.resumption import Found
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.generation.text_rows import TextRow
-from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta
+from xylem.services.gateway.output_parsers.deltas import CallBegun, Delta, Parser
 from xylem.shared.protocol import FinishReason, Generate
 from xylem.shared.runtime import telemetry
 
@@ -50,7 +50,7 @@ class GenerationSession:
         # Text that the client has, when all is generated anew for a stream that broke off: it is not told again.
         self._to_skip = [choice_cursor.num_chars for choice_cursor in cursor.choice_cursors]
         self._num_chars = [0] * len(request.choices)
-        self._parsers = [request.make_parser() for _ in request.choices]
+        self._parsers: list[Parser | None] = [None] * len(request.choices)  # from the first output on
         self._scores = [LogprobQueue() for _ in request.choices]
         self._prompt_scores: list[list[LogprobToken]] = [[] for _ in request.choices]
         self._called: set[int] = set()  # choices in which a call of a tool has begun
@@ -103,7 +103,7 @@ class GenerationSession:
     def _read(self, piece: OutputDelta) -> None:
         """Takes the text apart, and lets its scores through. Text that the client has only moves the parser on."""
         index = piece.index
-        parser, scores = self._parsers[index], self._scores[index]
+        parser, scores = self._parser(piece), self._scores[index]
         if self.request.choices[index].hides_output:
             piece.text, piece.num_tokens, piece.token_ids, piece.scored, piece.matched = "", 0, b"", [], None
             piece.finish = FinishReason.LENGTH if piece.finish is FinishReason.STOP else piece.finish
@@ -123,11 +123,17 @@ class GenerationSession:
         piece.deltas = parser.push(piece.text)
         piece.scored = scores.take_tokens(self._num_chars[index])
         if piece.finish:
-            piece.last_deltas = parser.flush()
+            piece.last_deltas = parser.flush(is_cut=piece.finish is not FinishReason.STOP or piece.matched is not None)
             num_chars = sys.maxsize if self.request.keeps_cut_scores else self._num_chars[index]
             piece.last_scored = scores.take_rest(num_chars)
         self._note_calls(index, [*piece.deltas, *piece.last_deltas])
         piece.called = index in self._called
+
+    def _parser(self, piece: OutputDelta) -> Parser:
+        parser = self._parsers[piece.index]
+        if parser is None:
+            self._parsers[piece.index] = parser = self.request.make_parser(piece.answer_prefix)
+        return parser
 
     def _note_calls(self, index: int, deltas: list[Delta]) -> None:
         if any(isinstance(delta, CallBegun) for delta in deltas):
@@ -222,6 +228,7 @@ class GenerationSession:
             ),
             trace=self._span.trace,
             add_special_tokens=request.add_special_tokens,
+            answer_markers=request.answer_markers,
         )
 
     def _note_tokens(self, piece: OutputDelta, now_s: float) -> None:

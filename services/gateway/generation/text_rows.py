@@ -22,12 +22,13 @@ class TextRow:
     prompt_scored: TokenLogprobs | None = None
     matched: str | None = None
     parts: bytes = b""  # column: characters that came with each of its tokens, if those are several
+    answer_prefix: str = ""  # with its first row
 
 
 def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, TextRow]]:
     """(request id, row) each, in order."""
     scored, prompt_scored = dict(deltas.scored), dict(deltas.prompt_scored)
-    matched, parts = dict(deltas.matched), dict(deltas.parts)
+    matched, parts, prefixes = dict(deltas.matched), dict(deltas.parts), dict(deltas.prefixes)
     start = 0
     for i, (request_id, attempt, offset, count, text, finish, num_prompt, num_cached) in enumerate(
         zip(
@@ -57,6 +58,7 @@ def rows_of(deltas: TextDeltas) -> Iterator[tuple[str, TextRow]]:
                 prompt_scored.get(i),
                 matched.get(i),
                 parts.get(i, b""),
+                prefixes.get(i, ""),
             ),
         )
         start = end

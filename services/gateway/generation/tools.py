@@ -25,8 +25,8 @@ class OneCall:
     def push(self, text: str) -> list[Delta]:
         return _without_later_calls(self._parser.push(text))
 
-    def flush(self) -> list[Delta]:
-        return _without_later_calls(self._parser.flush())
+    def flush(self, *, is_cut: bool = False) -> list[Delta]:
+        return _without_later_calls(self._parser.flush(is_cut=is_cut))
 
 
 def _without_later_calls(deltas: list[Delta]) -> list[Delta]:
@@ -55,9 +55,9 @@ class Tools:
         """The tools in the shape of chat completions."""
         return [{"type": "function", "function": tool.function} for tool in self.functions]
 
-    def parser(self, family: Family, *, thinking: bool) -> Parser:
-        """Builds the parser of one answer."""
-        parser = make_parser(family, tools=self.definitions, thinking=thinking)
+    def parser(self, family: Family, *, thinking: bool, prefix: str) -> Parser:
+        """Builds the parser of one answer, whose beginning `prefix` the prompt ends with."""
+        parser = make_parser(family, tools=self.definitions, thinking=thinking, prefix=prefix)
         return parser if self.parallel else OneCall(parser)
 
     def grammar(self, family: Family) -> Grammar:

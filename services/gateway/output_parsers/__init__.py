@@ -9,9 +9,10 @@ the form of a call breaks off, text is content, as it is all that may be lost ot
 space around them are left away. Arguments go out as the model writes them, whether or not they end as JSON.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from xylem.services.gateway.output_parsers.calls import plain
+from xylem.services.gateway.output_parsers.calls import answer_with_calls, calls_in_text, plain
 from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
 from xylem.services.gateway.output_parsers.grammar import forced_calls
@@ -23,26 +24,38 @@ from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers, thin
 __all__ = ["Family", "choose", "forced_calls", "make_parser"]
 
 
-def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking: bool) -> Parser:
+def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking: bool, prefix: str = "") -> Parser:
     """A parser for the text of one choice.
 
-    tools: those of the request, as clients write them; without any there are no calls. thinking: whether the model was
-    asked to think; where it was not, markers of thoughts are text.
+    tools: those of the request, as clients write them; without any there are no calls. thinking: whether thoughts are
+    to be told from the answer; where they are not, markers of thoughts are text. prefix: the beginning of the answer
+    that the prompt ends with, which says whether the text begins within thoughts.
     """
     schemas = _schemas(tools or [])
     thinking_markers = family.thinking_markers if thinking else None
-    if family.format != "gpt_oss" and not (schemas or thinking_markers or family.ends):
+    if not (FORMATS[family.format].steps or schemas or thinking_markers or family.ends):
         return PlainParser()
+    if thinking_markers and prefix and not any(marker in prefix for marker in thinking_markers.pair):
+        # The prompt ends within an answer that has no thoughts.
+        thinking_markers = replace(thinking_markers, assumed=False)
     buffer = ParserBuffer(schemas, family.ends)
-    return IncrementalParser(buffer, _steps(buffer, family, thinking_markers))
+    parser = IncrementalParser(buffer, _steps(buffer, family, thinking_markers))
+    if prefix:
+        parser.begin_with(prefix)
+    return parser
 
 
 def _steps(buffer: ParserBuffer, family: Family, thinking_markers: ThinkingMarkers | None) -> Steps[None]:
-    if thinking_markers:
-        yield from think(buffer, thinking_markers)
-    # gpt-oss writes an answer without calls in its channels, too.
-    if buffer.tools or family.format == "gpt_oss":
-        yield from FORMATS[family.format].steps(buffer)
+    format_ = FORMATS[family.format]
+    if format_.steps:
+        # It writes an answer without calls in its channels, too.
+        yield from format_.steps(buffer)
+    form = format_.form if buffer.tools else None
+    if thinking_markers and (yield from think(buffer, thinking_markers, form)):
+        # Some models close their thoughts behind the calls.
+        yield from calls_in_text(buffer, form, [thinking_markers.ending])
+    elif form:
+        yield from answer_with_calls(buffer, form)
     else:
         yield from plain(buffer)
 

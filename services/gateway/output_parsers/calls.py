@@ -1,32 +1,67 @@
 """The loop that most formats share: text, a marker, a call, text again."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, literal, until
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, literal, peek, until
 
 ReadCall = Callable[[ParserBuffer], Steps[None]]
 
 
-def calls_in_text(
-    buffer: ParserBuffer, read: ReadCall | None, opening: str = "", around: Sequence[str] = ()
-) -> Steps[None]:
-    """Gives out text as content, and reads a call after each `opening`.
+@dataclass(frozen=True, slots=True)
+class CallForm:
+    """Says how calls stand in a text.
 
-    `around`: markers of the format beside that one, which say nothing by themselves. In front of the first call they
-    wait for it; if it does not come, they were content.
+    opening: the marker in front of a call, which `read` reads. around: markers beside that one, which say nothing by
+    themselves: in front of the first call they wait for it, and if it does not come, they were content. bare: an
+    answer that begins with this text is calls without the marker, if it can be read so.
     """
-    markers = Markers([*([opening] if read else []), *around, *buffer.ends])
+
+    opening: str
+    read: ReadCall
+    around: tuple[str, ...] = ()
+    bare: str = ""
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """The opening, and what stands around it."""
+        return (self.opening, *self.around)
+
+
+def answer_with_calls(buffer: ParserBuffer, form: CallForm, ignored: Sequence[str] = ()) -> Steps[None]:
+    """Gives out an answer from its first character on: text as content, and the calls in it."""
+    if form.bare:
+        yield from _bare_calls(buffer, form)
+    yield from calls_in_text(buffer, form, ignored)
+
+
+def calls_in_text(buffer: ParserBuffer, form: CallForm | None, ignored: Sequence[str] = ()) -> Steps[None]:
+    """Gives out text as content, and reads a call after each opening. `ignored`: markers that are never content."""
+    markers = Markers([*(form.markers if form else ()), *ignored, *buffer.ends])
     while True:
         found = yield from until(buffer, markers, buffer.content)
-        if found == opening and read:
+        if form and found == form.opening:
             try:
-                yield from read(buffer)
+                yield from form.read(buffer)
             except ParseError:
                 buffer.release()
-        elif buffer.calls:
+        elif buffer.calls or found in ignored:
             buffer.drop()
+
+
+def _bare_calls(buffer: ParserBuffer, form: CallForm) -> Steps[None]:
+    buffer.may_be_text = True
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == form.bare:
+        try:
+            yield from form.read(buffer)
+        except ParseError:
+            buffer.release()
+    else:
+        buffer.unread_all()
+    buffer.may_be_text = False
 
 
 def bracketed(buffer: ParserBuffer, read: ReadCall) -> Steps[None]:
@@ -43,6 +78,6 @@ def bracketed(buffer: ParserBuffer, read: ReadCall) -> Steps[None]:
     buffer.drop()
 
 
-def plain(buffer: ParserBuffer) -> Steps[None]:
+def plain(buffer: ParserBuffer, ignored: Sequence[str] = ()) -> Steps[None]:
     """All of the text is the answer."""
-    yield from calls_in_text(buffer, None)
+    yield from calls_in_text(buffer, None, ignored)

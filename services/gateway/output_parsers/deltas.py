@@ -47,17 +47,23 @@ class Parser(Protocol):
     def push(self, text: str) -> list[Delta]:
         """Takes more text; returns what is certain now."""
 
-    def flush(self) -> list[Delta]:
-        """Returns what was held back, when no more text comes."""
+    def flush(self, *, is_cut: bool = False) -> list[Delta]:
+        """Returns what was held back, when no more text comes.
+
+        is_cut: the model had more to say. Then what is held of a marker or a call is of no use to anybody.
+        """
 
 
 class PlainParser:
-    """For models and requests with neither thinking nor tools: text is the answer."""
+    """For models and requests with neither thinking nor tools: text is the answer, whatever it goes on with."""
+
+    def __init__(self, prefix: str = "") -> None:
+        """prefix: the beginning of the answer that the prompt ends with."""
 
     def push(self, text: str) -> list[Delta]:
         return [Content(text)] if text else []
 
-    def flush(self) -> list[Delta]:
+    def flush(self, *, is_cut: bool = False) -> list[Delta]:
         return []
 
 

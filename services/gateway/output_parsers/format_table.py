@@ -3,28 +3,34 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xylem.services.gateway.output_parsers.calls import plain
-from xylem.services.gateway.output_parsers.formats.deepseek_v3 import deepseek_v3
-from xylem.services.gateway.output_parsers.formats.deepseek_v31 import deepseek_v31
-from xylem.services.gateway.output_parsers.formats.glm45 import glm45
-from xylem.services.gateway.output_parsers.formats.gpt_oss import gpt_oss
-from xylem.services.gateway.output_parsers.formats.hermes import hermes
-from xylem.services.gateway.output_parsers.formats.kimi_k2 import kimi_k2
-from xylem.services.gateway.output_parsers.formats.llama3_json import llama3_json
-from xylem.services.gateway.output_parsers.formats.mistral import mistral
-from xylem.services.gateway.output_parsers.formats.pythonic import pythonic
-from xylem.services.gateway.output_parsers.formats.qwen3_coder import qwen3_coder
+from xylem.services.gateway.output_parsers.calls import CallForm
+from xylem.services.gateway.output_parsers.formats.deepseek_v3 import DEEPSEEK_V3
+from xylem.services.gateway.output_parsers.formats.deepseek_v31 import DEEPSEEK_V31
+from xylem.services.gateway.output_parsers.formats.glm45 import GLM45
+from xylem.services.gateway.output_parsers.formats.gpt_oss import CHANNEL, gpt_oss
+from xylem.services.gateway.output_parsers.formats.hermes import HERMES
+from xylem.services.gateway.output_parsers.formats.kimi_k2 import KIMI_K2
+from xylem.services.gateway.output_parsers.formats.llama3_json import LLAMA3_JSON
+from xylem.services.gateway.output_parsers.formats.mistral import MISTRAL
+from xylem.services.gateway.output_parsers.formats.pythonic import PYTHONIC
+from xylem.services.gateway.output_parsers.formats.qwen3_coder import QWEN3_CODER
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """steps: what reads it. special: its markers are special tokens. ends: tokens that end a turn of these models."""
+    """Says how models write calls. form: None where they don't, or where `steps` reads all of an answer.
 
-    steps: Callable[[ParserBuffer], Steps[None]]
+    special: its markers are special tokens. ends: tokens that end a turn of these models. prefixes: markers that an
+    answer may begin with, beside those of thoughts and calls.
+    """
+
+    form: CallForm | None = None
     special: bool = False
     ends: tuple[str, ...] = ()
+    steps: Callable[[ParserBuffer], Steps[None]] | None = None
+    prefixes: tuple[str, ...] = ()
 
 
 _IM_END = ("<|im_end|>", "<|endoftext|>")
@@ -32,20 +38,20 @@ _DEEPSEEK = ("<｜end▁of▁sentence｜>",)
 _LLAMA = ("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|eot|>", "<|eom|>")
 
 FORMATS = {
-    "none": Format(plain),
-    "hermes": Format(hermes, ends=_IM_END),
-    "qwen3_coder": Format(qwen3_coder, ends=_IM_END),
-    "llama3_json": Format(llama3_json, special=True, ends=_LLAMA),
-    "pythonic": Format(pythonic, special=True, ends=_LLAMA),
-    "mistral": Format(mistral, special=True, ends=("</s>",)),
+    "none": Format(),
+    "hermes": Format(HERMES, ends=_IM_END),
+    "qwen3_coder": Format(QWEN3_CODER, ends=_IM_END),
+    "llama3_json": Format(LLAMA3_JSON, special=True, ends=_LLAMA),
+    "pythonic": Format(PYTHONIC, special=True, ends=_LLAMA),
+    "mistral": Format(MISTRAL, special=True, ends=("</s>",)),
     # The same parser reads both; what is forced is the one or the other.
-    "mistral_v11": Format(mistral, special=True, ends=("</s>",)),
-    "deepseek_v3": Format(deepseek_v3, special=True, ends=_DEEPSEEK),
-    "deepseek_v31": Format(deepseek_v31, special=True, ends=_DEEPSEEK),
-    "glm45": Format(glm45, special=True, ends=("<|user|>", "<|observation|>", "<|endoftext|>")),
-    "kimi_k2": Format(kimi_k2, special=True, ends=("<|im_end|>", "[EOS]")),
+    "mistral_v11": Format(MISTRAL, special=True, ends=("</s>",)),
+    "deepseek_v3": Format(DEEPSEEK_V3, special=True, ends=_DEEPSEEK),
+    "deepseek_v31": Format(DEEPSEEK_V31, special=True, ends=_DEEPSEEK),
+    "glm45": Format(GLM45, special=True, ends=("<|user|>", "<|observation|>", "<|endoftext|>")),
+    "kimi_k2": Format(KIMI_K2, special=True, ends=("<|im_end|>", "[EOS]")),
     # Its own end tokens are markers of its messages.
-    "gpt_oss": Format(gpt_oss, special=True),
+    "gpt_oss": Format(special=True, steps=gpt_oss, prefixes=(CHANNEL,)),
 }
 
 # What other servers call them.

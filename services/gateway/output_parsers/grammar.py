@@ -18,7 +18,6 @@ from xylem.services.gateway.output_parsers.formats import qwen3_coder as coder
 from xylem.services.gateway.output_parsers.model_family import Family
 from xylem.services.gateway.output_parsers.parser_buffer import Schema
 from xylem.services.gateway.output_parsers.python_grammar import python_call
-from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 
 Node = dict[str, Any]
 
@@ -43,12 +42,11 @@ def forced_calls(
     *,
     name: str | None,
     at_most_one: bool,
-    thinking: bool = False,
 ) -> str:
     """A structural tag that only calls of these tools match, and at least one of them.
 
-    name: the one tool that may be called; any of them without. thinking: the model thinks before it calls. Raises
-    ValueError for a model whose calls have no known form, and for a name that no tool has.
+    name: the one tool that may be called; any of them without. Raises ValueError for a model whose calls have no known
+    form, and for a name that no tool has.
     """
     functions = [tool.get("function", tool) for tool in tools]
     chosen = [function for function in functions if name is None or function["name"] == name]
@@ -67,8 +65,6 @@ def forced_calls(
     parts = [_text(form.before), calls, _text(form.after)]
     if family.format == "gpt_oss":
         parts.insert(0, _analysis())
-    elif thinking and family.thinking_markers:
-        parts.insert(0, _thoughts(family.thinking_markers))
     elements = [part for part in parts if part != _text("")]
     tag = {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
     return json.dumps(tag, ensure_ascii=False)
@@ -89,14 +85,6 @@ def _json(schema: Schema) -> Node:
 
 def _styled(schema: Schema, style: str) -> Node:
     return {"type": "json_schema", "json_schema": schema, "style": style}
-
-
-def _thoughts(thinking_markers: ThinkingMarkers) -> Node:
-    """Thoughts, which may be missing where the prompt does not open them."""
-    blank = {"type": "regex", "pattern": r"\n{0,2}"}
-    begin = "" if thinking_markers.assumed else thinking_markers.opening
-    thoughts = {"type": "sequence", "elements": [_tag(begin, {"type": "any_text"}, thinking_markers.ending), blank]}
-    return thoughts if thinking_markers.assumed else {"type": "optional", "content": thoughts}
 
 
 def _analysis() -> Node:

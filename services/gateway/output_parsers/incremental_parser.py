@@ -4,7 +4,7 @@ from collections.abc import Generator
 from re import Pattern
 from typing import TypeVar
 
-from xylem.services.gateway.output_parsers.deltas import Delta
+from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Delta
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 
 T = TypeVar("T")
@@ -23,6 +23,7 @@ class IncrementalParser:
 
     def __init__(self, buffer: ParserBuffer, steps: Steps[None]) -> None:
         self._buffer = buffer
+        self._begun: list[Delta] = []  # before the text
         self._steps = steps
         self._wanted = next(steps)
 
@@ -39,9 +40,21 @@ class IncrementalParser:
                 at += len(piece)
             self._buffer.read(piece)
             self._wanted = self._steps.send(piece)
-        return self._buffer.collect()
+        return self._collect()
 
-    def flush(self) -> list[Delta]:
+    def begin_with(self, prefix: str) -> None:
+        """Takes the beginning of the answer that the prompt has: it is read like text, and not given out.
+
+        A call that begins in it is: nobody could do anything with the rest of one.
+        """
+        self._begun = [delta for delta in self.push(prefix) if isinstance(delta, CallBegun | CallArguments)]
+        self._buffer.skip_held()
+
+    def flush(self, *, is_cut: bool = False) -> list[Delta]:
         """Returns what was held back, when no more text comes."""
-        self._buffer.finish()
-        return self._buffer.collect()
+        self._buffer.finish(is_cut=is_cut)
+        return self._collect()
+
+    def _collect(self) -> list[Delta]:
+        begun, self._begun = self._begun, []
+        return begun + self._buffer.collect()

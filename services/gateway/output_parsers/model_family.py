@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from xylem.services.gateway.output_parsers.format_table import ALIASES, FORMATS
-from xylem.services.gateway.output_parsers.formats.kimi_k2 import SECTION
 from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers
 
 THINKS: dict[str, ThinkingMarkers | None] = {
@@ -15,7 +14,7 @@ THINKS: dict[str, ThinkingMarkers | None] = {
     "qwen3": ThinkingMarkers(),
     "qwen3_thinking": ThinkingMarkers(assumed=True),
     "glm45": ThinkingMarkers(),
-    "kimi_k2": ThinkingMarkers(also_ends=(SECTION,)),
+    "kimi_k2": ThinkingMarkers(),
     "kimi": ThinkingMarkers("◁think▷", "◁/think▷"),
     "mistral": ThinkingMarkers("[THINK]", "[/THINK]", special=True),
     # Its thoughts are a channel, which its format reads.
@@ -53,6 +52,13 @@ class Family:
     def ends(self) -> tuple[str, ...]:
         """Tokens that end a turn, which are taken off the end of the text where they are left in."""
         return FORMATS[self.format].ends
+
+    @property
+    def answer_markers(self) -> tuple[str, ...]:
+        """Markers that the prompt may have written already: they say how an answer begins."""
+        format_ = FORMATS[self.format]
+        of_thoughts = self.thinking_markers.pair if self.thinking_markers else ()
+        return (*of_thoughts, *format_.prefixes, *(format_.form.markers if format_.form else ()))
 
 
 # What a chat template says when it writes calls, the most telling first: all of the words of a row are in it.
@@ -119,7 +125,7 @@ def choose(
     elif format_ == "gpt_oss":
         thinking_markers = None
     else:
-        thinking_markers = _thinks_of(template, format_) if template else THINKS[known[1]]
+        thinking_markers = _thinks_of(template) if template else THINKS[known[1]]
     # The thoughts of gpt-oss come in channels that only its own format can read.
     if thinks_name == "gpt_oss":
         format_ = "gpt_oss"
@@ -148,21 +154,9 @@ def _format_of(template: str) -> str:
     return next((name for words, name in _TEMPLATE_FORMATS if all(word in template for word in words)), "")
 
 
-def _thinks_of(template: str, format_: str) -> ThinkingMarkers | None:
+def _thinks_of(template: str) -> ThinkingMarkers | None:
     for marker, name in _TEMPLATE_THINKS:
         if marker in template:
             return THINKS[name]
-    if "</think>" not in template and "<think>" not in template:
-        return None
-    thinking_markers = THINKS["kimi_k2" if format_ == "kimi_k2" else "qwen3"]
-    assert thinking_markers is not None
-    return replace(thinking_markers, assumed=_opens_thoughts(template))
-
-
-def _opens_thoughts(template: str) -> bool:
-    """Whether the prompt ends with the opening marker, at least where thinking is wanted.
-
-    The last lines of a template write what the answer begins with: there it is one that is not closed at once.
-    """
-    tail = template[template.rfind("add_generation_prompt") :]
-    return "add_generation_prompt" in template and bool(re.search(r"<think>(?!(?:\\n|\s)*</think>)", tail))
+    # Whether the thoughts have begun where an answer begins is read from the end of each prompt.
+    return THINKS["qwen3"] if "</think>" in template or "<think>" in template else None

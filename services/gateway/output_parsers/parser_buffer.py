@@ -29,10 +29,12 @@ class ParserBuffer:
         self.calls = 0  # how many have begun
         self.again: list[str] = []  # characters to be read once more, the first one last
         self.rest = self.content
+        self.may_be_text = False  # what is held need not be a marker, or the beginning of one
         self._held: list[str] = []
         self._said: list[Delta] = []
         self._marked = False  # nothing but markers and white space came since something was dropped
         self._argued = False
+        self._num_skipped = 0  # characters at the start of what is held that the prompt has, so that nobody is told
 
     def read(self, piece: str) -> None:
         """Holds more text."""
@@ -45,6 +47,16 @@ class ParserBuffer:
     def since(self, mark: int) -> str:
         """Returns what was held after a mark. Nothing may have been taken or unread before the mark."""
         return "".join(self._held[mark:])
+
+    def tail(self, length: int) -> str:
+        """Returns the last characters of the held text."""
+        text = ""
+        for piece in reversed(self._held):
+            text = piece[-length:] + text
+            length -= len(piece)
+            if length <= 0:
+                break
+        return text
 
     def take(self, keep: int = 0) -> str:
         """The held text, which is held no longer, but for its last `keep` characters."""
@@ -70,6 +82,7 @@ class ParserBuffer:
     def drop(self) -> None:
         """Drops what is held: it was a marker of the format, and white space around it."""
         self._held.clear()
+        self._num_skipped = 0
         self._marked = True
 
     def release(self) -> None:
@@ -79,18 +92,28 @@ class ParserBuffer:
     def content(self, text: str) -> None:
         """Gives out text of the answer."""
         self._marked = self._marked and not text
-        self._said.append(Content(text))
+        self._said.append(Content(self._new(text)))
 
     def reason(self, text: str) -> None:
         """Gives out a part of the thinking."""
         self._marked = self._marked and not text
-        self._said.append(Reasoning(text))
+        self._said.append(Reasoning(self._new(text)))
+
+    def skip_held(self) -> None:
+        """Never gives out as text what is held now: the prompt has it already."""
+        self._num_skipped = sum(map(len, self._held))
+
+    def _new(self, text: str) -> str:
+        num_skipped = min(self._num_skipped, len(text))
+        self._num_skipped -= num_skipped
+        return text[num_skipped:]
 
     def begin(self, name: str) -> None:
         """A call begins, and what is held led to it. Raises Broken when there is no tool of that name."""
         if name not in self.tools:
             raise ParseError
         self.drop()
+        self.rest = self.content  # whatever was thought before
         self._said.append(CallBegun(self.calls, name))
         self.calls += 1
         self._argued = False
@@ -98,6 +121,7 @@ class ParserBuffer:
     def arguments(self, text: str) -> None:
         """Gives out more of the arguments of the call that began last."""
         self._argued = self._argued or bool(text)
+        self._num_skipped = 0
         self._said.append(CallArguments(self.calls - 1, text))
 
     def end(self) -> None:
@@ -106,12 +130,15 @@ class ParserBuffer:
             self.arguments("{}")
         self.drop()
 
-    def finish(self) -> None:
+    def finish(self, *, is_cut: bool) -> None:
         """No more text comes: gives out what is held.
 
-        Tokens that end the turn are left away, and so is white space that only stood around calls and thoughts.
+        Tokens that end the turn are left away, and so is white space that only stood around calls and thoughts. Of an
+        answer that was cut, what is held is half a marker, or a call without its name: nobody wants to read that.
         """
         text = self.take()
+        if is_cut and not self.may_be_text and not text.isspace():
+            return
         while end := next((end for end in self.ends if text.endswith(end)), ""):
             text = text.removesuffix(end)
         if not (self._marked and text.isspace()):

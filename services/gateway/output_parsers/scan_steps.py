@@ -18,9 +18,15 @@ class Markers:
     def __init__(self, words: Sequence[str]) -> None:
         """None of the words may be the beginning of another one, or begin with white space."""
         self.words = frozenset(words)
+        self.length = max(map(len, words), default=0)  # of the longest
         self.beginnings = frozenset({""}.union(word[:cut] for word in words for cut in range(len(word))))
         first = "".join(re.escape(word[0]) for word in words)
         self.plain = re.compile(rf"[^\s{first}]+")
+        self.find = re.compile("|".join(map(re.escape, words))).search  # the first of them in a text
+
+    def begun_at_end(self, text: str, first: int = 0) -> str:
+        """Returns the longest end of a short text, from character `first` on, that is the beginning of a word."""
+        return next(text[cut:] for cut in range(first, len(text) + 1) if text[cut:] in self.beginnings)
 
 
 def peek(buffer: ParserBuffer) -> Steps[str]:
@@ -84,11 +90,6 @@ def until(buffer: ParserBuffer, markers: Markers, give: Give | None) -> Steps[st
             return begun
         if begun in markers.beginnings:
             continue
-        begun = _ending(begun, markers) if len(piece) == 1 else ""
+        begun = markers.begun_at_end(begun, 1) if len(piece) == 1 else ""
         if give:
             give(buffer.take(keep=len(begun) or int(piece.isspace())))
-
-
-def _ending(text: str, markers: Markers) -> str:
-    """The longest end of the text that is the beginning of a marker. The text is hardly longer than a marker."""
-    return next(text[cut:] for cut in range(1, len(text) + 1) if text[cut:] in markers.beginnings)

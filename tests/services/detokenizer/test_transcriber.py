@@ -425,3 +425,22 @@ def test_what_came_with_each_token_is_the_same_however_they_came(
     in_batches, kept = parts(cuts)
     assert in_batches == kept
     assert in_batches[: len(one_by_one)] == one_by_one
+
+
+def test_the_answers_beginning_in_the_prompt_goes_with_the_first_row_of_each_attempt(codec: TextCodec) -> None:
+    transcriber = made(codec)
+    ids = codec.encode(TEXT, add_special_tokens=False)
+
+    def prefixes() -> list[tuple[str, str]]:
+        messages = [message for _, message in transcriber.text_deltas.take_messages("d")]
+        return [(each.request_ids[row], prefix) for each in messages for row, prefix in each.prefixes]
+
+    start = start_of("r", answer_prefix="<think>", resumable=True)
+    transcriber.transcribe(deltas([(2, 0, ids[:1], 0), (1, 0, ids[:2], 0)], (1, start), (2, start_of("other"))), 0.0)
+    assert prefixes() == [("r", "<think>")]
+    transcriber.transcribe(deltas([(1, 2, ids[2:3], 0)]), 0.0)
+    assert prefixes() == []
+    assert transcriber.resume_request("r", "g2", 0, 0.0).answer_prefix == "<think>"
+    again = start_of("r", attempt=1, output=ids[:3], answer_prefix="<think>")
+    transcriber.transcribe(deltas([(3, 3, ids[3:4], 1)], (3, again)), 0.0)
+    assert prefixes() == [("r", "<think>")]

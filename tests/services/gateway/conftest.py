@@ -103,6 +103,7 @@ class FakePipeline:
         text: str,
         finish: FinishReason = FinishReason.NONE,
         cached: int = 0,
+        prefix: str = "",
     ) -> None:
         await self.say(
             TextDeltas(
@@ -116,6 +117,7 @@ class FakePipeline:
                 finishes=pack([finish]),
                 num_prompt_tokens=pack([NUM_PROMPT_TOKENS]),
                 num_cached_tokens=pack([cached]),
+                prefixes=((0, prefix),) if prefix else (),
             ),
             g.gateway,
         )

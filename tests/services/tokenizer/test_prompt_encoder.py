@@ -9,7 +9,7 @@ from tests import tokenizer_kinds as kinds
 from tests.generation_params import gathered
 from xylem.services.tokenizer.prompt_encoder import PromptEncoder
 from xylem.shared.model_info.model_card import ModelCard
-from xylem.shared.protocol import Detokenize, Generate, SamplingParams, StopConditions, Tokenize
+from xylem.shared.protocol import Detokenize, Generate, Grammar, SamplingParams, StopConditions, Tokenize
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 
@@ -140,3 +140,57 @@ def test_token_ids_to_detokenize_are_checked(encoder: PromptEncoder) -> None:
     with pytest.raises(InvalidRequest, match="tokens: token id 500") as caught:
         encoder.decode_question(Detokenize(token_ids=pack([500])))
     assert caught.value.param == "tokens"
+
+
+THINKS = "{{ messages[0].content }}{% if add_generation_prompt %}{{ start }}{% endif %}"
+THOUGHTFUL = ("<think>", "</think>")
+
+
+@pytest.fixture(scope="module", params=[THOUGHTFUL, ("{think}", "{/think}")], ids=["tokens", "text"])
+def thinker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[PromptEncoder, str, str]:
+    """A model whose markers of thoughts are tokens, and one where they are plain text."""
+    tokenizer = Tokenizer.from_str(kinds.byte_level().to_str())
+    tokenizer.add_tokens(list(THOUGHTFUL))
+    folder = tmp_path_factory.mktemp("model")
+    size = tokenizer.get_vocab_size()
+    kinds.write_model(folder, tokenizer, context_length=64, vocab_size=size, chat_template=THINKS)
+    return PromptEncoder.load(ModelCard.load(folder)), *request.param
+
+
+@pytest.mark.parametrize("said", ["Hi", "what is {opens}? and {after}?", "{opens}"])
+@pytest.mark.parametrize(
+    ("start", "opens", "begins"),
+    [("A:", True, True), ("A:{opens}\n", False, True), ("A:{after}", False, False), ("{opens}{after}\n", False, False)],
+)
+def test_a_grammar_begins_behind_the_thoughts_that_the_prompt_leaves_open(
+    thinker: tuple[PromptEncoder, str, str], said: str, start: str, opens: bool, begins: bool
+) -> None:
+    encoder, opening, ending = thinker
+    words = {"opens": opening, "after": ending}
+    messages = json.dumps([{"role": "user", "content": said.format(**words)}]).encode()
+    given = generate(
+        messages=messages,
+        template_arguments=json.dumps({"start": start.format(**words)}).encode(),
+        grammar=Grammar("regex", "[0-9]+", after=ending, opens=opening),
+        answer_markers=(opening, ending),
+    )
+    done = encoder.encode_request(given, "")
+    grammar = done.params.grammar
+    assert grammar is not None
+    text = encoder.decode_question(Detokenize(token_ids=done.prompt_ids))
+    written = start.format(**words)
+    if opening != "<think>":
+        # Nobody sees in the tokens where the thoughts end: they have to have ended in the prompt.
+        opens = begins = False
+        written += ending * (opening in written and ending not in written)
+    assert (grammar.opens_id >= 0, grammar.after_id >= 0) == (opens, begins)
+    assert done.params.answer_prefix == written.removeprefix("A:")
+    assert text.endswith(written)
+
+
+def test_nobody_is_told_how_an_answer_begins_who_does_not_ask(encoder: PromptEncoder) -> None:
+    messages = json.dumps([{"role": "user", "content": "<think>"}]).encode()
+    assert encoder.encode_request(generate(messages=messages), "").params.answer_prefix == ""
+    assert (
+        encoder.encode_request(generate(prompt="<think>", answer_markers=("<think>",)), "").params.answer_prefix == ""
+    )

@@ -28,7 +28,7 @@ SAMPLING = m.SamplingParams(
 STOPS = m.StopConditions(16, True, ("END",), columns.pack([9]), 2, ("[.]",), True, True)
 GRAMMAR = m.Grammar("regex", "[0-9]+", 11, "regex")
 LOGPROB_PARAMS = m.LogprobParams(2, columns.pack([3]), 0)
-PARAMS = m.GenerationParams(SAMPLING, STOPS, GRAMMAR, LOGPROB_PARAMS, "mean", "salt", 2, "acme", 9.5, True)
+PARAMS = m.GenerationParams(SAMPLING, STOPS, GRAMMAR, LOGPROB_PARAMS, "mean", "salt", 2, "acme", 9.5, True, "<think>")
 START = m.SequenceStart(
     request_id="cmpl-1-0",
     attempt=1,
@@ -46,7 +46,7 @@ SCORED = m.TokenLogprobs(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([
 ZERO, ONE = columns.pack([0]), columns.pack([1])
 ADMIT = m.Admit(9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", START, m.PageCopy(1, 2, 3), columns.pack([1]))
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", PARAMS, "t", False),
+    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", PARAMS, "t", False, ("<think>",)),
     m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", PARAMS, "t"),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
@@ -58,11 +58,11 @@ EXAMPLES: tuple[m.Message, ...] = (
         ((0, SCORES),), ((0, SCORES),)),
     m.TextDeltas(
         "d", ("cmpl-1-0",), ONE, ZERO, ONE, columns.pack([42]), ("hé",), ONE, columns.pack([5]),
-        columns.pack([4]), ((0, SCORED),), ((0, SCORED),), ((0, "END"),), ((0, ONE),),
+        columns.pack([4]), ((0, SCORED),), ((0, SCORED),), ((0, "END"),), ((0, ONE),), ((0, "<think>"),),
     ),
     m.Embedded("embd-1-0", 1, columns.pack_floats([0.6, 0.8]), 5, 4),
     m.Resume("cmpl-1-0", "gw", 7),
-    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True, ONE),
+    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True, ONE, "<think>"),
     m.ResponseCall("resp_1", "read", 7),
     m.ResponseReply(True, b"{}", 9, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),

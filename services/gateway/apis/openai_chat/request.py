@@ -26,14 +26,14 @@ def chat_request(body: ChatBody, served: ServedModel) -> GenerationRequest:
         raise InvalidRequest("max_tokens must be at least 1", param="max_tokens")
     messages = read_messages(body.messages)
     tools = read_tools(body.tools, body.tool_choice, parallel=body.parallel_tool_calls)
-    separates = body.separate_reasoning and _thinks(body, family)
+    separates = body.separate_reasoning and family.thinking_markers is not None
     parses = bool(tools.functions) or separates or family.format == "gpt_oss"
     if parses and family.needs_special:
         stop_conditions = msgspec.structs.replace(stop_conditions, keep_special=True)
     params = msgspec.structs.replace(
         params,
         stop_conditions=stop_conditions,
-        grammar=_constrained(params.grammar, body, tools, family),
+        grammar=_constrained(params.grammar, tools, family),
         logprobs=_logprob_params(body),
     )
     check_sequences(body.n, 1, served)
@@ -43,7 +43,9 @@ def chat_request(body: ChatBody, served: ServedModel) -> GenerationRequest:
     request.tools = _encoder.encode(tools.definitions) if tools.functions else b""
     request.shows_logprobs = body.logprobs
     if parses:
-        request.make_parser = lambda: tools.parser(family, thinking=separates)
+        request.make_parser = lambda prefix: tools.parser(family, thinking=separates, prefix=prefix)
+    if parses or (params.grammar and params.grammar.after):
+        request.answer_markers = family.answer_markers
     return request
 
 
@@ -61,11 +63,7 @@ def _template_arguments(body: ChatBody) -> bytes:
     return _encoder.encode(arguments) if arguments else b""
 
 
-def _thinks(body: ChatBody, family: Family) -> bool:
-    return family.thinking_markers is not None and body.chat_template_kwargs.get("enable_thinking") is not False
-
-
-def _constrained(grammar: Grammar | None, body: ChatBody, tools: Tools, family: Family) -> Grammar | None:
+def _constrained(grammar: Grammar | None, tools: Tools, family: Family) -> Grammar | None:
     """Has calls forced, or allowed beside a format, and what the model thinks left out of the grammar."""
     if tools.must:
         # Nothing but calls is said then, so that a format of what else is said is met. Instructor asks for both.
@@ -74,7 +72,7 @@ def _constrained(grammar: Grammar | None, body: ChatBody, tools: Tools, family: 
         grammar = tools.grammar(family)
     elif tools.functions and grammar is not None:
         grammar = tools.or_document(family, grammar)
-    if grammar is not None and family.thinking_markers is not None and _thinks(body, family):
+    if grammar is not None and family.thinking_markers is not None:
         thinks = family.thinking_markers
         return msgspec.structs.replace(grammar, after=thinks.ending, opens=thinks.opening)
     return grammar

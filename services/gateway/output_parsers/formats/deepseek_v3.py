@@ -6,7 +6,7 @@
 ```<｜tool▁call▁end｜>...<｜tool▁calls▁end｜>
 """
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
@@ -22,10 +22,6 @@ BLOCK = "```json"
 BLOCK_END = "```"
 
 
-def deepseek_v3(buffer: ParserBuffer) -> Steps[None]:
-    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
-
-
 def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from literal(buffer, KIND + SEPARATOR)
     name = yield from word(buffer)
@@ -38,3 +34,6 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from blank(buffer)
     yield from literal(buffer, BLOCK_END)
     buffer.drop()
+
+
+DEEPSEEK_V3 = CallForm(OPENING, _call, (SECTION, CLOSING, SECTION_END))

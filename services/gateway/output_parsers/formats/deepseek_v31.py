@@ -3,16 +3,12 @@
 <｜tool▁calls▁begin｜><｜tool▁call▁begin｜>name<｜tool▁sep｜>{...}<｜tool▁call▁end｜>...<｜tool▁calls▁end｜>
 """
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.formats.deepseek_v3 import CLOSING, OPENING, SECTION, SECTION_END, SEPARATOR
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.scan_steps import blank, literal, word
-
-
-def deepseek_v31(buffer: ParserBuffer) -> Steps[None]:
-    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
 
 
 def _call(buffer: ParserBuffer) -> Steps[None]:
@@ -22,3 +18,6 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from blank(buffer)
     yield from json_arguments(buffer)
     buffer.end()
+
+
+DEEPSEEK_V31 = CallForm(OPENING, _call, (SECTION, CLOSING, SECTION_END))

@@ -2,7 +2,7 @@
 
 import re
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText, read_value, types_of
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
@@ -18,10 +18,6 @@ VALUE_END = "</arg_value>"
 _NEXT = Markers([KEY, CLOSING])
 _ENDINGS = Markers([VALUE_END])
 _KEY = re.compile(r"[^<]+")
-
-
-def glm45(buffer: ParserBuffer) -> Steps[None]:
-    yield from calls_in_text(buffer, _call, OPENING, [CLOSING])
 
 
 def _call(buffer: ParserBuffer) -> Steps[None]:
@@ -43,3 +39,6 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
         found = yield from either(buffer, _NEXT)
     members.end()
     buffer.end()
+
+
+GLM45 = CallForm(OPENING, _call, (CLOSING,))

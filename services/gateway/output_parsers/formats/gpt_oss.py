@@ -47,12 +47,15 @@ def gpt_oss(buffer: ParserBuffer) -> Steps[None]:
 
 def _rest_of_header(buffer: ParserBuffer) -> Steps[None]:
     """The prompt ends inside of a header, and a recipient may stand in the rest of it, in front of the channel."""
+    buffer.may_be_text = True
     yield from blank(buffer)
     try:
         yield from literal(buffer, _FUNCTION)
     except ParseError:
         buffer.unread_all()
         return
+    finally:
+        buffer.may_be_text = False
     try:
         yield from _message(buffer)
     except ParseError:

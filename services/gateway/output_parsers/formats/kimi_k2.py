@@ -6,7 +6,7 @@
 
 import re
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
@@ -21,10 +21,6 @@ PREFIX = "functions."
 _NUMBER = re.compile(r":\d+$")
 
 
-def kimi_k2(buffer: ParserBuffer) -> Steps[None]:
-    yield from calls_in_text(buffer, _call, OPENING, [SECTION, CLOSING, SECTION_END])
-
-
 def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from blank(buffer)
     title = yield from word(buffer)
@@ -34,3 +30,6 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from blank(buffer)
     yield from json_arguments(buffer)
     buffer.end()
+
+
+KIMI_K2 = CallForm(OPENING, _call, (SECTION, CLOSING, SECTION_END))

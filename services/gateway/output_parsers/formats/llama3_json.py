@@ -3,26 +3,14 @@
 Other text is an answer, unless <|python_tag|> announces calls in it.
 """
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_call
-from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek
 
 OPENING = "<|python_tag|>"
 SEPARATOR = ";"
-
-
-def llama3_json(buffer: ParserBuffer) -> Steps[None]:
-    yield from blank(buffer)
-    if (yield from peek(buffer)) == "{":
-        try:
-            yield from _calls(buffer)
-        except ParseError:
-            buffer.release()
-    else:
-        buffer.unread_all()
-    yield from calls_in_text(buffer, _calls, OPENING)
 
 
 def _calls(buffer: ParserBuffer) -> Steps[None]:
@@ -38,3 +26,6 @@ def _calls(buffer: ParserBuffer) -> Steps[None]:
         elif char != "{":
             buffer.unread_all()
             return
+
+
+LLAMA3_JSON = CallForm(OPENING, _calls, bare="{")

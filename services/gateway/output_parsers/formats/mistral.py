@@ -1,6 +1,6 @@
 """Mistral: [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...], and since 2025 [TOOL_CALLS]name[ARGS]{...}."""
 
-from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm, bracketed
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_arguments, json_call
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
@@ -10,10 +10,6 @@ OPENING = "[TOOL_CALLS]"
 ID = "[CALL_ID]"
 ARGUMENTS = "[ARGS]"
 _AFTER_NAME = Markers([ID, ARGUMENTS])
-
-
-def mistral(buffer: ParserBuffer) -> Steps[None]:
-    yield from calls_in_text(buffer, _either_form, OPENING)
 
 
 def _either_form(buffer: ParserBuffer) -> Steps[None]:
@@ -37,3 +33,6 @@ def _named(buffer: ParserBuffer) -> Steps[None]:
     yield from blank(buffer)
     yield from json_arguments(buffer)
     buffer.end()
+
+
+MISTRAL = CallForm(OPENING, _either_form)

@@ -3,27 +3,15 @@
 Other text is an answer, unless <|python_start|> announces a list in it, which <|python_end|> ends.
 """
 
-from xylem.services.gateway.output_parsers.calls import bracketed, calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm, bracketed
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText
-from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
+from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
 from xylem.services.gateway.output_parsers.python_value import python_value
 from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek, word
 
 OPENING = "<|python_start|>"
 CLOSING = "<|python_end|>"
-
-
-def pythonic(buffer: ParserBuffer) -> Steps[None]:
-    yield from blank(buffer)
-    if (yield from peek(buffer)) == "[":
-        try:
-            yield from _list(buffer)
-        except ParseError:
-            buffer.release()
-    else:
-        buffer.unread_all()
-    yield from calls_in_text(buffer, _list, OPENING, [CLOSING])
 
 
 def _list(buffer: ParserBuffer) -> Steps[None]:
@@ -58,3 +46,6 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
         buffer.begin(name)
     members.end()
     buffer.end()
+
+
+PYTHONIC = CallForm(OPENING, _list, (CLOSING,), bare="[")

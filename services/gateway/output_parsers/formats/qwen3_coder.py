@@ -11,7 +11,7 @@ value
 
 import re
 
-from xylem.services.gateway.output_parsers.calls import calls_in_text
+from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText, read_value, types_of
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer
@@ -28,11 +28,6 @@ _NEXT = Markers([PARAMETER, CLOSING])
 # The model sometimes forgets to close a parameter; the next one, or the function's end, does it then.
 _ENDINGS = Markers([PARAMETER_END, PARAMETER, CLOSING])
 _KEY = re.compile(r"[^<>\s]+")
-
-
-def qwen3_coder(buffer: ParserBuffer) -> Steps[None]:
-    # The model sometimes forgets <tool_call>, too: the function's own tag is what opens a call.
-    yield from calls_in_text(buffer, _call, OPENING, [SECTION, SECTION_END])
 
 
 def _call(buffer: ParserBuffer) -> Steps[None]:
@@ -53,3 +48,7 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
         found = yield from read_value(buffer, types_of(buffer.tools[name], key), _ENDINGS, lines=True)
     members.end()
     buffer.end()
+
+
+# The model sometimes forgets <tool_call>, too: the function's own tag is what opens a call.
+QWEN3_CODER = CallForm(OPENING, _call, (SECTION, SECTION_END))

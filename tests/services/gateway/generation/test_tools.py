@@ -34,7 +34,7 @@ def request_for(served: ServedModel = HERMES, **more: Any) -> GenerationRequest:
 
 
 def said(request: GenerationRequest, text: str) -> ParsedOutput:
-    parser, found = request.make_parser(), ParsedOutput()
+    parser, found = request.make_parser(""), ParsedOutput()
     for delta in (*parser.push(text), *parser.flush()):
         found.add_delta(delta)
     return found
@@ -121,9 +121,12 @@ def test_thinking_that_is_not_wanted_apart_or_not_at_all() -> None:
     together = request_for(QWEN3, separate_reasoning=False)
     assert not together.parses
     without = request_for(QWEN3, chat_template_kwargs={"enable_thinking": False}, regex="[0-9]+")
+    # Whether the template does what it is told is seen at the end of the prompt.
     assert without.params.grammar is not None
-    assert without.params.grammar.after == ""
-    assert not without.parses
+    assert without.params.grammar.after == "</think>"
+    assert without.parses
+    assert set(without.answer_markers) > {"<think>", "</think>"}
+    assert request_for().answer_markers == ()
 
 
 def test_special_tokens_are_kept_where_they_are_markers() -> None:

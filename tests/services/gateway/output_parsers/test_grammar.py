@@ -10,7 +10,7 @@ import xgrammar
 from jsonschema import Draft202012Validator
 from transformers import PreTrainedTokenizerFast
 
-from tests.services.gateway.output_parsers.taking_apart import NOW, TOOLS, WEATHER, family, whole
+from tests.services.gateway.output_parsers.taking_apart import TOOLS, WEATHER, family, whole
 from xylem.services.gateway.output_parsers import Family, forced_calls
 from xylem.services.gateway.output_parsers.grammar import CALL_GRAMMARS
 from xylem.shared.model_info.model_card import DEMONSTRATION, locate
@@ -169,16 +169,6 @@ def test_hermes_calls_right_and_wrong(grammars: Grammars) -> None:
     assert not grammars.accepts(named, CALL)
     assert not grammars.accepts(several, CALL.replace("now", "get_weather"))
     assert not grammars.accepts(several, CALL.replace("{}", '{"a": 1}'))
-
-
-def test_thoughts_come_first(grammars: Grammars) -> None:
-    for reasoning, thoughts in (("qwen3", "<think>\nHm.\n</think>\n\n"), ("deepseek_r1", "Hm.\n</think>\n\n")):
-        model = family("hermes", reasoning)
-        tag = forced_calls(model, [NOW], name=None, at_most_one=True, thinking=True)
-        assert grammars.accepts(tag, thoughts + CALL)
-        assert grammars.accepts(tag, CALL) == (reasoning == "qwen3")
-        assert whole(model, [thoughts + CALL]) == ("", "Hm.", [("now", "{}")])
-        assert not grammars.accepts(forced_calls(model, [NOW], name=None, at_most_one=True), thoughts + CALL)
 
 
 def test_what_cannot_be_forced_is_an_error() -> None:

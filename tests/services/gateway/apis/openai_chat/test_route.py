@@ -1,10 +1,14 @@
 """Chat over real HTTP: shapes, streams, statuses."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests import chat_templates
+from xylem.shared.protocol import FinishReason
 
 PATH = "/v1/chat/completions"
 
@@ -142,3 +146,42 @@ async def test_bad_bodies(http: httpx.AsyncClient, data: bytes) -> None:
     response = await http.post(PATH, content=data)
     assert response.status_code == 400
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.fixture
+def thinking_folder(model_folder: Path) -> Path:
+    (model_folder / "chat_template.jinja").write_text(chat_templates.ALWAYS_THINKING, encoding="utf-8")
+    return model_folder
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "thoughts", "content"),
+    [
+        ("<think>\n", "Hm.\n</think>\n\nYes", "Hm.", "Yes"),
+        ("<think></think>", "Yes", None, "Yes"),
+        ("", "<think>Hm.</think>Yes", "Hm.", "Yes"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"chat_template_kwargs": {"enable_thinking": False}}])
+async def test_the_prompt_says_whether_an_answer_begins_with_thoughts(
+    thinking_folder: Path,
+    http: httpx.AsyncClient,
+    pipeline: Any,
+    prefix: str,
+    text: str,
+    thoughts: str | None,
+    content: str,
+    more: dict[str, Any],
+) -> None:
+    async def play(g: Any) -> None:
+        await pipeline.accept(g)
+        await pipeline.text(g, 0, [1], text[:4], prefix=prefix)
+        await pipeline.text(g, 1, [2], text[4:], FinishReason.STOP)
+
+    pipeline.play = play
+    message = (await http.post(PATH, json=body(**more))).json()["choices"][0]["message"]
+    assert (message.get("reasoning_content"), message["content"]) == (thoughts, content)
+    assert {"<think>", "</think>"} <= set(pipeline.generates[0].answer_markers)
+    deltas = [chunk["choices"][0]["delta"] for chunk in await events(http, PATH, body(**more))]
+    assert "".join(delta.get("content") or "" for delta in deltas) == content
+    assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == (thoughts or "")
