@@ -67,3 +67,35 @@ GPT_OSS = r"""{%- for m in messages %}
 {%- if add_generation_prompt %}
 {{- '<|start|>assistant' }}{% if no_thoughts %}{{ '<|channel|>final<|message|>' }}{% endif %}
 {%- endif %}"""
+
+
+# How templates write the calls of old turns. DeepSeek V3's adds strings, and shows calls only where content is none.
+DEEPSEEK_V3_CALLS = r"""{%- for m in messages %}
+{%- if m['role'] == 'assistant' and m['content'] is none %}
+{%- for c in m['tool_calls'] %}
+{{- '<call>' + c['function']['name'] + '\n```json\n' + c['function']['arguments'] + '\n```</call>' }}
+{%- endfor %}
+{%- elif m['role'] == 'assistant' and m['content'] is not none %}{{ '<say>' + m['content'] + '</say>' }}
+{%- endif %}
+{%- endfor %}"""
+
+# Llama's, Qwen's and Hermes' write an object as JSON.
+TOJSON_CALLS = r"""{%- for m in messages if m.role == 'assistant' %}{{ '<say>' ~ m.content ~ '</say>' }}
+{%- for c in m.tool_calls %}{%- if c.function %}{% set c = c.function %}{% endif %}
+{{- '<call>{"name": "' + c.name + '", "arguments": ' }}
+{%- if c.arguments is string %}{{ c.arguments }}{% else %}{{ c.arguments | tojson }}{% endif %}{{ '}</call>' }}
+{%- endfor %}{%- endfor %}"""
+
+# GLM's and Qwen3-Coder's write each argument by itself.
+ITEMS_CALLS = r"""{%- for m in messages if m.role == 'assistant' %}
+{%- if m.content is string and m.content | trim | length > 0 %}{{ '<say>' + m.content + '</say>' }}{% endif %}
+{%- for c in m.tool_calls %}
+{{- '<call>' + c.function.name }}
+{%- for key, value in c.function.arguments | items %}{{ '<key>' + key + '</key>' ~ value }}{% endfor %}{{ '</call>' }}
+{%- endfor %}{%- endfor %}"""
+
+# Others print what there is.
+PRINTED_CALLS = r"""{%- for m in messages if m.role == 'assistant' %}
+{%- if m.content == none or m.content == '' %}{{ '<none>' }}{% else %}{{ m.content }}{% endif %}
+{%- for c in m.tool_calls %}{{ '<call>' }}{{ c.function.name }}({{ c.function.arguments }}){{ '</call>' }}{% endfor %}
+{%- endfor %}"""

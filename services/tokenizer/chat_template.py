@@ -7,6 +7,7 @@ import jinja2
 
 from xylem.services.tokenizer.answer_prefix import answer_prefix
 from xylem.services.tokenizer.template_language import environment
+from xylem.services.tokenizer.template_values import AbsentContent
 from xylem.shared.model_info.chat_templates import template_sources
 from xylem.shared.model_info.model_card import ModelError
 from xylem.shared.model_info.tokenizer_codec import TextCodec
@@ -83,7 +84,7 @@ class ChatTemplate:
     def _continued(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], variables: dict[str, Any]) -> str:
         """The prompt up to the end of the last message's content, without the text that would close it."""
         content = messages[-1].get("content")
-        if not isinstance(content, str):
+        if not isinstance(content, str) or isinstance(content, AbsentContent):
             raise InvalidRequest("continue_final_message: the last message has no content", param="messages")
         marked = [*messages[:-1], {**messages[-1], "content": content + _MARK}]
         before, mark, after = self._render(marked, tools, variables).rpartition(_MARK.rstrip())

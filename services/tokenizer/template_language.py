@@ -13,6 +13,8 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from xylem.services.tokenizer.template_values import AbsentContent
+
 
 class GenerationBlock(jinja2.ext.Extension):
     """Renders `{% generation %} ... {% endgeneration %}`, which marks training targets, as plain text."""
@@ -52,6 +54,7 @@ def environment() -> ImmutableSandboxedEnvironment:
         trim_blocks=True, lstrip_blocks=True, extensions=[GenerationBlock, jinja2.ext.loopcontrols]
     )
     made.filters["tojson"] = tojson
+    made.tests["none"] = lambda value: value is None or isinstance(value, AbsentContent)
     made.globals["raise_exception"] = raise_exception
     made.globals["strftime_now"] = strftime_now
     return made

@@ -9,11 +9,14 @@ function with the checks of both; so each keeps its few lines.
 import json
 from typing import Any
 
+from xylem.services.tokenizer.template_values import AbsentContent, ArgumentsObject
 from xylem.shared.runtime.errors import InvalidRequest
 
 
 def parse_messages(data: bytes) -> list[dict[str, Any]]:
     """Parses messages for a template: leaves out null fields, joins text parts, parses the arguments of tool calls.
+
+    An assistant's message has a content in any case.
 
     data: JSON list of messages. Raises InvalidRequest.
     """
@@ -45,6 +48,8 @@ def _message(message: Any, place: str) -> dict[str, Any]:
         shaped["content"] = "".join(_text(part, f"{place}.content[{i}]") for i, part in enumerate(shaped["content"]))
     if isinstance(shaped.get("tool_calls"), list):
         shaped["tool_calls"] = [_tool_call(call) for call in shaped["tool_calls"]]
+    if shaped["role"] == "assistant" and not shaped.get("content"):
+        shaped["content"] = AbsentContent() if shaped.get("tool_calls") else ""
     return shaped
 
 
@@ -57,14 +62,12 @@ def _text(part: Any, place: str) -> str:
 
 def _tool_call(call: Any) -> Any:
     """Parses the arguments: templates write them as JSON themselves, while OpenAI's clients send JSON in a string."""
-    if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
+    if not isinstance(call, dict):
         return call
-    function: dict[str, Any] = call["function"]
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        return call
-    try:
-        parsed = json.loads(arguments)
-    except (ValueError, RecursionError):
-        return call
-    return {**call, "function": {**function, "arguments": parsed}} if isinstance(parsed, dict) else call
+    if isinstance(call.get("function"), dict):
+        return {**call, "function": _with_arguments(call["function"])}
+    return _with_arguments(call) if "name" in call else call
+
+
+def _with_arguments(function: dict[str, Any]) -> dict[str, Any]:
+    return {**function, "arguments": ArgumentsObject(function.get("arguments"))}

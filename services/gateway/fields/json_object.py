@@ -7,6 +7,7 @@ from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.shared.runtime.errors import InvalidRequest
 
 _decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
 
 
 async def read_object(request: Request) -> JsonObject:
@@ -30,6 +31,13 @@ def parse_object(data: bytes) -> JsonObject:
     if type(body) is not dict:
         raise InvalidRequest(f"the body must be a JSON object, not {_NAMES.get(type(body), 'something else')}")
     return body
+
+
+def arguments_text(value: Json) -> str:
+    """Returns the arguments of a call in a client's history as chat messages have them: JSON in a string."""
+    if type(value) is str:
+        return value
+    return "{}" if value is None else _encoder.encode(value).decode()
 
 
 _NAMES = {list: "a list", str: "a string", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import msgspec
-
+from xylem.services.gateway.fields.json_object import arguments_text
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
@@ -12,8 +11,6 @@ ROLES = ("user", "assistant", "system")
 
 # Marks of what is to be cached, and of who has called a tool: they say nothing to the model.
 _CARRIED = ("type", "cache_control", "citations", "caller")
-
-_encoder = msgspec.json.Encoder()
 
 
 def read_messages(value: Json) -> list[dict[str, Any]]:
@@ -81,7 +78,7 @@ def _tool_result(where: str, block: JsonObject, _: str, own: list[dict[str, Any]
 
 def _tool_use(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
     only_keys(where, block, (*_CARRIED, "id", "name", "input"))
-    arguments = _encoder.encode(mapping(f"{where}.input", block.get("input"))).decode()
+    arguments = arguments_text(block.get("input"))
     function = {"name": text(f"{where}.name", block.get("name")), "arguments": arguments}
     call = {"id": text(f"{where}.id", block.get("id")), "type": "function", "function": function}
     _last(own, role).setdefault("tool_calls", []).append(call)

@@ -76,6 +76,13 @@ def _read_carried(where: str, key: str, value: Json) -> Json:
         if type(value) is not str:
             raise wrong(where, "a string", value)
         return value
-    if type(value) is not list or not all(type(call) is dict for call in value):
+    if type(value) is not list:
         raise wrong(where, "a list of tool calls", value)
+    for i, call in enumerate(value):
+        # What the arguments are is the template's business: models write, and clients send back, all kinds of them.
+        function = call.get("function", call) if type(call) is dict else None
+        if type(function) is not dict:
+            raise wrong(f"{where}[{i}]", "a tool call with a function", call)
+        if type(function.get("name")) is not str:
+            raise wrong(f"{where}[{i}].function.name", "a string", function.get("name"))
     return value

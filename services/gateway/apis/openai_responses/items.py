@@ -6,6 +6,7 @@ A kept conversation is a list of such items, each a JSON object in the shape in 
 import uuid
 from typing import Any
 
+from xylem.services.gateway.fields.json_object import arguments_text
 from xylem.services.gateway.fields.json_types import Json
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
@@ -44,8 +45,8 @@ def _read_item(where: str, value: Json) -> Item:
             return _message(role, _read_texts(f"{where}.content", item.get("content")))
         case "function_call":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "arguments"))
-            names = ("call_id", "name", "arguments")
-            return _item("fc", "function_call", **{key: text(f"{where}.{key}", item.get(key)) for key in names})
+            names = {key: text(f"{where}.{key}", item.get(key)) for key in ("call_id", "name")}
+            return _item("fc", "function_call", **names, arguments=arguments_text(item.get("arguments")))
         case "function_call_output":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "output"))
             call_id = text(f"{where}.call_id", item.get("call_id"))
