@@ -1,7 +1,8 @@
 """Messages of content blocks, turned into chat messages."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
+from xylem.services.gateway.apis.openai_chat.chat_message import ChatMessage
 from xylem.services.gateway.fields.json_object import arguments_text
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
@@ -12,10 +13,13 @@ ROLES = ("user", "assistant", "system")
 # Marks of what is to be cached, and of who has called a tool: they say nothing to the model.
 _CARRIED = ("type", "cache_control", "citations", "caller")
 
+# Reads a block of one type: its place, itself, the role it is said in, and the chat messages that it adds to.
+ReadBlock = Callable[[str, JsonObject, str, list[ChatMessage]], None]
 
-def read_messages(value: Json) -> list[dict[str, Any]]:
+
+def read_messages(value: Json) -> list[ChatMessage]:
     """Chat messages. Raises InvalidRequest that names the block that is wrong."""
-    messages: list[dict[str, Any]] = []
+    messages: list[ChatMessage] = []
     for i, each in enumerate(sequence("messages", value, "a list of messages")):
         where = f"messages[{i}]"
         message = mapping(where, each, "an object with role and content")
@@ -23,14 +27,14 @@ def read_messages(value: Json) -> list[dict[str, Any]]:
         role = one_of(f"{where}.role", message.get("role"), ROLES)
         content = message.get("content")
         if type(content) is str:
-            messages.append({"role": role, "content": content})
+            messages.append(ChatMessage(role, content))
             continue
         blocks = sequence(f"{where}.content", content, "a string or a list of blocks")
         read = _ASSISTANT if role == "assistant" else _USER if role == "user" else _SYSTEM
-        own: list[dict[str, Any]] = []
+        own: list[ChatMessage] = []
         for j, block in enumerate(blocks):
             _read_block(f"{where}.content[{j}]", block, role, read, own)
-        messages += own or [{"role": role, "content": ""}]
+        messages += own or [ChatMessage(role, "")]
     return messages
 
 
@@ -38,13 +42,13 @@ def read_texts(where: str, value: Json) -> str:
     """A string, or the text of a list of text blocks."""
     if type(value) is str:
         return value
-    own: list[dict[str, Any]] = []
+    own: list[ChatMessage] = []
     for i, block in enumerate(sequence(where, value, "a string or a list of text blocks")):
         _read_block(f"{where}[{i}]", block, "system", _SYSTEM, own)
-    return "".join(message["content"] for message in own)
+    return "".join(message.content for message in own)
 
 
-def _read_block(where: str, value: Json, role: str, read: dict[str, Any], own: list[dict[str, Any]]) -> None:
+def _read_block(where: str, value: Json, role: str, read: Mapping[str, ReadBlock], own: list[ChatMessage]) -> None:
     """Adds a block to the chat messages that one message comes to."""
     block = mapping(where, value, "a block with a type")
     kind = block.get("type")
@@ -56,42 +60,40 @@ def _read_block(where: str, value: Json, role: str, read: dict[str, Any], own: l
     read[kind](where, block, role, own)
 
 
-def _last(own: list[dict[str, Any]], role: str) -> dict[str, Any]:
+def _last(own: list[ChatMessage], role: str) -> ChatMessage:
     """The chat message that a block of this role belongs to."""
-    if not own or own[-1]["role"] != role:
-        own.append({"role": role, "content": ""})
+    if not own or own[-1].role != role:
+        own.append(ChatMessage(role, ""))
     return own[-1]
 
 
-def _text(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
+def _text(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
     only_keys(where, block, (*_CARRIED, "text"))
-    _last(own, role)["content"] += text(f"{where}.text", block.get("text"))
+    _last(own, role).content += text(f"{where}.text", block.get("text"))
 
 
-def _tool_result(where: str, block: JsonObject, _: str, own: list[dict[str, Any]]) -> None:
+def _tool_result(where: str, block: JsonObject, _: str, own: list[ChatMessage]) -> None:
     """is_error goes unsaid: chat templates have no place for it, and the content tells it."""
     only_keys(where, block, (*_CARRIED, "tool_use_id", "content", "is_error"))
     call_id = text(f"{where}.tool_use_id", block.get("tool_use_id"))
     content = read_texts(f"{where}.content", block.get("content") or "")
-    own.append({"role": "tool", "tool_call_id": call_id, "content": content})
+    own.append(ChatMessage("tool", content, tool_call_id=call_id))
 
 
-def _tool_use(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
+def _tool_use(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
     only_keys(where, block, (*_CARRIED, "id", "name", "input"))
     arguments = arguments_text(block.get("input"))
-    function = {"name": text(f"{where}.name", block.get("name")), "arguments": arguments}
-    call = {"id": text(f"{where}.id", block.get("id")), "type": "function", "function": function}
-    _last(own, role).setdefault("tool_calls", []).append(call)
+    name = text(f"{where}.name", block.get("name"))
+    _last(own, role).add_call(text(f"{where}.id", block.get("id")), name, arguments)
 
 
-def _thinking(where: str, block: JsonObject, role: str, own: list[dict[str, Any]]) -> None:
+def _thinking(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
     only_keys(where, block, (*_CARRIED, "thinking", "signature"))
     message = _last(own, role)
-    message["reasoning_content"] = message.get("reasoning_content", "") + text(
-        f"{where}.thinking", block.get("thinking")
-    )
+    thought = text(f"{where}.thinking", block.get("thinking"))
+    message.reasoning_content = (message.reasoning_content or "") + thought
 
 
-_SYSTEM = {"text": _text}
-_USER = {"text": _text, "tool_result": _tool_result}
-_ASSISTANT = {"text": _text, "thinking": _thinking, "tool_use": _tool_use}
+_SYSTEM: dict[str, ReadBlock] = {"text": _text}
+_USER: dict[str, ReadBlock] = {"text": _text, "tool_result": _tool_result}
+_ASSISTANT: dict[str, ReadBlock] = {"text": _text, "thinking": _thinking, "tool_use": _tool_use}

@@ -2,6 +2,7 @@
 
 from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts
 from xylem.services.gateway.apis.anthropic_messages.fields import PASSED, MessagesBody, PromptBody
+from xylem.services.gateway.apis.openai_chat.chat_message import ChatMessage
 from xylem.services.gateway.fields.basic_types import IntegerType
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.json_types import Json, JsonObject
@@ -27,12 +28,12 @@ def chat_body(body: JsonObject, asked: PromptBody) -> JsonObject:
     """Returns the chat body for `body`, which has been read as `asked`. Raises InvalidRequest."""
     chat = {name: body[name] for name in PASSED if body.get(name) is not None}
     messages = read_messages(asked.messages)
-    if messages and messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
+    if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         chat["continue_final_message"] = True
         chat["add_generation_prompt"] = False
     if asked.system is not None:
-        messages.insert(0, {"role": "system", "content": read_texts("system", asked.system)})
-    chat["messages"] = [*messages]
+        messages.insert(0, ChatMessage("system", read_texts("system", asked.system)))
+    chat["messages"] = [message.to_json() for message in messages]
     for name, other in (("max_tokens", "max_tokens"), ("stop_sequences", "stop"), ("stream", "stream")):
         if body.get(name) is not None:
             chat[other] = body[name]

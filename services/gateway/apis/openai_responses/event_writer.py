@@ -30,7 +30,7 @@ class EventWriter:
     final: what it came to when it was told before: that is its end this time, too.
     """
 
-    def __init__(self, log: EventLog, response: Response, final: dict[str, Any] | None = None) -> None:
+    def __init__(self, log: EventLog, response: Response, final: Response | None = None) -> None:
         self._log = log
         self._response = response
         self._final = final
@@ -130,5 +130,5 @@ class EventWriter:
     def _change(self, **fields: Any) -> None:
         self._response = msgspec.structs.replace(self._response, **fields)
 
-    def _say(self, name: str, final: dict[str, Any] | None = None) -> None:
+    def _say(self, name: str, final: Response | None = None) -> None:
         self._log.append_event(ResponseEvent, f"response.{name}", response=final or self.response)

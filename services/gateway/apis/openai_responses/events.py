@@ -1,7 +1,5 @@
 """The events of a response's stream. Many types share a shape; `sequence_number` counts all of a stream from 0."""
 
-from typing import Any
-
 import msgspec
 
 from xylem.services.gateway.apis.openai_chat.logprobs import TokenLogprob
@@ -16,7 +14,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class ResponseEvent(Event, frozen=True, kw_only=True, gc=False):
     """created, queued, in_progress, completed, incomplete, failed."""
 
-    response: Response | dict[str, Any]  # the latter as it was stored
+    response: Response
 
 
 class ItemEvent(Event, frozen=True, kw_only=True, gc=False):

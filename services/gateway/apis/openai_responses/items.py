@@ -1,20 +1,32 @@
 """Items of a conversation as /v1/responses has them: read, made uniform, and turned into chat messages.
 
-A kept conversation is a list of such items, each a JSON object in the shape in which OpenAI lists input items.
+A kept conversation is a list of such items, in the shape in which OpenAI lists input items.
 """
 
 import uuid
-from typing import Any
+from collections.abc import Sequence
 
+from xylem.services.gateway.apis.openai_chat.chat_message import ChatMessage
+from xylem.services.gateway.apis.openai_responses.schema import (
+    FunctionCall,
+    FunctionResult,
+    InputText,
+    Item,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    ReasoningText,
+    SummaryText,
+    Thought,
+)
 from xylem.services.gateway.fields.json_object import arguments_text
-from xylem.services.gateway.fields.json_types import Json
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
-Item = dict[str, Any]
-
 KINDS = ("message", "function_call", "function_call_output", "reasoning")
 ROLES = ("user", "assistant", "system", "developer")
+COMPLETED = "completed"
 TEXT_PARTS = ("input_text", "output_text", "text", "refusal")
 
 # Keys that SDKs send back with an item; they say nothing to a model.
@@ -45,39 +57,31 @@ def _read_item(where: str, value: Json) -> Item:
             return _message(role, _read_texts(f"{where}.content", item.get("content")))
         case "function_call":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "arguments"))
-            names = {key: text(f"{where}.{key}", item.get(key)) for key in ("call_id", "name")}
-            return _item("fc", "function_call", **names, arguments=arguments_text(item.get("arguments")))
+            call_id, name = (text(f"{where}.{key}", item.get(key)) for key in ("call_id", "name"))
+            return FunctionCall(_new_id("fc"), COMPLETED, call_id, name, arguments_text(item.get("arguments")))
         case "function_call_output":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "output"))
             call_id = text(f"{where}.call_id", item.get("call_id"))
             output = _read_texts(f"{where}.output", item.get("output"))
-            return _item("fco", "function_call_output", call_id=call_id, output=output)
+            return FunctionResult(_new_id("fco"), COMPLETED, call_id, output)
     only_keys(where, item, (*_CARRIED, "summary", "content"))
-    return _reasoning(where, item)
+    return _thought(where, item)
 
 
-def _item(prefix: str, kind: str, **fields: Any) -> Item:
-    return {"id": f"{prefix}_{uuid.uuid4().hex}", "type": kind, "status": "completed", **fields}
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{uuid.uuid4().hex}"
 
 
-def _message(role: str, said: str) -> Item:
-    part: dict[str, Any] = {"type": "input_text", "text": said}
-    if role == "assistant":
-        part = {"type": "output_text", "text": said, "annotations": [], "logprobs": []}
-    return _item("msg", "message", role=role, content=[part])
+def _message(role: str, said: str) -> MessageItem:
+    part = OutputText(said, []) if role == "assistant" else InputText(said)
+    return MessageItem(_new_id("msg"), COMPLETED, (part,), role)
 
 
-def _reasoning(where: str, item: dict[str, Any]) -> Item:
+def _thought(where: str, item: JsonObject) -> Thought:
     """A thought that comes back: its content, or what another server has made of it as a summary."""
-    texts = {key: _read_parts(f"{where}.{key}", item.get(key) or [], f"{kind}_text") for key, kind in _THOUGHTS}
-    return _item(
-        "rs",
-        "reasoning",
-        **{key: [{"type": f"{kind}_text", "text": each} for each in texts[key]] for key, kind in _THOUGHTS},
-    )
-
-
-_THOUGHTS = (("summary", "summary"), ("content", "reasoning"))
+    summary = _read_parts(f"{where}.summary", item.get("summary") or [], "summary_text")
+    content = _read_parts(f"{where}.content", item.get("content") or [], "reasoning_text")
+    return Thought(_new_id("rs"), COMPLETED, tuple(map(ReasoningText, content)), tuple(map(SummaryText, summary)))
 
 
 def _read_texts(where: str, value: Json) -> str:
@@ -99,38 +103,37 @@ def _read_parts(where: str, value: Json, *kinds: str) -> list[str]:
     return texts
 
 
-def messages_of(items: list[Item], instructions: str | None) -> list[dict[str, Any]]:
+def messages_of(items: list[Item], instructions: str | None) -> list[ChatMessage]:
     """Chat messages. What an assistant thought, said and called in one turn is one message, as templates expect it."""
-    messages: list[dict[str, Any]] = []
+    messages: list[ChatMessage] = []
     if instructions is not None:
-        messages.append({"role": "system", "content": instructions})
-    turn: dict[str, Any] | None = None  # the assistant's message that is being put together
+        messages.append(ChatMessage("system", instructions))
+    turn: ChatMessage | None = None  # the assistant's message that is being put together
     for item in items:
-        if item["type"] == "function_call_output":
+        if isinstance(item, FunctionResult):
             turn = None
-            messages.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
-        elif item["type"] == "message" and item["role"] != "assistant":
+            messages.append(ChatMessage("tool", item.output, tool_call_id=item.call_id))
+        elif isinstance(item, MessageItem) and item.role != "assistant":
             turn = None
-            messages.append({"role": item["role"], "content": _joined(item["content"])})
+            messages.append(ChatMessage(item.role, _joined(item.content)))
         else:
-            if turn is None or (item["type"] == "reasoning" and len(turn) > 2):  # a thought begins a new turn
-                turn = {"role": "assistant", "content": ""}
+            # A thought begins a new turn.
+            if turn is None or (isinstance(item, Thought) and (turn.tool_calls or turn.reasoning_content is not None)):
+                turn = ChatMessage("assistant", "")
                 messages.append(turn)
             _add_to_turn(turn, item)
     return messages
 
 
-def _add_to_turn(turn: dict[str, Any], item: Item) -> None:
-    match item["type"]:
-        case "message":
-            turn["content"] += _joined(item["content"])
-        case "reasoning":
-            turn["reasoning_content"] = _joined(item["content"]) or _joined(item["summary"])
-        case _:
-            function = {"name": item["name"], "arguments": item["arguments"]}
-            call = {"id": item["call_id"], "type": "function", "function": function}
-            turn.setdefault("tool_calls", []).append(call)
+def _add_to_turn(turn: ChatMessage, item: OutputItem) -> None:
+    match item:
+        case MessageItem():
+            turn.content += _joined(item.content)
+        case Thought():
+            turn.reasoning_content = _joined(item.content) or _joined(item.summary)
+        case FunctionCall():
+            turn.add_call(item.call_id, item.name, item.arguments)
 
 
-def _joined(parts: list[dict[str, Any]]) -> str:
-    return "".join(part["text"] for part in parts)
+def _joined(parts: Sequence[InputText | OutputText | ReasoningText | SummaryText]) -> str:
+    return "".join(part.text for part in parts)

@@ -12,8 +12,8 @@ from xylem.services.gateway.apis.openai_responses.events import (
 )
 from xylem.services.gateway.apis.openai_responses.schema import (
     FunctionCall,
+    MessageItem,
     OutputItem,
-    OutputMessage,
     OutputText,
     ReasoningText,
     Thought,
@@ -55,8 +55,8 @@ class OpenMessage:
         )
         return item
 
-    def _shape(self, status: str, content: tuple[OutputText, ...]) -> OutputMessage:
-        return OutputMessage(str(self._item["item_id"]), status, content)
+    def _shape(self, status: str, content: tuple[OutputText, ...]) -> MessageItem:
+        return MessageItem(str(self._item["item_id"]), status, content)
 
 
 class OpenThought:

@@ -9,8 +9,8 @@ import msgspec
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
 from xylem.services.gateway.apis.openai_chat.request import chat_request
 from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
-from xylem.services.gateway.apis.openai_responses.items import Item, read_items
-from xylem.services.gateway.apis.openai_responses.schema import Response
+from xylem.services.gateway.apis.openai_responses.items import read_items
+from xylem.services.gateway.apis.openai_responses.schema import Item, Response
 from xylem.services.gateway.apis.openai_responses.store.record import Record
 from xylem.services.gateway.apis.openai_responses.translation import (
     NAMES,

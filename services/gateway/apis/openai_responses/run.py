@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
 from xylem.services.gateway.apis.openai_responses.event_writer import EventWriter
@@ -22,9 +21,10 @@ from xylem.shared.runtime.errors import Internal, XylemError
 log = logging.getLogger(__name__)
 
 
-async def nobody() -> Any:
+async def nobody() -> Message:
     """In the place of a client's `receive`: one who never leaves."""
-    await asyncio.Event().wait()
+    message: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    return await message
 
 
 class ResponseRun:

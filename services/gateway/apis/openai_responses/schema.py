@@ -8,44 +8,55 @@ from xylem.services.gateway.apis.openai_chat.logprobs import TokenLogprob
 from xylem.services.gateway.generation.session import Totals
 
 
-class OutputText(msgspec.Struct, frozen=True, gc=False):
+class InputText(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="input_text"):
+    text: str
+
+
+class OutputText(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="output_text"):
     text: str
     logprobs: list[TokenLogprob]
     annotations: tuple[()] = ()
-    type: str = "output_text"
 
 
-class ReasoningText(msgspec.Struct, frozen=True, gc=False):
+class ReasoningText(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="reasoning_text"):
     text: str
-    type: str = "reasoning_text"
 
 
-class OutputMessage(msgspec.Struct, frozen=True, gc=False):
+class SummaryText(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="summary_text"):
+    text: str
+
+
+class MessageItem(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="message"):
     id: str
     status: str
-    content: tuple[OutputText, ...]
+    content: tuple[InputText | OutputText, ...]
     role: str = "assistant"
-    type: str = "message"
 
 
-class Thought(msgspec.Struct, frozen=True, gc=False):
+class Thought(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="reasoning"):
     id: str
     status: str
     content: tuple[ReasoningText, ...]
-    summary: tuple[()] = ()
-    type: str = "reasoning"
+    summary: tuple[SummaryText, ...] = ()
 
 
-class FunctionCall(msgspec.Struct, frozen=True, gc=False):
+class FunctionCall(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="function_call"):
     id: str
     status: str
     call_id: str
     name: str
     arguments: str
-    type: str = "function_call"
 
 
-OutputItem = OutputMessage | Thought | FunctionCall
+class FunctionResult(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="function_call_output"):
+    id: str
+    status: str
+    call_id: str
+    output: str
+
+
+OutputItem = MessageItem | Thought | FunctionCall
+Item = OutputItem | FunctionResult
 
 
 class InputDetails(msgspec.Struct, frozen=True, gc=False):

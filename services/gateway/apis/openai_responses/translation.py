@@ -1,7 +1,8 @@
 """From a body of /v1/responses to a body of /v1/chat/completions."""
 
 from xylem.services.gateway.apis.openai_responses.fields import PASSED, ResponsesBody
-from xylem.services.gateway.apis.openai_responses.items import Item, messages_of
+from xylem.services.gateway.apis.openai_responses.items import messages_of
+from xylem.services.gateway.apis.openai_responses.schema import Item
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
@@ -29,7 +30,7 @@ def chat_body(body: JsonObject, asked: ResponsesBody, items: list[Item]) -> Json
     Raises InvalidRequest.
     """
     chat: JsonObject = {name: body[name] for name in PASSED if body.get(name) is not None}
-    chat["messages"] = [*messages_of(items, asked.instructions)]
+    chat["messages"] = [message.to_json() for message in messages_of(items, asked.instructions)]
     if asked.max_output_tokens is not None:
         chat["max_tokens"] = asked.max_output_tokens
     if shows_logprobs(asked):

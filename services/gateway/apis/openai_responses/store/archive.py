@@ -9,15 +9,14 @@ import asyncio
 import logging
 import re
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 from starlette.types import Receive
 
 from xylem.services.gateway.api_keys import Key
-from xylem.services.gateway.apis.openai_responses.items import Item
 from xylem.services.gateway.apis.openai_responses.request import ResponseRequest, understand
 from xylem.services.gateway.apis.openai_responses.run import ResponseRun
+from xylem.services.gateway.apis.openai_responses.schema import Item
 from xylem.services.gateway.apis.openai_responses.store.location import (
     LocalResponse,
     RemoteResponse,
@@ -91,13 +90,13 @@ class Archive:
     async def conversation(self, identity: str, tenant: str) -> list[Item]:
         """Returns what a response that goes on from this one begins with. Raises InvalidRequest, NotFound."""
         location = await self.find_response(identity, tenant, "previous_response_id")
-        body: dict[str, Any] = msgspec.to_builtins(await location.read_body())
-        if body["status"] not in REPEATABLE:
+        body = await location.read_body()
+        if body.status not in REPEATABLE:
             raise InvalidRequest(
-                f"response {identity[:100]!r} is {body['status']}; only a completed one can be gone on from",
+                f"response {identity[:100]!r} is {body.status}; only a completed one can be gone on from",
                 param="previous_response_id",
             )
-        return [*location.record.items, *body["output"]]
+        return [*location.record.items, *body.output]
 
     def recheck(self) -> None:
         """We were away: others may have taken us for dead. What they have adopted turns out when it is stored."""
@@ -189,7 +188,7 @@ class Archive:
         if in_memory is not None and not in_memory.run.is_dropped:
             return LocalResponse(self, in_memory)
         if record.final is not None:
-            return StoredResponse(self, record)
+            return StoredResponse(self, record, record.final)
         if record.owner in (self._id, lost):
             return await self._adopt(record, revision)
         return RemoteResponse(self, record)

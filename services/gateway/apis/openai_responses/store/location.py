@@ -4,20 +4,23 @@ What can be done with it is the same everywhere. Each place finds the next one w
 """
 
 import logging
-from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Awaitable
+from typing import Protocol
 
 import msgspec
 
 from xylem.services.gateway.api_keys import Key
 from xylem.services.gateway.apis.openai_responses.events import ResponseEvent
+from xylem.services.gateway.apis.openai_responses.schema import Response
 from xylem.services.gateway.apis.openai_responses.store.memory_store import StoredInMemory
 from xylem.services.gateway.apis.openai_responses.store.record import Record
 from xylem.services.gateway.http.server_sent_event import named_event
 from xylem.shared.protocol import ResponseReply
-from xylem.shared.runtime.errors import XylemError
+from xylem.shared.runtime.errors import Internal, XylemError
 
 log = logging.getLogger(__name__)
+
+_decoder = msgspec.json.Decoder(Response)
 
 
 class ResponseLocation(Protocol):
@@ -25,10 +28,10 @@ class ResponseLocation(Protocol):
 
     record: Record
 
-    async def read_body(self) -> Any:
+    async def read_body(self) -> Response:
         """The response as it is now."""
 
-    async def cancel_response(self) -> Any:
+    async def cancel_response(self) -> Response:
         """Ends it, and returns what it has come to."""
 
     async def remove_response(self) -> None:
@@ -63,10 +66,10 @@ class LocalResponse:
         self._archive = archive
         self._in_memory = in_memory
 
-    async def read_body(self) -> Any:
+    async def read_body(self) -> Response:
         return self._in_memory.record.final or self._in_memory.run.response
 
-    async def cancel_response(self) -> Any:
+    async def cancel_response(self) -> Response:
         if self._in_memory.record.final is None:
             self._in_memory.run.cancel()
             await self._in_memory.run.ended()
@@ -92,13 +95,13 @@ class RemoteResponse:
         self.record = record
         self._archive = archive
 
-    async def read_body(self) -> Any:
+    async def read_body(self) -> Response:
         reply = await self._ask("show")
-        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).read_body()
+        return _response_in(reply) if reply.known else await (await self._next()).read_body()
 
-    async def cancel_response(self) -> Any:
+    async def cancel_response(self) -> Response:
         reply = await self._ask("cancel")
-        return msgspec.json.decode(reply.data) if reply.known else await (await self._next()).cancel_response()
+        return _response_in(reply) if reply.known else await (await self._next()).cancel_response()
 
     async def remove_response(self) -> None:
         if not (await self._ask("remove")).known:
@@ -129,15 +132,18 @@ class RemoteResponse:
 
 
 class StoredResponse:
-    def __init__(self, archive: ResponseLocator, record: Record) -> None:
+    """final: that of the record."""
+
+    def __init__(self, archive: ResponseLocator, record: Record, final: Response) -> None:
         self.record = record
+        self._final = final
         self._archive = archive
 
-    async def read_body(self) -> Any:
-        return self.record.final
+    async def read_body(self) -> Response:
+        return self._final
 
-    async def cancel_response(self) -> Any:
-        return self.record.final
+    async def cancel_response(self) -> Response:
+        return self._final
 
     async def remove_response(self) -> None:
         await self._archive.remove_response(self.record)
@@ -149,17 +155,24 @@ class StoredResponse:
         return self._last(after)
 
     async def _last(self, after: int) -> AsyncIterator[bytes]:
-        final, number = self.record.final, self.record.num_events - 1
-        if final is not None and after < number:
-            kind = "failed" if final["status"] == "failed" else "incomplete"
-            yield named_event(ResponseEvent(type=f"response.{kind}", sequence_number=number, response=final))
+        number = self.record.num_events - 1
+        if after < number:
+            kind = "failed" if self._final.status == "failed" else "incomplete"
+            yield named_event(ResponseEvent(type=f"response.{kind}", sequence_number=number, response=self._final))
 
 
-async def _read_on(finding: Any, after: int, key: Key | None) -> AsyncIterator[bytes]:
+def _response_in(reply: ResponseReply) -> Response:
+    try:
+        return _decoder.decode(reply.data)
+    except msgspec.DecodeError as error:
+        log.error("the response that another gateway has sent can't be read: %s", error)
+        raise Internal("the gateway that makes the response is of another version") from None
+
+
+async def _read_on(finding: Awaitable[ResponseLocation], after: int, key: Key | None) -> AsyncIterator[bytes]:
     """The rest of a stream that has begun. When nobody has it the client comes back: an error is no event of it."""
     try:
-        location: ResponseLocation = await finding
-        async for data in await location.stream_events(after, key):
+        async for data in await (await finding).stream_events(after, key):
             yield data
     except XylemError as error:
         log.warning("a stream of a response broke off: %s", error)

@@ -4,8 +4,7 @@ from typing import Any
 
 import msgspec
 
-from xylem.services.gateway.apis.openai_responses.items import Item
-from xylem.services.gateway.apis.openai_responses.schema import Response
+from xylem.services.gateway.apis.openai_responses.schema import Item, Response
 
 # Of these any gateway can tell all events again, since the model ends in the same way each time.
 REPEATABLE = ("completed", "incomplete")
@@ -28,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     salt: str = ""
     seed: int | None = None
     generation: int = 0
-    final: dict[str, Any] | None = None  # the response, once it has ended
+    final: Response | None = None  # as it has ended
     num_events: int = 0  # of its stream, then
 
     @property
@@ -43,11 +42,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def repeatable(self) -> bool:
         """It has ended by itself."""
-        return self.final is not None and self.final["status"] in REPEATABLE
+        return self.final is not None and self.final.status in REPEATABLE
 
     def ended(self, response: Response, num_events: int) -> "Record":
         """The same with what it has come to."""
-        return msgspec.structs.replace(self, final=msgspec.to_builtins(response), num_events=num_events)
+        return msgspec.structs.replace(self, final=response, num_events=num_events)
 
 
 _encoder = msgspec.json.Encoder()
