@@ -16,7 +16,6 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from xylem.shared.runtime.errors import Forbidden, Unauthorized
 
@@ -85,7 +84,7 @@ class Keys:
         return key
 
 
-def _key(path: Path, name: str, entry: Any) -> Key:
+def _key(path: Path, name: str, entry: object) -> Key:
     known = {"key": str, "sha256": str, "admin": bool, "max_open_requests": int, "shared_cache": bool}
     if not _NAME.fullmatch(name):
         raise KeysError(f"{path}: the name {name[:64]!r} must be 1 to 64 letters, digits, - or _")

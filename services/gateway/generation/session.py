@@ -113,17 +113,19 @@ class GenerationSession:
         if to_skip := min(self._to_skip[index], len(piece.text)):
             self._to_skip[index] -= to_skip
             self._num_chars[index] += to_skip
-            self._note_calls(index, parser.push(piece.text[:to_skip]))
+            self._note_calls(index, parser.push_text(piece.text[:to_skip]))
             scores.take_tokens(self._num_chars[index])
             piece.text, prompt_scored = piece.text[to_skip:], []
         self._num_chars[index] += len(piece.text)
         # A prompt's scores go with the first text, so that who has the text has them, too.
         piece.prompt_scored = prompt_scored if piece.text or piece.finish else []
         self._prompt_scores[index] = [] if piece.text or piece.finish else prompt_scored
-        piece.deltas = parser.push(piece.text)
+        piece.deltas = parser.push_text(piece.text)
         piece.scored = scores.take_tokens(self._num_chars[index])
         if piece.finish:
-            piece.last_deltas = parser.flush(is_cut=piece.finish is not FinishReason.STOP or piece.matched is not None)
+            piece.last_deltas = parser.flush_text(
+                is_cut=piece.finish is not FinishReason.STOP or piece.matched is not None
+            )
             num_chars = sys.maxsize if self.request.keeps_cut_scores else self._num_chars[index]
             piece.last_scored = scores.take_rest(num_chars)
         self._note_calls(index, [*piece.deltas, *piece.last_deltas])

@@ -22,11 +22,11 @@ class OneCall:
     def __init__(self, parser: Parser) -> None:
         self._parser = parser
 
-    def push(self, text: str) -> list[Delta]:
-        return _without_later_calls(self._parser.push(text))
+    def push_text(self, text: str) -> list[Delta]:
+        return _without_later_calls(self._parser.push_text(text))
 
-    def flush(self, *, is_cut: bool = False) -> list[Delta]:
-        return _without_later_calls(self._parser.flush(is_cut=is_cut))
+    def flush_text(self, *, is_cut: bool = False) -> list[Delta]:
+        return _without_later_calls(self._parser.flush_text(is_cut=is_cut))
 
 
 def _without_later_calls(deltas: list[Delta]) -> list[Delta]:

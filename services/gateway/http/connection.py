@@ -104,7 +104,7 @@ class Connection(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._head = RequestHead(self.policy)
             self._set_deadline(self._head_is_late)
-        num_taken = self._head.feed(data)
+        num_taken = self._head.feed_data(data)
         if self._head.complete:
             self._begin_request(self._head)
         return data[num_taken:]
@@ -126,7 +126,7 @@ class Connection(HttpToolsProtocol):
 
     def _read_body(self, body: RequestBody, data: bytes) -> bytes:
         """Returns what is left. Raises XylemError."""
-        content, num_taken = body.feed(data)
+        content, num_taken = body.feed_data(data)
         if content:
             self.on_body(content)
         if body.complete:

@@ -26,7 +26,7 @@ class RequestBody(Protocol):
 
     complete: bool
 
-    def feed(self, data: bytes) -> BodyPart:
+    def feed_data(self, data: bytes) -> BodyPart:
         """Takes bytes from the front of data: all of them, unless the body ends or a turn's work is done."""
 
 
@@ -37,7 +37,7 @@ class SizedBody:
         self._num_left = num_bytes
         self.complete = num_bytes == 0
 
-    def feed(self, data: bytes) -> BodyPart:
+    def feed_data(self, data: bytes) -> BodyPart:
         content = data[: self._num_left]
         self._num_left -= len(content)
         self.complete = self._num_left == 0
@@ -58,7 +58,7 @@ class ChunkedBody:
         self._num_trailers = 0
         self._num_trailer_bytes = 0
 
-    def feed(self, data: bytes) -> BodyPart:
+    def feed_data(self, data: bytes) -> BodyPart:
         """Raises InvalidRequest, HeadTooLarge. One turn reads max_chunks_per_turn chunks or trailers at most."""
         contents = []
         position = 0

@@ -32,7 +32,7 @@ class RequestHead:
         self._version = ""
         self._keeps_alive = False
 
-    def feed(self, data: bytes) -> int:
+    def feed_data(self, data: bytes) -> int:
         """Returns the number of bytes that belong to the head. Raises InvalidRequest, UriTooLong, HeadTooLarge."""
         assert not self.complete
         seen = self._tail + data

@@ -44,10 +44,10 @@ class Parser(Protocol):
     elsewhere feeds it the same text in other pieces.
     """
 
-    def push(self, text: str) -> list[Delta]:
+    def push_text(self, text: str) -> list[Delta]:
         """Takes more text; returns what is certain now."""
 
-    def flush(self, *, is_cut: bool = False) -> list[Delta]:
+    def flush_text(self, *, is_cut: bool = False) -> list[Delta]:
         """Returns what was held back, when no more text comes.
 
         is_cut: the model had more to say. Then what is held of a marker or a call is of no use to anybody.
@@ -60,10 +60,10 @@ class PlainParser:
     def __init__(self, prefix: str = "") -> None:
         """prefix: the beginning of the answer that the prompt ends with."""
 
-    def push(self, text: str) -> list[Delta]:
+    def push_text(self, text: str) -> list[Delta]:
         return [Content(text)] if text else []
 
-    def flush(self, *, is_cut: bool = False) -> list[Delta]:
+    def flush_text(self, *, is_cut: bool = False) -> list[Delta]:
         return []
 
 

@@ -27,7 +27,7 @@ class IncrementalParser:
         self._steps = steps
         self._wanted = next(steps)
 
-    def push(self, text: str) -> list[Delta]:
+    def push_text(self, text: str) -> list[Delta]:
         """Takes more text; returns what is certain now."""
         again = self._buffer.again
         at = 0
@@ -47,10 +47,10 @@ class IncrementalParser:
 
         A call that begins in it is: nobody could do anything with the rest of one.
         """
-        self._begun = [delta for delta in self.push(prefix) if isinstance(delta, CallBegun | CallArguments)]
+        self._begun = [delta for delta in self.push_text(prefix) if isinstance(delta, CallBegun | CallArguments)]
         self._buffer.skip_held()
 
-    def flush(self, *, is_cut: bool = False) -> list[Delta]:
+    def flush_text(self, *, is_cut: bool = False) -> list[Delta]:
         """Returns what was held back, when no more text comes."""
         self._buffer.finish(is_cut=is_cut)
         return self._collect()

@@ -24,7 +24,7 @@ class ObjectText:
         self._buffer.arguments(f"{self._before}{json_of(key)}: ")
         self._before = ", "
 
-    def end(self) -> None:
+    def end_object(self) -> None:
         self._buffer.arguments("}" if self._before == ", " else "{}")
 
 

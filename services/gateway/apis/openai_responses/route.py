@@ -1,6 +1,6 @@
 """POST /v1/responses, and what can be done with a response that was made: GET, DELETE, cancel, its input items."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -139,5 +139,5 @@ async def _stream(
     return ResponseStream(events, context_of(request).response_timeout_s, attended)
 
 
-def _json(body: Any) -> Response:
+def _json(body: object) -> Response:
     return Response(_encoder.encode(body), media_type="application/json")

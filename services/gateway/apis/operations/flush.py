@@ -1,7 +1,6 @@
 """POST /flush_cache (GET, too, as older clients have it)"""
 
 import asyncio
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -31,7 +30,7 @@ async def flush_cache(request: Request) -> JSONResponse:
     return JSONResponse({"success": not failed, "schedulers": answered}, 502 if failed else 200)
 
 
-async def _flush(context: Context, scheduler: str) -> dict[str, Any]:
+async def _flush(context: Context, scheduler: str) -> dict[str, object]:
     try:
         ok, detail = await command(context.bus, "scheduler", scheduler, "flush")
     except XylemError as error:

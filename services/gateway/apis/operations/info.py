@@ -1,7 +1,6 @@
 """GET /model_info and /server_info, also as /get_model_info and /get_server_info, which older clients ask for."""
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -30,7 +29,7 @@ SHOWN_SETTINGS = (
 )
 
 
-def _model(context: Context) -> dict[str, Any]:
+def _model(context: Context) -> dict[str, object]:
     settings, card = context.settings, context.card
     return {
         "model_path": settings.model,

@@ -1,12 +1,45 @@
 """This module tells how busy the stages are, from their heartbeats, under SGLang's names."""
 
-from typing import Any
+from typing import TypedDict
 
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.generation.pipeline_health import PipelineHealth
 from xylem.shared.protocol import Presence
 
 
-def loads(pipeline_health: PipelineHealth) -> list[dict[str, Any]]:
+class ExecutorLoadEntry(TypedDict):
+    """How busy one executor is."""
+
+    id: str
+    state: str
+    num_running_reqs: int
+    max_running_requests: int
+    free_pages: int
+    total_pages: int
+    page_size: int
+    token_budget: int
+
+
+class SchedulerLoadEntry(TypedDict):
+    """How busy one scheduler is, and what its executors hold. dp_rank: its number among the schedulers."""
+
+    dp_rank: int
+    scheduler: str
+    num_running_reqs: int
+    num_waiting_reqs: int
+    num_total_reqs: int
+    num_used_tokens: int
+    max_total_num_tokens: int
+    token_usage: float
+    max_running_requests: int
+    utilization: float
+    gen_throughput: None
+    free_pages: int
+    total_pages: int
+    executors: list[ExecutorLoadEntry]
+
+
+def loads(pipeline_health: PipelineHealth) -> list[SchedulerLoadEntry]:
     """Returns a load entry per scheduler with its executors; unmeasured fields (tokens per second) are null."""
     schedulers = sorted(
         (peer for peer in pipeline_health.known("scheduler") if peer.state == "ready"), key=lambda peer: peer.id
@@ -15,7 +48,7 @@ def loads(pipeline_health: PipelineHealth) -> list[dict[str, Any]]:
     return [_load(rank, peer, executors) for rank, peer in enumerate(schedulers)]
 
 
-def aggregate(all_loads: list[dict[str, Any]]) -> dict[str, Any]:
+def aggregate(all_loads: list[SchedulerLoadEntry]) -> JsonObject:
     """Sums over schedulers, and means of shares."""
     count = max(1, len(all_loads))
     return {
@@ -28,7 +61,7 @@ def aggregate(all_loads: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _load(rank: int, scheduler: Presence, executors: list[Presence]) -> dict[str, Any]:
+def _load(rank: int, scheduler: Presence, executors: list[Presence]) -> SchedulerLoadEntry:
     own = [peer for peer in executors if peer.capacity is not None and peer.capacity.group == scheduler.group]
     capacities = [peer.capacity for peer in own if peer.capacity is not None]
     num_tokens = sum(each.num_pages * each.page_size for each in capacities)
@@ -52,7 +85,7 @@ def _load(rank: int, scheduler: Presence, executors: list[Presence]) -> dict[str
     }
 
 
-def _executor(peer: Presence) -> dict[str, Any]:
+def _executor(peer: Presence) -> ExecutorLoadEntry:
     capacity = peer.capacity
     assert capacity is not None
     return {

@@ -1,10 +1,9 @@
 """GET /v1/models and /v1/models/{id}"""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.generation.context import Context, context_of
 from xylem.services.gateway.generation.served_model import check_model
 from xylem.services.gateway.http.openapi import answers
@@ -12,7 +11,7 @@ from xylem.services.gateway.http.openapi import answers
 router = APIRouter()
 
 
-def _card(context: Context) -> dict[str, Any]:
+def _card(context: Context) -> JsonObject:
     return {
         "id": context.served_model.model,
         "object": "model",

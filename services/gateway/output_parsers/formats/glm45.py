@@ -37,7 +37,7 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
         yield from read_value(buffer, types_of(buffer.tools[name], key.strip()), _ENDINGS, lines=False)
         yield from blank(buffer)
         found = yield from either(buffer, _NEXT)
-    members.end()
+    members.end_object()
     buffer.end()
 
 

@@ -44,7 +44,7 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
     yield from literal(buffer, ")")
     if buffer.calls == calls:
         buffer.begin(name)
-    members.end()
+    members.end_object()
     buffer.end()
 
 

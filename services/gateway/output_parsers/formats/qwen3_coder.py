@@ -46,7 +46,7 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
         buffer.drop()
         members.key(key)
         found = yield from read_value(buffer, types_of(buffer.tools[name], key), _ENDINGS, lines=True)
-    members.end()
+    members.end_object()
     buffer.end()
 
 

@@ -35,7 +35,7 @@ def request_for(served: ServedModel = HERMES, **more: Any) -> GenerationRequest:
 
 def said(request: GenerationRequest, text: str) -> ParsedOutput:
     parser, found = request.make_parser(""), ParsedOutput()
-    for delta in (*parser.push(text), *parser.flush()):
+    for delta in (*parser.push_text(text), *parser.flush_text()):
         found.add_delta(delta)
     return found
 

@@ -26,7 +26,7 @@ def read(body: RequestBody, pieces: list[bytes]) -> tuple[bytes, bytes]:
         while piece:
             if body.complete:
                 return content, piece + b"".join(pieces[i + 1 :])
-            part = body.feed(piece)
+            part = body.feed_data(piece)
             content, piece = content + part.content, piece[part.num_taken :]
     return content, b""
 
@@ -108,7 +108,7 @@ def test_no_part_goes_on_without_end(
     num_taken = 0
     with pytest.raises(error):
         while num_taken < len(endless):
-            num_taken += body.feed(endless[num_taken : num_taken + packet_bytes]).num_taken
+            num_taken += body.feed_data(endless[num_taken : num_taken + packet_bytes]).num_taken
     assert num_taken < len(endless) / 2
 
 
@@ -116,7 +116,7 @@ def test_no_part_goes_on_without_end(
 def test_a_turn_reads_a_bounded_number_of_chunks(unit: bytes) -> None:
     policy = dataclasses.replace(POLICY, max_chunks_per_turn=10)
     data = unit * 1000
-    part = ChunkedBody(policy).feed(data)
+    part = ChunkedBody(policy).feed_data(data)
     assert len(unit) * 5 <= part.num_taken <= len(unit) * 10
 
 
@@ -127,6 +127,6 @@ def test_chunks_of_usual_sizes_are_read_to_the_end() -> None:
     for i in range(0, len(data), 1 << 18):
         piece = data[i : i + (1 << 18)]
         while piece:
-            part = body.feed(piece)
+            part = body.feed_data(piece)
             num_bytes, piece = num_bytes + len(part.content), piece[part.num_taken :]
     assert (num_bytes, body.complete) == (32 << 20, True)

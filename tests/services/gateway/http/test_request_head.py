@@ -17,7 +17,7 @@ def head_of(data: bytes, policy: HttpPolicy = POLICY, packet_bytes: int = 1 << 1
     head = RequestHead(policy)
     position = 0
     while not head.complete and position < len(data):
-        position += head.feed(data[position : position + packet_bytes])
+        position += head.feed_data(data[position : position + packet_bytes])
     return head, data[position:]
 
 
@@ -156,5 +156,5 @@ def test_no_part_goes_on_without_end(start: bytes, part: bytes, error: type[Xyle
     head, data, position = RequestHead(policy), start + part * 20_000, 0
     with pytest.raises(error):
         while True:
-            position += head.feed(data[position : position + packet_bytes])
+            position += head.feed_data(data[position : position + packet_bytes])
     assert position <= 8000

@@ -44,7 +44,7 @@ def fed(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS, 
     said = ParsedOutput()
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
-        for delta in parser.push(piece):
+        for delta in parser.push_text(piece):
             said.add_delta(delta)
     return said
 
@@ -54,9 +54,9 @@ def whole(family: Family, pieces: Iterable[str], *, tools: Sequence[Any] = TOOLS
     said = ParsedOutput()
     parser = make_parser(family, tools=list(tools), thinking=thinking)
     for piece in pieces:
-        for delta in parser.push(piece):
+        for delta in parser.push_text(piece):
             said.add_delta(delta)
-    for delta in parser.flush():
+    for delta in parser.flush_text():
         said.add_delta(delta)
     return out(said)
 

@@ -158,8 +158,8 @@ def test_work_grows_with_the_text_and_not_with_its_square(format_: str, monkeypa
                 for each in texts:
                     parser = make_parser(model, tools=TOOLS, thinking=True)
                     for char in each:
-                        parser.push(char)
-                    parser.flush()
+                        parser.push_text(char)
+                    parser.flush_text()
 
             works.append(work(run, monkeypatch))
         assert works[1] < 6 * works[0], unit

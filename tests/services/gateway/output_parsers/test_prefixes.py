@@ -14,9 +14,9 @@ def told(family: Family, prefix: str, text: str, *, is_cut: bool = False) -> Out
     for pieces in splits_of(text):
         parser, said = make_parser(family, tools=TOOLS, thinking=True, prefix=prefix), ParsedOutput()
         for piece in pieces:
-            for delta in parser.push(piece):
+            for delta in parser.push_text(piece):
                 said.add_delta(delta)
-        for delta in parser.flush(is_cut=is_cut):
+        for delta in parser.flush_text(is_cut=is_cut):
             said.add_delta(delta)
         outs.append(out(said))
     assert outs == [outs[0]] * len(outs)
