@@ -175,6 +175,9 @@ class ExecutorService(Service[ExecutorSettings]):
     async def _watch(self) -> None:
         try:
             await self._steps.watch()
+        except BaseException as error:
+            self.crashed = not isinstance(error, asyncio.CancelledError)
+            raise
         finally:
             self._news.set()
 

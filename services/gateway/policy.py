@@ -25,6 +25,17 @@ class AttemptPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspicionPolicy:
+    """Says when a request is suspected to end executors, and when it is given up: see generation/suspicion.py."""
+
+    death_weight: int = 1  # of an executor that is gone without a word
+    crash_weight: int = 2  # of one that crashed
+    suspected_from: int = 2
+    given_up_from: int = 4
+    probation_tokens: int = 4  # in one attempt, which clear a request
+
+
+@dataclass(frozen=True, slots=True)
 class StallPolicy:
     """Says when schedulers are asked about attempts without news."""
 
@@ -75,6 +86,7 @@ class GatewayPolicy:
     """Policy of one gateway, made once by its service; each part of it is handed to what decides by it."""
 
     attempts: AttemptPolicy = field(default_factory=AttemptPolicy)
+    suspicion: SuspicionPolicy = field(default_factory=SuspicionPolicy)
     stalls: StallPolicy = field(default_factory=StallPolicy)
     http: HttpPolicy = field(default_factory=HttpPolicy)
     response_store: ResponseStorePolicy = field(default_factory=ResponseStorePolicy)

@@ -59,6 +59,7 @@ class PromptEncoder:
                 answer_prefix=prefix,
             ),
             trace=trace,
+            suspected=generate.suspected,
         )
 
     def encode_question(self, question: Tokenize) -> list[int]:

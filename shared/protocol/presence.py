@@ -42,6 +42,7 @@ class Presence(Message, frozen=True, tag="Presence"):
     plan_epoch: Int64 = -1
     plan: Int64 = -1
     step: Int64 = -1
+    crashed: bool = False  # with the state "bye": it ended by a fault, not because somebody stopped it
 
 
 class WhoIsThere(Message, frozen=True, tag="WhoIsThere"):

@@ -22,6 +22,7 @@ class Generate(Message, frozen=True, tag="Generate"):
     trace: str = ""  # W3C traceparent of the sender's span, or empty
     add_special_tokens: bool = True  # to the text of a prompt, as its tokenizer does
     answer_markers: tuple[str, ...] = ()  # what an answer may begin with; with any, `answer_prefix` is wanted
+    suspected: bool = False  # executors have died while they worked at it
 
 
 class Tokenized(Message, frozen=True, tag="Tokenized"):
@@ -35,6 +36,7 @@ class Tokenized(Message, frozen=True, tag="Tokenized"):
     output_ids: bytes = b""  # column
     params: GenerationParams = GenerationParams()
     trace: str = ""
+    suspected: bool = False  # see Generate
 
 
 class Ack(Message, frozen=True, tag="Ack"):

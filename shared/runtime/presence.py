@@ -87,7 +87,7 @@ class Directory:
         if presence.state == "bye":
             known = self._peers.get(key)
             if known is not None and presence.epoch in (known.epoch, ANY_EPOCH):
-                self._leave(key)
+                self._leave(key, crashed=presence.crashed)
             return
         known = self._peers.get(key)
         self._peers[key] = presence
@@ -108,12 +108,12 @@ class Directory:
         self._refused[key] = presence.version
         self._seen_s[key] = asyncio.get_running_loop().time()
 
-    def _leave(self, key: tuple[str, str]) -> None:
+    def _leave(self, key: tuple[str, str], *, crashed: bool = False) -> None:
         self._refused.pop(key, None)
         peer = self._peers.pop(key, None)
         self._seen_s.pop(key, None)
         if peer is not None:
-            self._tell(msgspec.structs.replace(peer, state="bye"), alive=False)
+            self._tell(msgspec.structs.replace(peer, state="bye", crashed=crashed), alive=False)
 
     def _tell(self, presence: Presence, *, alive: bool) -> None:
         for watcher in self._watchers:

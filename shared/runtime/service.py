@@ -52,6 +52,7 @@ class Service(Generic[S]):
         # Grows from life to life on one host, so that the older of two is known: of namesakes, and of schedulers.
         self.epoch = _now_ms()
         self.state = "starting"
+        self.crashed = False  # set before the end by who knows that a fault is its cause
         self.stopping = asyncio.Event()
         self._tasks: asyncio.TaskGroup | None = None
         self._owned: set[asyncio.Task[None]] = set()
@@ -67,7 +68,9 @@ class Service(Generic[S]):
 
     def presence(self) -> Presence:
         """The next heartbeat. Overrides add load to super()'s with msgspec.structs.replace."""
-        return Presence(kind=self.kind, id=self.id, epoch=self.epoch, model=self.model, state=self.state)
+        return Presence(
+            kind=self.kind, id=self.id, epoch=self.epoch, model=self.model, state=self.state, crashed=self.crashed
+        )
 
     async def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
         """Answers a command of the control subject. Raises ValueError for an unknown one."""

@@ -22,6 +22,7 @@ class PipelineHealth:
         self._missing_since_s = -math.inf  # since when something is missing; infinity: nothing is
         self._change = asyncio.Event()
         self._next_detokenizer = 0
+        self._crashes: dict[tuple[str, str], int] = {}  # the epoch in which a peer crashed last
 
     def missing(self) -> list[str]:
         """Returns what is not there to serve a request."""
@@ -62,6 +63,14 @@ class PipelineHealth:
         self._next_detokenizer += 1
         peer = live[self._next_detokenizer % len(live)]
         return peer.id, peer.epoch
+
+    def has_crashed(self, kind: str, instance: str, epoch: int) -> bool:
+        """Whether a peer is known to have crashed in that life."""
+        return self._crashes.get((kind, instance)) == epoch
+
+    def note_crash(self, presence: Presence) -> None:
+        """Remembers the last crash of a peer."""
+        self._crashes[presence.kind, presence.id] = presence.epoch
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
         """Returns the epoch of a peer, or None when it is not known."""

@@ -8,7 +8,8 @@
 An attempt is lost when nobody takes it, a stage refuses it as unavailable, an offset shows a lost message, a peer that
 it depends on is gone or has forgotten, its scheduler does not know it any more, nothing moves for stall_timeout_s, or
 the bus may have dropped something. Any other refusal is the client's answer. A request gives up after
-AttemptPolicy.max_fruitless attempts in a row without a new token.
+AttemptPolicy.max_fruitless attempts in a row without a new token, or when executors go on dying while they work at it
+(suspicion.py).
 """
 
 import asyncio
@@ -20,8 +21,9 @@ from typing import Protocol
 import msgspec
 
 from xylem.services.gateway.generation.output_queue import OutputQueue
+from xylem.services.gateway.generation.suspicion import Suspicion
 from xylem.services.gateway.generation.text_rows import TextRow
-from xylem.services.gateway.policy import AttemptPolicy
+from xylem.services.gateway.policy import AttemptPolicy, SuspicionPolicy
 from xylem.shared.protocol import Embedded, FinishReason, Generate, Refused, RequestStatus, Resumed
 from xylem.shared.protocol.columns import ITEM_BYTES
 from xylem.shared.runtime.errors import DeadlineExceeded, Internal, QueueFull, Unavailable, XylemError, from_code
@@ -40,6 +42,7 @@ class Pipeline(Protocol):
     """Defines what a request state needs of the rest of the system."""
 
     policy: AttemptPolicy
+    suspicion_policy: SuspicionPolicy
     request_timeout_s: float
     stall_timeout_s: float
 
@@ -51,6 +54,9 @@ class Pipeline(Protocol):
 
     def epoch_of(self, kind: str, instance: str) -> int | None:
         """Returns the epoch of a peer, or None when it is not known."""
+
+    def has_crashed(self, kind: str, instance: str, epoch: int) -> bool:
+        """Whether a peer is known to have crashed in that life."""
 
     async def hand_over(self, generate: Generate) -> None:
         """Gives the attempt to a tokenizer. Raises Unavailable, PayloadTooLarge."""
@@ -91,6 +97,9 @@ class RequestState:
         self._held = False  # somebody may still hold pages or text for this attempt
         self._began = False  # it has been in an executor's plan
         self._news_s = 0.0
+        self._suspicion = Suspicion(pipeline.suspicion_policy)
+        self._executor: tuple[str, int] | None = None  # that works at this attempt, and its epoch
+        self._first_token = 0  # of this attempt
 
     @property
     def num_tokens(self) -> int:
@@ -160,6 +169,7 @@ class RequestState:
         if not self.on_accepted(attempt, scheduler):
             return False
         self._depend_on("executor", executor, epoch)
+        self._executor = executor, epoch
         self._began = True
         return True
 
@@ -293,15 +303,31 @@ class RequestState:
 
     async def _hand_over(self) -> None:
         """Begins the next attempt. Raises Lost, or the error that is the answer."""
+        self._suspect()
         detokenizer, epoch = self._pipeline.pick_detokenizer()
         self._begin_attempt(max(self.attempt + 1, self._next_attempt), detokenizer, epoch)
         generate = msgspec.structs.replace(
-            self._generate, attempt=self.attempt, detokenizer=detokenizer, output_ids=bytes(self.output_ids)
+            self._generate,
+            attempt=self.attempt,
+            detokenizer=detokenizer,
+            output_ids=bytes(self.output_ids),
+            suspected=self._suspicion.is_suspected,
         )
         try:
             await self._pipeline.hand_over(generate)
         except Unavailable as error:
             self._end(Lost(error.message))
+
+    def _suspect(self) -> None:
+        """Looks whether the last attempt's executor has died. Raises Internal when they go on dying at this request."""
+        if self._executor is not None:
+            instance, epoch = self._executor
+            if self._pipeline.epoch_of("executor", instance) != epoch:
+                is_crash = self._pipeline.has_crashed("executor", instance, epoch)
+                self._suspicion.note_death(is_crash=is_crash, num_new_tokens=self.num_tokens - self._first_token)
+        self._executor, self._first_token = None, self.num_tokens
+        if self._suspicion.is_given_up:
+            raise Internal(f"given up: {self._suspicion.num_deaths} executors in a row died while they worked at it")
 
     async def _until_decided(self) -> None:
         """Returns when the attempt in hand has brought the end. Raises Lost, or the error that is the answer."""

@@ -43,6 +43,7 @@ class RequestStateTable:
         self, settings: GatewaySettings, policy: GatewayPolicy, bus: Bus, directory: Directory, spawn: Spawn
     ) -> None:
         self.policy = policy.attempts
+        self.suspicion_policy = policy.suspicion
         self.request_timeout_s = settings.request_timeout_s
         self.stall_timeout_s = settings.stall_timeout_s
         self.num_resubmitted = 0
@@ -149,6 +150,9 @@ class RequestStateTable:
     def epoch_of(self, kind: str, instance: str) -> int | None:
         return self.pipeline_health.epoch_of(kind, instance)
 
+    def has_crashed(self, kind: str, instance: str, epoch: int) -> bool:
+        return self.pipeline_health.has_crashed(kind, instance, epoch)
+
     async def hand_over(self, generate: Generate) -> None:
         if generate.attempt:
             self.num_resubmitted += 1
@@ -209,6 +213,8 @@ class RequestStateTable:
                 self.abort_attempt(request_id, row.attempt, "")
 
     def _on_presence(self, presence: Presence, alive: bool) -> None:
+        if presence.crashed and not alive:
+            self.pipeline_health.note_crash(presence)
         for state in list(self._request_states.values()):
             state.on_peer(presence.kind, presence.id, presence.epoch if alive else None)
         self.pipeline_health.changed()

@@ -23,6 +23,7 @@ def can_admit(executor_state: ExecutorState, policy: SchedulerPolicy) -> bool:
     capacity = executor_state.capacity
     return (
         executor_state.accepting
+        and executor_state.on_probation is None
         and len(executor_state.running) < capacity.max_running
         and executor_state.num_pending_prefill_tokens < policy.max_pending_prefill_steps * capacity.token_budget
         and executor_state.plan_builder.num_bytes < policy.max_plan_bytes

@@ -41,6 +41,7 @@ class ExecutorState:
         self.page_allocator = PageAllocator(capacity.num_pages)
         self.radix_tree = RadixTree(capacity.page_size)
         self.running: dict[int, Sequence] = {}
+        self.on_probation: Sequence | None = None  # the suspect among the running ones: nothing is admitted beside it
         self.retracting: dict[int, Sequence] = {}  # retracted; the executor may not know it yet
         # The sequences that prefill, by (salt, number of pages before it, tokens of the page) of their next page.
         self.inflight_prefixes: dict[tuple[str, int, bytes], Sequence] = {}
@@ -60,6 +61,10 @@ class ExecutorState:
     def num_available(self) -> int:
         """Number of pages that are free or evictable."""
         return self.page_allocator.num_free + self.radix_tree.num_evictable
+
+    def runs_only_suspects(self) -> bool:
+        """Whether nobody runs who was never suspected."""
+        return all(sequence.request.message.suspected for sequence in self.running.values())
 
     def pages_for(self, num_tokens: int) -> int:
         """Returns the number of pages that hold `num_tokens`."""
@@ -126,6 +131,9 @@ class ExecutorState:
             if sequence.is_prefilling:
                 self._advance_prefill(sequence, length, now)
             sequence.length = length
+            if sequence is self.on_probation and sequence.num_new >= self.policy.probation_tokens:
+                sequence.request.is_suspect = False
+                self.on_probation = None
             if finish:
                 ended[sequence_id] = sequence, finish
             elif length >= sequence.next_grant_length:
@@ -153,6 +161,8 @@ class ExecutorState:
     def start_sequence(self, sequence: Sequence) -> None:
         """Adds an admitted sequence to the running ones."""
         self.running[sequence.id] = sequence
+        if sequence.request.is_suspect:
+            self.on_probation = sequence
         self.running_by_tenant[sequence.request.params.tenant] += 1
         self._update_forecast(sequence)
         self.num_pending_prefill_tokens += sequence.num_prefill_tokens - sequence.length
@@ -191,6 +201,8 @@ class ExecutorState:
         sequence.page_table, sequence.duplicates, sequence.num_inserted = [], [], 0
         sequence.next_grant_length = NEVER
         del self.running[sequence.id]
+        if self.on_probation is sequence:
+            self.on_probation = None
         self.forecast.remove_sequence(sequence.id)
         self._count_tenant_down(sequence.request.params.tenant)
         self._awaiting_grant.pop(sequence.id, None)

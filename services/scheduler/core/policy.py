@@ -27,6 +27,9 @@ class SchedulerPolicy:
     # After this many requests for which an executor has no memory, a round asks it no more: each try costs time.
     max_failed_admissions: int = 8
     max_plan_bytes: int = 1 << 20  # admits of one plan
+    # A request during which executors have died runs alone among its like, until it has so many new tokens.
+    probation_tokens: int = 4
+    probation_patience_s: float = 30.0  # for an executor that runs nothing; then it goes to the least loaded one
     gateway_grace_s: float = 10.0  # how long a request lives on when its gateway has died
 
     # Memory

@@ -26,11 +26,13 @@ class Request:
     owned_from: int = -1  # number of arrivals when its gateway submitted or adopted it
     queued: bool = False  # stands in the queue
     sequence: "Sequence | None" = None  # while it is running or retracting
+    is_suspect: bool = field(init=False)  # executors have died during it, and it has not been cleared since
     num_cached: int = -1  # cached tokens at its first admission, for the client's usage
     # A sequence that prefills the same tokens now, and the number of pages that the two share.
     prefix_source: "tuple[Sequence, int] | None" = None
 
     def __post_init__(self) -> None:
+        self.is_suspect = self.message.suspected
         self.continue_from(self.tokens)
 
     def continue_from(self, tokens: bytes) -> None:
@@ -112,6 +114,11 @@ class Sequence:
     is_prefilling: bool = True
     inflight_key: tuple[str, int, bytes] | None = None
     dropped_by_plan: int = -1  # number of the plan that drops it after a retraction
+
+    @property
+    def num_new(self) -> int:
+        """Number of tokens decoded since its admission."""
+        return len(self.tokens) // ITEM_BYTES - self.num_prefill_tokens
 
     @property
     def num_own(self) -> int:

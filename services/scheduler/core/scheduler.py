@@ -32,6 +32,7 @@ class SchedulerCore:
         self._plan_epochs = itertools.count(plan_epoch)
         self._last_sequence_id = 0
         self._executors_changed = False
+        self._left_s: dict[str, float] = {}  # when executors left that have not come back
 
     def step(self, events: Many[e.Event], now: float) -> list[e.Action]:
         """Applies the events and returns the actions that follow from them. now: seconds; it never goes back."""
@@ -83,6 +84,7 @@ class SchedulerCore:
             case e.ExecutorJoined():
                 self._add_executor(event)
             case e.ExecutorLeft():
+                self._left_s[event.executor] = now
                 self._remove_executor(event.executor, f"executor {event.executor} is gone")
             case e.ExecutorLost():
                 for executor in list(self.executors):
@@ -130,6 +132,7 @@ class SchedulerCore:
         """Tries aged requests in the order of their arrival, then the others as the queue policy orders them."""
         if not len(self.queue):
             return
+        self._admit_suspect(now)
         admission = AdmissionRound(list(self.executors.values()), self.policy, now)
         for request in self.queue.aged_requests(now, self._running_by_tenant) if admission.candidates else ():
             if not self._try_admit(request, admission) and request.prefix_source is None:
@@ -141,6 +144,28 @@ class SchedulerCore:
             if not admission.candidates:
                 return
             self._try_admit(request, admission)
+
+    def _admit_suspect(self, now: float) -> None:
+        """Tries the next request on probation: one at a time, and where it disturbs none but its like.
+
+        So an executor that dies tells which request did it, and the others of its machine go on.
+        """
+        request = self.queue.next_suspect()
+        executor_states = list(self.executors.values())
+        if request is None or any(each.on_probation is not None for each in executor_states):
+            return
+        patience_s = self.policy.probation_patience_s
+        self._left_s = {name: left_s for name, left_s in self._left_s.items() if now - left_s < patience_s}
+        if now - request.queued_s >= patience_s:
+            chosen = min(executor_states, key=lambda each: len(each.running), default=None)
+        elif self._left_s:
+            chosen = None  # one that is gone may come back: those that are left are not put at risk
+        else:
+            quiet = [each for each in executor_states if each.runs_only_suspects()]
+            # The youngest is the one that died, if any did: another one need not.
+            chosen = max(quiet, key=lambda each: each.executor_epoch, default=None)
+        if chosen is not None:
+            self._try_admit(request, AdmissionRound([chosen], self.policy, now))
 
     def _running_by_tenant(self) -> Counter[str]:
         return sum((executor_state.running_by_tenant for executor_state in self.executors.values()), Counter())
@@ -158,6 +183,7 @@ class SchedulerCore:
         return True
 
     def _add_executor(self, event: e.ExecutorJoined) -> None:
+        self._left_s.pop(event.executor, None)
         known = self.executors.get(event.executor)
         if known is None or known.executor_epoch != event.epoch:
             self._remove_executor(event.executor, f"executor {event.executor} began anew")

@@ -25,28 +25,39 @@ class WaitingQueue:
         self._by_arrival: list[tuple[int, Request]] = []
         self._by_rank: list[tuple[int, int, Request]] = []
         self._by_tenant: dict[str, list[tuple[int, Request]]] = {}  # in the order of arrival; none is empty
+        self._suspects: list[tuple[int, Request]] = []  # in the order of arrival, and in none of the others
 
     def __len__(self) -> int:
-        return len(self._by_arrival)
+        return len(self._by_arrival) + len(self._suspects)
 
     def __iter__(self) -> Iterator[Request]:
         """Yields the requests, oldest first."""
-        return (request for _, request in self._by_arrival)
+        return (request for _, request in merge(self._by_arrival, self._suspects))
 
     def add_request(self, request: Request) -> None:
         request.queued = True
+        if request.is_suspect:
+            bisect.insort(self._suspects, (request.arrival, request))
+            return
         bisect.insort(self._by_arrival, (request.arrival, request))
         bisect.insort(self._by_rank, (request.params.priority, request.arrival, request))
         bisect.insort(self._by_tenant.setdefault(request.params.tenant, []), (request.arrival, request))
 
     def remove_request(self, request: Request) -> None:
         request.queued = False
+        if request.is_suspect:
+            del self._suspects[bisect.bisect_left(self._suspects, request.arrival, key=_arrival)]
+            return
         del self._by_arrival[bisect.bisect_left(self._by_arrival, request.arrival, key=_arrival)]
         del self._by_rank[bisect.bisect_left(self._by_rank, (request.params.priority, request.arrival), key=_rank)]
         of_tenant = self._by_tenant[request.params.tenant]
         del of_tenant[bisect.bisect_left(of_tenant, request.arrival, key=_arrival)]
         if not of_tenant:
             del self._by_tenant[request.params.tenant]
+
+    def next_suspect(self) -> Request | None:
+        """Returns the oldest request that must run on probation."""
+        return self._suspects[0][1] if self._suspects else None
 
     def aged_requests(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
         """Returns the next requests that waited so long that no younger one goes before them.

@@ -46,8 +46,9 @@ SCORED = m.TokenLogprobs(SCORES, columns.pack([42]), (b"h\xc3",), columns.pack([
 ZERO, ONE = columns.pack([0]), columns.pack([1])
 ADMIT = m.Admit(9, ONE, 4, columns.pack([0, 1]), 16, 0, "d", START, m.PageCopy(1, 2, 3), columns.pack([1]))
 EXAMPLES: tuple[m.Message, ...] = (
-    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", PARAMS, "t", False, ("<think>",)),
-    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", PARAMS, "t"),
+    m.Generate("cmpl-1-0", 1, "gw", "d", "hello", None, None, b"[]", b"{}", b"", PARAMS, "t", False, ("<think>",),
+        True),
+    m.Tokenized("cmpl-1-0", 1, "gw", "d", columns.pack([1, 2, 3]), b"", PARAMS, "t", True),
     m.Ack(),
     m.Accepted("cmpl-1-0", 1, "s", 5),
     m.Refused("cmpl-1-0", 1, "queue_full", "the queue is full", "n", 1.5),

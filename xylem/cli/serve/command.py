@@ -98,8 +98,9 @@ def _serve_with(
 
 
 async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Screen, state: StateFile) -> None:
-    async def mourn(member: Member) -> None:
-        await say_bye_for(nats_url, member.kind, member.environment["XYLEM_ID"], fleet.model_slug, fleet.nats_ca_file)
+    async def mourn(member: Member, crashed: bool) -> None:
+        instance = member.environment["XYLEM_ID"]
+        await say_bye_for(nats_url, member.kind, instance, fleet.model_slug, fleet.nats_ca_file, crashed=crashed)
 
     site = Site(fleet, nats, screen, state, mourn, is_quiet=fleet.is_quiet)
     stop = asyncio.Event()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import signal
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,12 +31,24 @@ class Watcher(Protocol):
     def changed(self, member: Member, state: str, detail: str) -> None:
         """The member is now starting, restarting or stopped."""
 
+    def ended(self, member: Member, *, crashed: bool) -> None:
+        """The member's process ended by itself. crashed: by a fault, and not by a signal that somebody has sent."""
+
 
 @dataclass
 class Phase:
     """Whether the whole is still starting; then a member that gives up ends it."""
 
     starting: bool = True
+
+
+# Signals that a process gets for what it has done itself.
+FAULTS = {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP}
+
+
+def is_crash(code: int) -> bool:
+    """Whether an exit code is that of a crash."""
+    return code > 0 or -code in FAULTS
 
 
 def _ending(code: int) -> str:
@@ -72,6 +85,7 @@ class Keeper:
                     raise StartupFailure(self._last_words(child, code))
                 when = f"in {wait_s:g} s" if wait_s else "now"
                 self.watcher.changed(self.member, "restarting", f"{_ending(code)}; starts again {when}")
+                self.watcher.ended(self.member, crashed=is_crash(code))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), wait_s)
         finally:

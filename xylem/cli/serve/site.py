@@ -31,7 +31,7 @@ class Site:
         nats: OwnServer | None,
         screen: Screen,
         state: StateFile,
-        mourn: Callable[[Member], Coroutine[Any, Any, None]],
+        mourn: Callable[[Member, bool], Coroutine[Any, Any, None]],
         *,
         is_quiet: bool = False,
     ) -> None:
@@ -81,8 +81,10 @@ class Site:
     def changed(self, member: Member, state: str, detail: str) -> None:
         self._tell_state()  # first: who reads the line may read the file next
         self._screen.state(member.name, state, detail)
-        if state == "restarting" and member.kind != "nats":
-            task = asyncio.create_task(self._mourn(member), name=f"bye of {member.name}")
+
+    def ended(self, member: Member, *, crashed: bool) -> None:
+        if member.kind != "nats":
+            task = asyncio.create_task(self._mourn(member, crashed), name=f"bye of {member.name}")
             self._mourning.add(task)
             task.add_done_callback(self._mourning.discard)
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from xylem.cli.serve.child import Member
-from xylem.cli.serve.keeper import Keeper, Phase, StartupFailure
+from xylem.cli.serve.keeper import Keeper, Phase, StartupFailure, is_crash
 
 
 class Notes:
@@ -15,6 +15,7 @@ class Notes:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.changes: list[tuple[str, str]] = []
+        self.crashes: list[bool] = []
         self._news = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -24,6 +25,9 @@ class Notes:
 
     def progress(self, member: Member, text: str) -> None:
         pass
+
+    def ended(self, member: Member, *, crashed: bool) -> None:
+        self.crashes.append(crashed)
 
     def changed(self, member: Member, state: str, detail: str) -> None:
         self.changes.append((state, detail))
@@ -129,3 +133,10 @@ def test_stop_during_the_wait_for_a_restart_does_not_wait() -> None:
         assert notes.changes[-1] == ("stopped", "")
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("code", "crashed"), [(0, False), (1, True), (-6, True), (-11, True), (-7, True), (-9, False), (-15, False)]
+)
+def test_only_faults_of_its_own_are_crashes(code: int, crashed: bool) -> None:
+    assert is_crash(code) is crashed
