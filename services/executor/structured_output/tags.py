@@ -5,6 +5,7 @@ from typing import Any
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.json_grammar import schema_to_ebnf
+from xylem.services.executor.structured_output.tool_schemas import loosen_schemas
 
 JSON_STYLES = (None, "json")
 
@@ -19,7 +20,11 @@ def replace_schemas(text: str) -> str:
         tag = json.loads(text)
     except ValueError as error:
         raise GrammarFailed(f"the structural tag is no JSON: {error}") from None
-    return json.dumps(_written(tag))
+    return json.dumps(_written(loosen_schemas(tag, _check)))
+
+
+def _check(schema: Any) -> None:
+    schema_to_ebnf(json.dumps(schema))
 
 
 def _written(node: Any) -> Any:

@@ -45,6 +45,7 @@ class GenerationRequest:
     make_parser: Callable[[str], Parser] = PlainParser  # of the beginning of the answer that the prompt ends with
     answer_markers: tuple[str, ...] = ()  # by which the tokenizer knows that beginning
     shows_logprobs: bool = False
+    names_tool: bool = False  # the one that must be called
     num_shown: int = 0  # of each prompt's choices; 0: all
     keeps_cut_scores: bool = False  # of tokens, too, whose text was cut off with a stop string
     prompts: list[Prompt] = field(default_factory=list)

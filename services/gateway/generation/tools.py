@@ -7,7 +7,7 @@ import regex
 
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.value_errors import wrong
-from xylem.services.gateway.output_parsers import Family, forced_calls, make_parser
+from xylem.services.gateway.output_parsers import Family, allowed_calls, forced_calls, make_parser
 from xylem.services.gateway.output_parsers.deltas import CallArguments, CallBegun, Delta, Parser
 from xylem.shared.protocol import Grammar
 from xylem.shared.runtime.errors import InvalidRequest
@@ -63,6 +63,13 @@ class Tools:
     def grammar(self, family: Family) -> Grammar:
         """Builds a grammar that only calls match. Raises InvalidRequest for a model that has no form of them."""
         return Grammar("structural_tag", self._calls(family, "tool_choice"), param="tools")
+
+    def strict_grammar(self, family: Family) -> Grammar | None:
+        """Builds a grammar that matches text with calls, if their arguments must be as a schema says; None if not."""
+        if not any(tool.function.get("strict") for tool in self.functions):
+            return None
+        tag = allowed_calls(family, self.definitions, at_most_one=not self.parallel)
+        return None if tag is None else Grammar("structural_tag", tag, param="tools")
 
     def or_document(self, family: Family, document: Grammar) -> Grammar:
         """Builds a grammar that matches calls, or what `document` does. Raises InvalidRequest where there is none."""
@@ -163,4 +170,6 @@ def _function(where: str, tool: Json) -> FunctionTool:
         raise wrong(f"{where}.function.description", "a string", function["description"])
     if type(function.get("parameters")) not in (dict, type(None)):
         raise wrong(f"{where}.function.parameters", "a JSON schema", function["parameters"])
+    if type(function.get("strict")) not in (bool, type(None)):
+        raise wrong(f"{where}.function.strict", "true or false", function["strict"])
     return FunctionTool(name, {key: item for key, item in function.items() if item is not None})

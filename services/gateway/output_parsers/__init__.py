@@ -15,13 +15,13 @@ from typing import Any
 from xylem.services.gateway.output_parsers.calls import answer_with_calls, calls_in_text, plain
 from xylem.services.gateway.output_parsers.deltas import Parser, PlainParser
 from xylem.services.gateway.output_parsers.format_table import FORMATS
-from xylem.services.gateway.output_parsers.grammar import forced_calls
+from xylem.services.gateway.output_parsers.grammar import allowed_calls, forced_calls
 from xylem.services.gateway.output_parsers.incremental_parser import IncrementalParser, Steps
 from xylem.services.gateway.output_parsers.model_family import Family, choose
 from xylem.services.gateway.output_parsers.parser_buffer import ParserBuffer, Schema
 from xylem.services.gateway.output_parsers.thinking import ThinkingMarkers, think
 
-__all__ = ["Family", "choose", "forced_calls", "make_parser"]
+__all__ = ["Family", "allowed_calls", "choose", "forced_calls", "make_parser"]
 
 
 def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking: bool, prefix: str = "") -> Parser:

@@ -1,5 +1,6 @@
 """The loop that most formats share: text, a marker, a call, text again."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,13 +17,15 @@ class CallForm:
 
     opening: the marker in front of a call, which `read` reads. around: markers beside that one, which say nothing by
     themselves: in front of the first call they wait for it, and if it does not come, they were content. bare: an
-    answer that begins with this text is calls without the marker, if it can be read so.
+    answer that begins with this text is calls without the marker, if it can be read so; bare_name finds the name, or
+    the beginning of one, at the end of such an answer.
     """
 
     opening: str
     read: ReadCall
     around: tuple[str, ...] = ()
     bare: str = ""
+    bare_name: re.Pattern[str] | None = None
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -52,7 +55,7 @@ def calls_in_text(buffer: ParserBuffer, form: CallForm | None, ignored: Sequence
 
 
 def _bare_calls(buffer: ParserBuffer, form: CallForm) -> Steps[None]:
-    buffer.may_be_text = True
+    buffer.is_text = lambda text: not _has_name(text, form, buffer)
     yield from blank(buffer)
     if (yield from peek(buffer)) == form.bare:
         try:
@@ -61,7 +64,13 @@ def _bare_calls(buffer: ParserBuffer, form: CallForm) -> Steps[None]:
             buffer.release()
     else:
         buffer.unread_all()
-    buffer.may_be_text = False
+    buffer.reset_text()
+
+
+def _has_name(text: str, form: CallForm, buffer: ParserBuffer) -> bool:
+    """Whether an answer that is cut here has at least begun to name one of the tools."""
+    found = form.bare_name.search(text) if form.bare_name else None
+    return found is not None and any(name.startswith(found[1]) for name in buffer.tools)
 
 
 def bracketed(buffer: ParserBuffer, read: ReadCall) -> Steps[None]:

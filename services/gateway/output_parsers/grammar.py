@@ -1,10 +1,12 @@
 """Grammars that force a model to call tools, in its family's own form: xgrammar's structural tags, as JSON."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xylem.services.gateway.output_parsers.format_table import FORMATS
 from xylem.services.gateway.output_parsers.formats import (
     deepseek_v3,
     glm45,
@@ -26,10 +28,15 @@ NO_ARGUMENTS: Schema = {"type": "object", "properties": {}, "additionalPropertie
 
 @dataclass(frozen=True, slots=True)
 class CallGrammar:
-    """Says how a format writes calls. call: one call, by its name and the schema of its arguments."""
+    """Says how a format writes calls.
+
+    call: one call, by its name and the schema of its arguments. trigger: what calls in a text begin with; empty where
+    an answer is either calls or text.
+    """
 
     call: Callable[[str, Schema], Node]
     between: str
+    trigger: str = ""
     before: str = ""
     after: str = ""
     # The token that ends a call ends the answer, too: there is never a second one.
@@ -55,19 +62,76 @@ def forced_calls(
     form = CALL_GRAMMARS.get(family.format)
     if form is None:
         raise ValueError("this model's calls of tools have no known form, so it can't be made to call any")
-    calls: Node = {
+    calls = _calls(form, chosen, at_most_one=at_most_one)
+    return _structural_tag([_analysis(), *calls] if family.format == "gpt_oss" else calls)
+
+
+def allowed_calls(family: Family, tools: Sequence[Mapping[str, Any]], *, at_most_one: bool) -> str | None:
+    """A structural tag that matches any text, in which calls are those of these tools with arguments by their schemas.
+
+    None for a model whose calls have no known form: what it writes is never a call.
+    """
+    form, markers = CALL_GRAMMARS.get(family.format), FORMATS[family.format].form
+    if form is None:
+        return None
+    functions = [tool.get("function", tool) for tool in tools]
+    if markers and markers.bare:
+        # What does not begin as a call must stay text.
+        text = {"type": "any_text", "excludes": list(markers.markers)}
+        begin = {"type": "regex", "pattern": rf"[^\s{re.escape(markers.bare)}]"}
+        elements = [_sequence(_calls(form, functions, at_most_one=at_most_one)), _sequence([begin, text])]
+        return _structural_tag([{"type": "optional", "content": {"type": "or", "elements": elements}}])
+    tags = [_marked(form.call, function) for function in functions]
+    if form.before:
+        calls = _separated(form, tags, at_most_one=at_most_one)
+        tags = [_tag(form.before, calls, form.after)]
+    free: Node = {"type": "triggered_tags", "triggers": [form.trigger], "tags": tags}
+    if markers and not form.trigger.startswith(markers.opening):
+        free["excludes"] = [markers.opening]  # a call without what belongs in front of it is read as one, too
+    return _structural_tag([{**free, "stop_after_first": at_most_one or form.only_one}])
+
+
+def _calls(form: "CallGrammar", functions: Sequence[Mapping[str, Any]], *, at_most_one: bool) -> list[Node]:
+    """At least one call, with what stands before and after all of them."""
+    tags = [_marked(form.call, function) for function in functions]
+    parts = [_text(form.before), _separated(form, tags, at_most_one=at_most_one), _text(form.after)]
+    return [part for part in parts if part != _text("")]
+
+
+def _separated(form: "CallGrammar", tags: list[Node], *, at_most_one: bool) -> Node:
+    return {
         "type": "tags_with_separator",
-        "tags": [form.call(function["name"], function.get("parameters") or NO_ARGUMENTS) for function in chosen],
+        "tags": tags,
         "separator": form.between,
         "at_least_one": True,
         "stop_after_first": at_most_one or form.only_one,
     }
-    parts = [_text(form.before), calls, _text(form.after)]
-    if family.format == "gpt_oss":
-        parts.insert(0, _analysis())
-    elements = [part for part in parts if part != _text("")]
-    tag = {"type": "structural_tag", "format": {"type": "sequence", "elements": elements}}
-    return json.dumps(tag, ensure_ascii=False)
+
+
+def _marked(call: Callable[[str, Schema], Node], function: Mapping[str, Any]) -> Node:
+    """A call, whose schemas say which tool they are of, and whether all that they ask must be promised."""
+    marks = {"tool": function["name"], "strict": function.get("strict") is True}
+
+    def mark(node: Any) -> Any:
+        match node:
+            case {"type": "json_schema"}:
+                return {**node, **marks}
+            case dict():
+                return {key: mark(value) for key, value in node.items()}
+            case list():
+                return [mark(value) for value in node]
+        return node
+
+    marked: Node = mark(call(function["name"], function.get("parameters") or NO_ARGUMENTS))
+    return marked
+
+
+def _structural_tag(elements: list[Node]) -> str:
+    return json.dumps({"type": "structural_tag", "format": _sequence(elements)}, ensure_ascii=False)
+
+
+def _sequence(elements: list[Node]) -> Node:
+    return {"type": "sequence", "elements": elements}
 
 
 def _text(value: str) -> Node:
@@ -139,16 +203,24 @@ def _gpt_oss(name: str, schema: Schema) -> Node:
     return _tag(begin, _json(schema), "")
 
 
+def _sectioned(
+    call: Callable[[str, Schema], Node], between: str, before: str, after: str, trigger: str = ""
+) -> CallGrammar:
+    return CallGrammar(call, between, trigger or before, before, after)
+
+
+_DEEPSEEK = (deepseek_v3.SECTION, deepseek_v3.SECTION_END)
+
 CALL_GRAMMARS: Mapping[str, CallGrammar] = {
-    "hermes": CallGrammar(_hermes, "\n"),
-    "qwen3_coder": CallGrammar(_qwen3_coder, "\n"),
+    "hermes": CallGrammar(_hermes, "\n", hermes.OPENING),
+    "qwen3_coder": CallGrammar(_qwen3_coder, "\n", coder.SECTION),
     "llama3_json": CallGrammar(_llama3_json, f"{llama3_json.SEPARATOR} "),
     "pythonic": CallGrammar(python_call, ", ", before="[", after="]"),
-    "mistral": CallGrammar(_mistral, ", ", before=f"{mistral.OPENING}[", after="]"),
-    "mistral_v11": CallGrammar(_mistral_v11, ""),
-    "deepseek_v3": CallGrammar(_deepseek_v3, "\n", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
-    "deepseek_v31": CallGrammar(_deepseek_v31, "", before=deepseek_v3.SECTION, after=deepseek_v3.SECTION_END),
-    "glm45": CallGrammar(_glm45, "\n"),
-    "kimi_k2": CallGrammar(_kimi_k2, "", before=kimi_k2.SECTION, after=kimi_k2.SECTION_END),
-    "gpt_oss": CallGrammar(_gpt_oss, "", only_one=True),
+    "mistral": _sectioned(_mistral, ", ", f"{mistral.OPENING}[", "]", mistral.OPENING),
+    "mistral_v11": CallGrammar(_mistral_v11, "", mistral.OPENING),
+    "deepseek_v3": _sectioned(_deepseek_v3, "\n", *_DEEPSEEK),
+    "deepseek_v31": _sectioned(_deepseek_v31, "", *_DEEPSEEK),
+    "glm45": CallGrammar(_glm45, "\n", glm45.OPENING),
+    "kimi_k2": _sectioned(_kimi_k2, "", kimi_k2.SECTION, kimi_k2.SECTION_END),
+    "gpt_oss": CallGrammar(_gpt_oss, "", f"{gpt_oss.CHANNEL}commentary to=", only_one=True),
 }

@@ -1,6 +1,6 @@
 """The buffer holds what a parser has read and not yet decided on, and what it has made of the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -12,6 +12,10 @@ Schema = Mapping[str, Any]
 
 class ParseError(Exception):
     """The text can't be what its beginning promised."""
+
+
+def _never(_: str) -> bool:
+    return False
 
 
 class ParserBuffer:
@@ -29,7 +33,7 @@ class ParserBuffer:
         self.calls = 0  # how many have begun
         self.again: list[str] = []  # characters to be read once more, the first one last
         self.rest = self.content
-        self.may_be_text = False  # what is held need not be a marker, or the beginning of one
+        self.is_text: Callable[[str], bool] = _never  # whether what is held may be no marker, or beginning of one
         self._held: list[str] = []
         self._said: list[Delta] = []
         self._marked = False  # nothing but markers and white space came since something was dropped
@@ -79,6 +83,10 @@ class ParserBuffer:
         """All that is held is read once more."""
         self.unread(sum(map(len, self._held)))
 
+    def reset_text(self) -> None:
+        """What is held from here on is a marker, or the beginning of one."""
+        self.is_text = _never
+
     def drop(self) -> None:
         """Drops what is held: it was a marker of the format, and white space around it."""
         self._held.clear()
@@ -114,6 +122,7 @@ class ParserBuffer:
             raise ParseError
         self.drop()
         self.rest = self.content  # whatever was thought before
+        self.is_text = _never
         self._said.append(CallBegun(self.calls, name))
         self.calls += 1
         self._argued = False
@@ -137,7 +146,7 @@ class ParserBuffer:
         answer that was cut, what is held is half a marker, or a call without its name: nobody wants to read that.
         """
         text = self.take()
-        if is_cut and not self.may_be_text and not text.isspace():
+        if is_cut and not text.isspace() and not self.is_text(text):
             return
         while end := next((end for end in self.ends if text.endswith(end)), ""):
             text = text.removesuffix(end)

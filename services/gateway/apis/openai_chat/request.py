@@ -42,6 +42,7 @@ def chat_request(body: ChatBody, served: ServedModel) -> GenerationRequest:
     request.template_arguments = _template_arguments(body)
     request.tools = _encoder.encode(tools.definitions) if tools.functions else b""
     request.shows_logprobs = body.logprobs
+    request.names_tool = tools.name is not None
     if parses:
         request.make_parser = lambda prefix: tools.parser(family, thinking=separates, prefix=prefix)
     if parses or (params.grammar and params.grammar.after):
@@ -70,8 +71,8 @@ def _constrained(grammar: Grammar | None, tools: Tools, family: Family) -> Gramm
         if grammar is not None and not grammar.param.startswith("response_format"):
             raise InvalidRequest(f"tool_choice forbids what {grammar.param} asks for", param="tool_choice")
         grammar = tools.grammar(family)
-    elif tools.functions and grammar is not None:
-        grammar = tools.or_document(family, grammar)
+    elif tools.functions:
+        grammar = tools.strict_grammar(family) if grammar is None else tools.or_document(family, grammar)
     if grammar is not None and family.thinking_markers is not None:
         thinks = family.thinking_markers
         return msgspec.structs.replace(grammar, after=thinks.ending, opens=thinks.opening)

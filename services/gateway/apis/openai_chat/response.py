@@ -16,6 +16,7 @@ from xylem.services.gateway.http.response_writer import (
 )
 from xylem.services.gateway.output_parsers.deltas import Call, CallArguments, CallBegun, Content, Reasoning
 from xylem.services.gateway.output_parsers.deltas import Delta as ParserDelta
+from xylem.shared.protocol import FinishReason
 
 
 class FunctionDelta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -91,11 +92,16 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 class ChatResponseWriter(PlainEvents):
-    """Writes the answers of /v1/chat/completions. with_logprobs: log probabilities were asked for."""
+    """Writes the answers of /v1/chat/completions.
 
-    def __init__(self, head: Head, *, with_logprobs: bool = False) -> None:
+    with_logprobs: log probabilities were asked for. names_tool: one tool was named to be called, after which OpenAI's
+    API says `stop`, since nothing had to be decided.
+    """
+
+    def __init__(self, head: Head, *, with_logprobs: bool = False, names_tool: bool = False) -> None:
         self._head = head
         self._with_logprobs = with_logprobs
+        self._call_reason = REASONS[FinishReason.STOP] if names_tool else "tool_calls"
         self._begun: set[int] = set()
 
     def build_chunks(self, piece: OutputDelta, usage: ChunkUsage) -> list[msgspec.Struct]:
@@ -108,7 +114,7 @@ class ChatResponseWriter(PlainEvents):
             chunks.append(self._chunk(piece.index, self._delta(piece, piece.deltas), usage, logprobs=logprobs))
         if piece.finish:
             last = self._delta(piece, piece.last_deltas)
-            reason = "tool_calls" if piece.called else REASONS[piece.finish]
+            reason = self._reason(piece.finish, called=piece.called)
             logprobs = logprobs_of(piece.last_scored) if self._with_logprobs and piece.last_scored else None
             chunks.append(
                 self._chunk(piece.index, last, usage, logprobs=logprobs, reason=reason, matched=matched_stop(piece))
@@ -165,10 +171,14 @@ class ChatResponseWriter(PlainEvents):
         return AnswerChoice(
             index=index,
             message=message,
-            finish_reason="tool_calls" if said.calls else REASONS[result.finish],
+            finish_reason=self._reason(result.finish, called=bool(said.calls)),
             logprobs=logprobs_of(result.scored) if self._with_logprobs else None,
             matched_stop=matched_stop(result),
         )
+
+    def _reason(self, finish: FinishReason, *, called: bool) -> str:
+        # A call that was cut is nobody's to make.
+        return self._call_reason if called and finish is FinishReason.STOP else REASONS[finish]
 
     def _call(self, choice: int, index: int, call: Call) -> ToolCall:
         return ToolCall(call_id(self._head, choice, index), Function(call.name, call.arguments))

@@ -9,6 +9,7 @@ from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.services.gateway.http.respond import respond
+from xylem.services.gateway.http.response_writer import Head
 
 router = APIRouter()
 
@@ -22,7 +23,8 @@ router = APIRouter()
 async def chat_completions(request: Request) -> Response:
     context = context_of(request)
     generation = chat_request(ChatBody.read(await read_object(request)), context.served_model)
-    shown = generation.shows_logprobs
-    return await respond(
-        request, context, generation, "chatcmpl", lambda head: ChatResponseWriter(head, with_logprobs=shown)
-    )
+
+    def make_writer(head: Head) -> ChatResponseWriter:
+        return ChatResponseWriter(head, with_logprobs=generation.shows_logprobs, names_tool=generation.names_tool)
+
+    return await respond(request, context, generation, "chatcmpl", make_writer)

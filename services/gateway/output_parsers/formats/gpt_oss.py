@@ -47,7 +47,7 @@ def gpt_oss(buffer: ParserBuffer) -> Steps[None]:
 
 def _rest_of_header(buffer: ParserBuffer) -> Steps[None]:
     """The prompt ends inside of a header, and a recipient may stand in the rest of it, in front of the channel."""
-    buffer.may_be_text = True
+    buffer.is_text = lambda text: len(text.strip()) < len(_FUNCTION)
     yield from blank(buffer)
     try:
         yield from literal(buffer, _FUNCTION)
@@ -55,7 +55,7 @@ def _rest_of_header(buffer: ParserBuffer) -> Steps[None]:
         buffer.unread_all()
         return
     finally:
-        buffer.may_be_text = False
+        buffer.reset_text()
     try:
         yield from _message(buffer)
     except ParseError:

@@ -3,6 +3,8 @@
 Other text is an answer, unless <|python_tag|> announces calls in it.
 """
 
+import re
+
 from xylem.services.gateway.output_parsers.calls import CallForm
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_call import json_call
@@ -28,4 +30,4 @@ def _calls(buffer: ParserBuffer) -> Steps[None]:
             return
 
 
-LLAMA3_JSON = CallForm(OPENING, _calls, bare="{")
+LLAMA3_JSON = CallForm(OPENING, _calls, bare="{", bare_name=re.compile(r'"name"\s*:\s*"([^"]+)$'))

@@ -3,6 +3,8 @@
 Other text is an answer, unless <|python_start|> announces a list in it, which <|python_end|> ends.
 """
 
+import re
+
 from xylem.services.gateway.output_parsers.calls import CallForm, bracketed
 from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.key_value_arguments import ObjectText
@@ -48,4 +50,7 @@ def _call(buffer: ParserBuffer) -> Steps[None]:
     buffer.end()
 
 
-PYTHONIC = CallForm(OPENING, _list, (CLOSING,), bare="[")
+# Up to the first argument's value.
+_NAME = re.compile(r"^\s*\[\s*([\w.:/\-]+)(?:\(\s*\w*\s*=?\s*)?$")
+
+PYTHONIC = CallForm(OPENING, _list, (CLOSING,), bare="[", bare_name=_NAME)

@@ -140,6 +140,7 @@ def test_special_tokens_are_kept_where_they_are_markers() -> None:
     ("more", "param"),
     [
         ({"tools": {}}, "tools"),
+        ({"tools": [{"type": "function", "function": {"name": "a", "strict": "yes"}}]}, "tools[0].function.strict"),
         ({"tools": ["x"]}, "tools[0]"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].function"),
@@ -193,3 +194,27 @@ def test_kinds_of_deltas_add_up() -> None:
     for delta in (Reasoning("a"), Content("b"), CallBegun(0, "f"), CallArguments(0, "{"), CallArguments(0, "}")):
         found.add_delta(delta)
     assert (found.reasoning, found.content, found.calls[0].arguments) == ("a", "b", "{}")
+
+
+def strict(value: Any) -> list[dict[str, Any]]:
+    first, *others = TOOLS
+    return [{**first, "function": {**first["function"], "strict": value}}, *others]
+
+
+def test_a_strict_tool_is_kept_to_where_calls_are_the_models_choice() -> None:
+    grammar = request_for(tools=strict(True)).params.grammar
+    assert grammar is not None
+    assert (grammar.kind, grammar.param) == ("structural_tag", "tools")
+    assert json.loads(grammar.text)["format"]["elements"][0]["type"] == "triggered_tags"
+    for value in (False, None):
+        assert request_for(tools=strict(value)).params.grammar is None
+    assert request_for(SERVED, tools=strict(True)).params.grammar is None
+    thinking = request_for(QWEN3, tools=strict(True)).params.grammar
+    assert thinking is not None
+    assert thinking.after == "</think>"
+
+
+def test_a_named_tool_is_noted() -> None:
+    named = {"type": "function", "function": {"name": "time"}}
+    assert request_for(tools=TOOLS, tool_choice=named).names_tool
+    assert not request_for(tools=TOOLS, tool_choice="required").names_tool

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from transformers import PreTrainedTokenizerFast
 
 from tests.services.gateway.output_parsers.taking_apart import TOOLS, WEATHER, family, whole
-from xylem.services.gateway.output_parsers import Family, forced_calls
+from xylem.services.gateway.output_parsers import Family, allowed_calls, forced_calls
 from xylem.services.gateway.output_parsers.grammar import CALL_GRAMMARS
 from xylem.shared.model_info.model_card import DEMONSTRATION, locate
 
@@ -179,3 +179,28 @@ def test_what_cannot_be_forced_is_an_error() -> None:
     with pytest.raises(ValueError, match="no tools"):
         forced_calls(family("hermes"), [], name=None, at_most_one=False)
     assert WEATHER["function"]["name"] in forced_calls(family("hermes"), TOOLS, name="get_weather", at_most_one=False)
+
+
+@pytest.mark.parametrize("format_", OWN)
+def test_calls_beside_text_have_the_arguments_of_their_schemas(grammars: Grammars, format_: str) -> None:
+    model = family(format_)
+    tag = allowed_calls(model, TOOLS, at_most_one=False)
+    assert tag is not None
+    is_bare = format_ in ("llama3_json", "pythonic")
+    own = OWN[format_]
+    for text in ("Hello.", "Hello {} [1] <b>", own, "" if is_bare else f"I look.\n{own}"):
+        assert grammars.accepts(tag, text), text
+    wrong = (own.replace("get_weather", "get_time"), own.replace("city", "town"))
+    for text in wrong if is_bare else (*wrong, *(f"Hm. {each}" for each in wrong)):
+        assert not grammars.accepts(tag, text), text
+
+
+def test_calls_beside_text_of_gpt_oss_and_of_models_without_any(grammars: Grammars) -> None:
+    tag = allowed_calls(family("gpt_oss"), TOOLS, at_most_one=False)
+    assert tag is not None
+    thoughts = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
+    call = "<|channel|>commentary to=functions.now <|constrain|>json<|message|>{}"
+    assert grammars.accepts(tag, f"{thoughts}<|channel|>final<|message|>Yes.")
+    assert grammars.accepts(tag, thoughts + call)
+    assert not grammars.accepts(tag, thoughts + call.replace("{}", '{"a": 1}'))
+    assert allowed_calls(Family(), TOOLS, at_most_one=False) is None

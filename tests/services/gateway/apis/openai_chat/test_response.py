@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 
 from xylem.services.gateway.apis.openai_chat.response import ChatResponseWriter
 from xylem.services.gateway.apis.openai_completions.response import CompletionResponseWriter
@@ -128,3 +129,16 @@ def test_the_stop_that_was_met_is_told() -> None:
     assert "matched_stop" not in whole(
         ChatResponseWriter(HEAD), piece(finish=FinishReason.LENGTH, token_ids=pack([4, 2]))
     )
+
+
+@pytest.mark.parametrize("names_tool", [False, True])
+@pytest.mark.parametrize(
+    ("finish", "called", "named"),
+    [(FinishReason.STOP, "tool_calls", "stop"), (FinishReason.LENGTH, "length", "length")],
+)
+def test_the_reason_of_an_answer_with_a_call(names_tool: bool, finish: FinishReason, called: str, named: str) -> None:
+    writer = ChatResponseWriter(HEAD, names_tool=names_tool)
+    calling = piece(CallBegun(0, "f"), CallArguments(0, "{}"), finish=finish, called=True)
+    expected = named if names_tool else called
+    assert whole(writer, calling)["finish_reason"] == expected
+    assert streamed(writer, calling)[-1]["finish_reason"] == expected
