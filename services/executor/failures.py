@@ -1,5 +1,7 @@
 """Failures that end one sequence and leave all others running."""
 
+MODEL_FAILURE = "model_failure"
+
 
 class SequenceFailed(Exception):
     """A sequence can't begin or go on; the message is for the client.
@@ -16,7 +18,7 @@ class SequenceFailed(Exception):
 
 def no_number() -> SequenceFailed:
     """Returns the failure of a sequence for which the model has computed NaN or infinity."""
-    return SequenceFailed("the model gave no number (NaN or infinity) for this request", code="model_failure")
+    return SequenceFailed("the model gave no number (NaN or infinity) for this request", code=MODEL_FAILURE)
 
 
 def as_failure(error: Exception) -> SequenceFailed:

@@ -45,6 +45,7 @@ class Metrics(Collector):
         schedulers: Callable[[], list[Presence]],
         num_open: Callable[[], int],
         num_resubmitted: Callable[[], int],
+        num_model_failures: Callable[[], int] = lambda: 0,
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and status
         self.prompt_tokens = 0
@@ -59,6 +60,7 @@ class Metrics(Collector):
         self._schedulers = schedulers
         self._num_open = num_open
         self._num_resubmitted = num_resubmitted
+        self._num_model_failures = num_model_failures
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -78,6 +80,11 @@ class Metrics(Collector):
             "xylem_resubmissions",
             "Attempts after the first, because a stage or message was lost.",
             value=self._num_resubmitted(),
+        )
+        yield CounterMetricFamily(
+            "xylem_model_failures",
+            "Sequences for which the model gave NaN or infinity.",
+            value=self._num_model_failures(),
         )
         yield GaugeMetricFamily("xylem_open_requests", "Sequences this gateway waits for.", value=self._num_open())
         yield self.ttft.family()

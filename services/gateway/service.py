@@ -57,6 +57,7 @@ class GatewayService(Service[GatewaySettings]):
             schedulers=lambda: self.directory.live("scheduler"),
             num_open=lambda: len(request_states),
             num_resubmitted=lambda: request_states.num_resubmitted,
+            num_model_failures=lambda: request_states.num_model_failures,
         )
         self.context = Context(
             settings=self.settings,

@@ -22,7 +22,7 @@ from xylem.services.executor.engine.integrity import faults
 from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.engine.step_schedule import select
-from xylem.services.executor.failures import SequenceFailed, as_failure
+from xylem.services.executor.failures import MODEL_FAILURE, SequenceFailed, as_failure
 from xylem.services.executor.step.logprobs import scores_message, unscored
 from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.step.runner_interface import InFlightStep, ModelRunner
@@ -176,7 +176,10 @@ class Engine:
                 self._fail(output, sequence, error)
 
     def _fail(self, output: StepOutput, sequence: SequenceState, error: Exception) -> None:
-        """Ends a sequence: its gateway is told why, or its detokenizer that it ends, once there were tokens."""
+        """Ends a sequence: its gateway is told why, or its detokenizer that it ends, once there were tokens.
+
+        That the model has failed the gateway hears in any case: it counts that.
+        """
         failed = as_failure(error)
         is_ours = failed.code != "invalid_request"
         log.log(
@@ -188,7 +191,7 @@ class Engine:
         )
         if sequence.num_told:
             output.broken.add(len(output.sequence_ids))
-        else:
+        if not sequence.num_told or failed.code == MODEL_FAILURE:
             output.refused.append((sequence.start, failed))
         output.add(sequence, [], FinishReason.ERROR, sequence.offset + sequence.num_told)
         self._forget(sequence)

@@ -27,7 +27,7 @@ from xylem.shared.protocol import (
     subjects,
 )
 from xylem.shared.runtime.bus import Bus
-from xylem.shared.runtime.errors import Unavailable, XylemError
+from xylem.shared.runtime.errors import ModelFailure, Unavailable, XylemError
 from xylem.shared.runtime.presence import Directory
 from xylem.shared.runtime.settings import GatewaySettings
 
@@ -47,6 +47,7 @@ class RequestStateTable:
         self.request_timeout_s = settings.request_timeout_s
         self.stall_timeout_s = settings.stall_timeout_s
         self.num_resubmitted = 0
+        self.num_model_failures = 0
         self._id = settings.instance
         self._model = settings.model_slug
         self._bus = bus
@@ -185,6 +186,7 @@ class RequestStateTable:
                 embedded.on_embedded(message)
         elif isinstance(message, Refused):
             state = self._request_states.get(message.request_id)
+            self.num_model_failures += message.code == ModelFailure.code
             if state is not None:
                 state.on_refused(message)
         elif not self._on_taken(message):
