@@ -91,8 +91,10 @@ class LoadedModel:
 
         One token that has none takes it from every later one of its sequence, whose attention reads it.
         """
-        last = token_tensor([end - 1 for end in states.ends], self.device)
-        return states.tensor[last].isfinite().all(1)
+        last = states.tensor
+        if len(last) != len(states.ends):
+            last = last[token_tensor([end - 1 for end in states.ends], self.device)]
+        return last.sum(1, dtype=torch.float32).isfinite()  # a tenth of what looking at each number costs
 
     def logits(self, rows: Sequence[StepRow], states: HiddenStates) -> Tensor:
         """Returns float32 logits [rows with sample, V]."""
