@@ -22,6 +22,7 @@ from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend
 from xylem.services.executor.weights.loader import Progress
+from xylem.shared.model_info.end_tokens import end_token_ids
 from xylem.shared.model_info.model_card import ModelCard, ModelError
 from xylem.shared.protocol import Capacity, Grammar, Message, Plan, Presence, subjects
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
@@ -128,10 +129,11 @@ class ExecutorService(Service[ExecutorSettings]):
         settings = self.settings
         card = settings.load_model_card(with_weights=True)
         runner = self.make_runner(card)
+        end_ids = end_token_ids(card)
         self._grammars = GrammarBackend(
             card.path,
             vocab_size=card.vocab_size,
-            end_ids=card.eos_token_ids,
+            end_ids=end_ids,
             timeout_s=settings.grammar_timeout_s,
             memory_bytes=settings.grammar_bytes,
             cache_bytes=settings.grammar_cache_bytes,
@@ -141,7 +143,7 @@ class ExecutorService(Service[ExecutorSettings]):
             runner,
             max_running=settings.max_running,
             token_budget=settings.token_budget,
-            eos_token_ids=card.eos_token_ids,
+            eos_token_ids=end_ids,
             context_length=card.context_length,
             gates=[grammar_gates(self._compile), *([] if runner.has_head else [head_gates])],
         )

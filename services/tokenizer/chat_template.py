@@ -6,10 +6,10 @@ from typing import Any
 import jinja2
 
 from xylem.services.tokenizer.answer_prefix import answer_prefix
-from xylem.services.tokenizer.template_language import environment
-from xylem.services.tokenizer.template_values import AbsentContent
 from xylem.shared.model_info.chat_templates import template_sources
 from xylem.shared.model_info.model_card import ModelError
+from xylem.shared.model_info.template_language import environment
+from xylem.shared.model_info.template_values import AbsentContent
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.runtime.errors import InvalidRequest
 

@@ -9,7 +9,7 @@ function with the checks of both; so each keeps its few lines.
 import json
 from typing import Any
 
-from xylem.services.tokenizer.template_values import AbsentContent, ArgumentsObject
+from xylem.shared.model_info.template_values import AbsentContent, ArgumentsObject
 from xylem.shared.runtime.errors import InvalidRequest
 
 

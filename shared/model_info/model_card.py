@@ -116,7 +116,11 @@ def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """The configuration of a model folder. context_length: most tokens of prompt and output together."""
+    """The configuration of a model folder.
+
+    context_length: most tokens of prompt and output together. eos_token_ids: those of config.json and of
+    generation_config.json; what the tokenizer adds to them is in end_tokens.py.
+    """
 
     path: Path
     architecture: str
@@ -146,8 +150,9 @@ class ModelCard:
                 raise ModelError(f"{source}: {name} must be a positive integer, not {config.get(name)!r}")
         generation_path = path / "generation_config.json"
         generation = read_json(generation_path) if generation_path.exists() else {}
-        eos = _ids("eos_token_id", generation.get("eos_token_id"), generation_path) or _ids(
-            "eos_token_id", config.get("eos_token_id"), source
+        eos = (
+            *_ids("eos_token_id", generation.get("eos_token_id"), generation_path),
+            *_ids("eos_token_id", config.get("eos_token_id"), source),
         )
         bos = _ids("bos_token_id", config.get("bos_token_id"), source)
         return cls(
@@ -156,7 +161,7 @@ class ModelCard:
             config=config,
             vocab_size=config["vocab_size"],
             context_length=choose_context_length(config, context_length, source),
-            eos_token_ids=_known("eos_token_id", eos, config["vocab_size"], path),
+            eos_token_ids=_known("eos_token_id", tuple(dict.fromkeys(eos)), config["vocab_size"], path),
             bos_token_id=next(iter(_known("bos_token_id", bos, config["vocab_size"], path)), None),
             sampling=_sampling(generation, generation_path),
         )

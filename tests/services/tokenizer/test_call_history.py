@@ -12,7 +12,7 @@ from xylem.services.gateway.apis.openai_chat.messages import read_messages
 from xylem.services.gateway.apis.openai_responses.items import messages_of, read_items
 from xylem.services.tokenizer.chat_template import ChatTemplate
 from xylem.services.tokenizer.template_messages import parse_messages
-from xylem.services.tokenizer.template_values import AbsentContent, ArgumentsObject
+from xylem.shared.model_info.template_values import AbsentContent, ArgumentsObject
 
 ASK: dict[str, Any] = {"role": "user", "content": "Hi"}
 MISSING = object()
@@ -33,9 +33,8 @@ def chat(arguments: Any, content: Any) -> Any:
 def responses(arguments: Any, content: Any) -> Any:
     call = {"type": "function_call", "call_id": "1", "name": "f"}
     said = [{"role": "assistant", "content": content}] if isinstance(content, str) else []
-    return messages_of(
-        read_items([ASK, *said, call if arguments is MISSING else {**call, "arguments": arguments}]), None
-    )
+    items = read_items([ASK, *said, call if arguments is MISSING else {**call, "arguments": arguments}])
+    return [message.to_json() for message in messages_of(items, None)]
 
 
 def messages(arguments: Any, content: Any) -> Any:

@@ -28,9 +28,11 @@ def test_a_card_of_a_good_folder(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-def test_generation_config_says_what_ends_a_sequence(tmp_path: Path) -> None:
+def test_both_files_say_what_ends_a_sequence(tmp_path: Path) -> None:
     card = ModelCard.load(folder(tmp_path, config=CONFIG, generation_config={"eos_token_id": [3, 4]}))
-    assert card.eos_token_ids == (3, 4)
+    assert card.eos_token_ids == (3, 4, 2)
+    card = ModelCard.load(folder(tmp_path, config=CONFIG, generation_config={"eos_token_id": [2, 3]}))
+    assert card.eos_token_ids == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,7 @@ def test_longrope_serves_its_original_context(tmp_path: Path, change: dict[str, 
         ({"eos_token_id": 100}, {}, (), None),
         ({"eos_token_id": -1}, {}, (), None),
         ({"eos_token_id": [2, 151645, 99]}, {}, (2, 99), None),
-        ({}, {"eos_token_id": [3, 100]}, (3,), None),
+        ({}, {"eos_token_id": [3, 100]}, (3, 2), None),
         ({"bos_token_id": 1}, {}, (2,), 1),
         ({"bos_token_id": 100}, {}, (2,), None),
         ({"bos_token_id": [1]}, {}, (2,), 1),

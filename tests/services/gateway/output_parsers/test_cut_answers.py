@@ -11,7 +11,7 @@ from xylem.services.gateway.output_parsers.deltas import ParsedOutput
 def cut(format_: str, text: str, *, thinking: bool = True, tools: bool = True) -> ParsedOutput:
     parser = make_parser(family(format_, "qwen3"), tools=TOOLS if tools else [], thinking=thinking)
     said = ParsedOutput()
-    for delta in (*parser.push(text), *parser.flush(is_cut=True)):
+    for delta in (*parser.push_text(text), *parser.flush_text(is_cut=True)):
         said.add_delta(delta)
     return said
 
@@ -64,6 +64,6 @@ def test_text_that_is_cut_is_text(format_: str, text: str) -> None:
 def test_an_answer_that_ended_by_itself_loses_nothing() -> None:
     parser = make_parser(family("hermes"), tools=TOOLS, thinking=False)
     said = ParsedOutput()
-    for delta in (*parser.push('<tool_call>{"name'), *parser.flush()):
+    for delta in (*parser.push_text('<tool_call>{"name'), *parser.flush_text()):
         said.add_delta(delta)
     assert said.content == '<tool_call>{"name'

@@ -13,7 +13,7 @@ import jinja2.nodes
 import jinja2.parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from xylem.services.tokenizer.template_values import AbsentContent
+from xylem.shared.model_info.template_values import AbsentContent
 
 
 class GenerationBlock(jinja2.ext.Extension):
