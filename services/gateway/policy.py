@@ -75,10 +75,8 @@ class ResponseStorePolicy:
     max_peer_read_bytes: int = 1 << 18  # of events in one answer
     max_peer_calls: int = 4096  # of other gateways, answered at once
     store_wait_s: float = 2.0  # a background response waits no longer to be stored before its client hears of it
-    store_retry_s: float = 5.0  # between two tries to write a record
+    store_retry_s: float = 5.0  # between two tries to write a record, or to open the bucket
     orphan_scan_s: float = 30.0  # between two looks for orphans; a gateway's death makes one at once
-    min_reopen_pause_s: float = 1.0  # between two tries to open the bucket, doubled each time ...
-    max_reopen_pause_s: float = 60.0  # ... up to this
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class GatewayService(Service[GatewaySettings]):
             num_open=lambda: len(request_states),
             num_resubmitted=lambda: request_states.num_resubmitted,
             num_model_failures=lambda: request_states.num_model_failures,
+            store_trouble=lambda: self.context.store_trouble(),
         )
         self.context = Context(
             settings=self.settings,
@@ -79,6 +80,7 @@ class GatewayService(Service[GatewaySettings]):
             keys=keys,
         )
         self.responses = Archive(self.context)
+        self.context.store_trouble = lambda: self.responses.record_store.trouble
         self.orphans = OrphanedResponses(self.context, self.responses)
         self.directory.on_change(self.orphans.on_peer)
         await request_states.start_listening()

@@ -82,7 +82,9 @@ class GatewaySettings(Settings):
     max_kept_responses: int = Field(1024, ge=0, description="Answers of /v1/responses that stay in a gateway's memory.")
     max_kept_response_bytes: Bytes = Field(64 << 20, ge=0, description="The memory they may take, in bytes.")
     response_ttl_s: float = Field(30 * 86400.0, ge=1, description="How long JetStream keeps them, to go on from.")
-    response_store_bytes: Bytes = Field(1 << 30, gt=0, description="The disk they may take there; the oldest go first.")
+    response_store_bytes: Bytes = Field(
+        1 << 30, ge=0, description="The disk they may take there; the oldest go first. 0: none is kept there."
+    )
     response_replicas: int = Field(1, ge=1, le=5, description="On how many servers of a NATS cluster they are kept.")
     request_timeout_s: float = Field(600.0, gt=0, description="Longest life of a request.")
     stall_timeout_s: float = Field(30.0, gt=0, description="Longest time without progress of an attempt.")

@@ -36,6 +36,7 @@ class Context:
     keys: Keys | None = None
     accepting: bool = False
     running: RunningSessions = field(default_factory=RunningSessions)
+    store_trouble: Callable[[], str] = str  # why answers of /v1/responses are not stored now; empty when they are
     questions: Counter[str] = field(default_factory=Counter)  # by tenant: those open now, see `asking`
 
     @property

@@ -1,11 +1,14 @@
 """A key-value bucket against a real server."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import NatsServer
+from tests.patience import PATIENCE_S
 from xylem.shared.protocol import subjects
 from xylem.shared.runtime import permissions
 from xylem.shared.runtime.bucket import Bucket, Stale
@@ -86,6 +89,54 @@ async def test_what_was_stored_outlives_the_server(own_nats_server: NatsServer) 
     assert await (await opened(after)).get("a") == (b"1", revision)
     for bus in (before, after):
         await bus.drain()
+
+
+async def test_one_that_is_there_is_opened_where_a_second_one_has_no_room(tmp_path: Path) -> None:
+    store = f'jetstream {{ store_dir: "{tmp_path}", max_file_store: {3 << 19} }}'  # one and a half of it
+    server = NatsServer(tmp_path, store, stores=False)
+    server.start()
+    bus = await Bus.connect(server.url, "test", timeout_s=5)
+    revision = await (await opened(bus)).put("a", b"1", 0)
+    assert await (await opened(bus)).get("a") == (b"1", revision)
+    larger = await opened(bus, max_bytes=1 << 21)  # more than there is room for: it serves as it is
+    assert await larger.get("a") == (b"1", revision)
+    with pytest.raises(Unavailable):
+        await opened(bus, "second")
+    await bus.drain()
+    server.kill()
+
+
+async def test_a_bucket_that_is_gone_is_not_an_absent_key(bus: Bus) -> None:
+    bucket = await opened(bus, "gone")
+    await bus.jetstream(5.0).delete_stream(subjects.bucket_stream("gone"))
+    with pytest.raises(Unavailable):
+        await bucket.get("a")
+    assert bucket.trouble
+    assert await bucket.get("a") is None  # it has been looked for, and made anew
+    assert not bucket.trouble
+
+
+async def test_a_bucket_is_opened_when_it_can_be(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = NatsServer(tmp_path, stores=False)
+    server.start()
+    bus = await Bus.connect(server.url, "test", timeout_s=5)
+    bucket = Bucket(bus, "things", ttl_s=60.0, max_bytes=1 << 20, replicas=1)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await bucket.get("a")
+    assert caplog.text.count("does not serve") == 1
+    server.kill()
+    server.enable_store()
+    server.start()
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with suppress(Unavailable):
+                assert await bucket.get("a") is None
+                break
+            await asyncio.sleep(0.05)
+    assert caplog.text.count("serves again") == 1
+    await bus.drain()
+    server.kill()
 
 
 async def test_a_server_without_jetstream_says_so(without_store: NatsServer) -> None:

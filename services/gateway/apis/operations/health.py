@@ -20,9 +20,11 @@ async def health() -> JSONResponse:
 async def ready(request: Request) -> JSONResponse:
     context = context_of(request)
     missing = context.missing()
+    trouble = context.store_trouble()
+    not_stored = {"responses_not_stored": trouble} if trouble else {}
     if not missing:
-        return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ready"} | not_stored)
     refused = context.request_states.pipeline_health.refused()
     reason = "; ".join([f"no live {', '.join(missing)}", *refused])
-    body = {**problem(Unavailable(reason)), "missing": missing} | ({"refused": refused} if refused else {})
+    body = {**problem(Unavailable(reason)), "missing": missing} | ({"refused": refused} if refused else {}) | not_stored
     return JSONResponse(body, 503, {"retry-after": "1"})

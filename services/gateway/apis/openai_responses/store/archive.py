@@ -55,13 +55,11 @@ class Archive:
         self._record_writer = RecordWriter(self.record_store, self._memory, self._id, self._policy.store_retry_s)
 
     async def open_store(self) -> None:
-        """Answers the questions of other gateways from now on. Without a bucket there are none."""
+        """Answers the questions of other gateways from now on. A bucket that does not serve is tried again later."""
         subject = subjects.responses(self._id)
         await self._context.bus.answer(subject, ResponseCall, self._on_call, concurrency=self._policy.max_peer_calls)
-        try:
+        with suppress(Unavailable):
             await self.record_store.open_bucket()
-        except Unavailable as error:
-            log.warning("answers of /v1/responses live no longer than this gateway: %s", error.message)
 
     def begin_response(self, response_request: ResponseRequest, receive: Receive, traceparent: str) -> StoredInMemory:
         """Makes a response, which ends early when that client leaves. Raises XylemError."""
@@ -69,7 +67,7 @@ class Archive:
         in_memory.run.start_response(receive)
         if response_request.response.store:
             self._memory.add_response(in_memory)
-            if self.record_store.is_open:
+            if self.record_store.is_wanted:
                 in_memory.news.set()
                 self._context.spawn(self._record_writer.write_changes(in_memory), name=f"store {in_memory.record.id}")
         return in_memory
@@ -77,7 +75,7 @@ class Archive:
     async def until_stored(self, in_memory: StoredInMemory) -> None:
         """Returns when it will outlive this gateway, or when the bucket takes too long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._policy.store_wait_s if self.record_store.is_open else 0):
+            async with asyncio.timeout(self._policy.store_wait_s if self.record_store.is_wanted else 0):
                 await in_memory.stored.wait()
 
     def discard(self, in_memory: StoredInMemory) -> None:
@@ -122,7 +120,7 @@ class Archive:
             return LocalResponse(self, in_memory)
         entry = None
         try:
-            if self.record_store.is_open and FORM.fullmatch(identity):
+            if FORM.fullmatch(identity):
                 entry = await self.record_store.get_record(identity)
         except Unavailable:
             if in_memory is None or in_memory.record.tenant != tenant:

@@ -32,35 +32,24 @@ class OrphanedResponses:
         self._wake.set()
 
     async def adopt_orphans(self) -> None:
-        """Runs as long as the gateway lives. Where there is no bucket yet, it tries to open it again and again."""
-        await self._open()
+        """Runs as long as the gateway lives. A bucket that does not serve is tried again and again."""
         await asyncio.sleep(MISSED * self._context.settings.heartbeat_s)  # by then all that live have been heard
         while True:
             self._wake.clear()
-            await self._look()
+            pause_s = self._policy.orphan_scan_s if await self._look() else self._policy.store_retry_s
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._policy.orphan_scan_s):
+                async with asyncio.timeout(pause_s):
                     await self._wake.wait()
 
-    async def _open(self) -> None:
-        pause_s = self._policy.min_reopen_pause_s
-        while not self._archive.record_store.is_open:
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, self._policy.max_reopen_pause_s)
-            with suppress(Unavailable):
-                await self._archive.record_store.open_bucket()
-                log.info("answers of /v1/responses are stored from now on")
-
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """False when the bucket does not serve, which it says in the log itself."""
         try:
             unfinished = await self._archive.record_store.unfinished()
-        except Unavailable as error:
-            log.warning("can't look for responses without a gateway: %s", error.message)
-            with suppress(Unavailable):  # NATS may have come back without its disk
-                await self._archive.record_store.open_bucket()
-            return
+        except Unavailable:
+            return False
         random.shuffle(unfinished)  # other gateways look, too: so each gets some
         await asyncio.gather(*map(self._take_in, unfinished))
+        return True
 
     async def _take_in(self, identity: str) -> None:
         try:

@@ -33,16 +33,21 @@ class RecordStore:
             replicas=settings.response_replicas,
         )
         self._model = settings.model_slug
-        self.is_open = False
+        self.is_wanted = settings.response_store_bytes > 0
+
+    @property
+    def trouble(self) -> str:
+        """Returns why records are neither stored nor found now; an empty string when they are, or are not wanted."""
+        return self._bucket.trouble if self.is_wanted else ""
 
     async def open_bucket(self) -> None:
-        await self._bucket.open()
-        self.is_open = True
+        if self.is_wanted:
+            await self._bucket.open()
 
     async def get_record(self, identity: str) -> tuple[Record, int] | None:
-        """The record and its revision."""
-        if not self.is_open:
-            raise Unavailable("the bucket of responses is not open", retry_after_s=1.0)
+        """Returns the record and its revision; None only when there is no such record."""
+        if not self.is_wanted:
+            return None
         found = await self._bucket.get(self._key(identity))
         if found is None:
             return None
@@ -50,7 +55,7 @@ class RecordStore:
             return decode(found[0]), found[1]
         except msgspec.DecodeError as error:
             log.error("the record of %s can't be read: %s", identity, error)
-            return None
+            raise Unavailable(f"the record of {identity} can't be read by this version", retry_after_s=1.0) from None
 
     async def put_record(self, record: Record, revision: int) -> int:
         """Writes over that revision and returns the new one. Raises Stale, PayloadTooLarge."""
@@ -71,6 +76,8 @@ class RecordStore:
 
     async def unfinished(self) -> list[str]:
         """The ids of responses that go on by themselves, and of some that have ended."""
+        if not self.is_wanted:
+            return []
         return [key.split(".")[1] for key in await self._bucket.keys(self._mark("*"))]
 
     def _key(self, identity: str) -> str:

@@ -34,10 +34,9 @@ class RecordWriter:
             except PayloadTooLarge as error:
                 log.warning("%s lives no longer than this gateway: %s", in_memory.record.id, error.message)
                 return
-            except Unavailable as error:
+            except Unavailable:  # the bucket says so once for all records
                 if in_memory.is_removed or (in_memory.run.has_ended and in_memory not in self._memory):
                     return
-                log.warning("%s is not stored yet: %s", in_memory.record.id, error.message)
                 await asyncio.sleep(self._retry_s)
                 in_memory.news.set()
         if in_memory.run.is_dropped:
