@@ -20,9 +20,10 @@ INTRODUCTION = """# Every endpoint and every field
 Made by `python -m tools.api_docs > docs/api.md` from the tables that the gateway reads requests by; the same is
 at `/openapi.json` in machine-readable form.
 
-Bodies are JSON objects. Nothing is coerced, an unknown field is an error that names it, and null is the same as leaving
-a field out. Errors have one shape, `{"error": {"message", "type", "param", "code"}}`, with a status of 400 to 504; 429
-and 503 say in `retry-after` when to come again. With `stream` true the answer comes as server-sent events, and an error
+Bodies are JSON objects. Nothing is coerced, and null is the same as leaving a field out. An unknown field is an error
+that names it, unless its value asks for nothing (null, false, 0, empty). Errors have one shape,
+`{"error": {"message", "type", "param", "code"}}`, with a status of 400 to 504; 429 and 503
+say in `retry-after` when to come again. With `stream` true the answer comes as server-sent events, and an error
 that happens in the midst of it is the last event before `[DONE]`. Who may ask for what is told in
 [security.md](security.md), what happens when something breaks in [reliability.md](reliability.md).
 """

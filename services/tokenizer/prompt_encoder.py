@@ -16,20 +16,36 @@ from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
 class PromptEncoder:
     """The tokenizer, chat template and limits of one model. All methods raise InvalidRequest or a subclass."""
 
-    def __init__(self, codec: TextCodec, template: ChatTemplate, *, context_length: int, vocab_size: int) -> None:
+    def __init__(
+        self,
+        codec: TextCodec,
+        template: ChatTemplate,
+        *,
+        context_length: int,
+        vocab_size: int,
+        strict_max_tokens: bool = False,
+    ) -> None:
+        """strict_max_tokens: a max_tokens beyond the rest of the context is refused, not taken for the rest."""
         self._codec = codec
         self._template = template
         self._context_length = context_length
         self._vocab_size = vocab_size
+        self._strict_max_tokens = strict_max_tokens
         # A longer text can't fit: no token stands for more characters than the longest has.
         self._max_chars = context_length * codec.longest_token_chars()
 
     @classmethod
-    def load(cls, card: ModelCard) -> "PromptEncoder":
+    def load(cls, card: ModelCard, *, strict_max_tokens: bool = False) -> "PromptEncoder":
         """Loads the tokenizer and the chat template of a model's folder. Raises ModelError."""
         codec = TextCodec.load(card.path)
         template = ChatTemplate.load(codec)
-        return cls(codec, template, context_length=card.context_length, vocab_size=card.vocab_size)
+        return cls(
+            codec,
+            template,
+            context_length=card.context_length,
+            vocab_size=card.vocab_size,
+            strict_max_tokens=strict_max_tokens,
+        )
 
     def encode_request(self, generate: Generate, trace: str) -> Tokenized:
         """Returns the request with its token ids, and with what only the prompt's text and length tell."""
@@ -127,7 +143,10 @@ class PromptEncoder:
             )
 
     def _stop_conditions(self, wanted: StopConditions, num_prompt_tokens: int, param: str) -> StopConditions:
-        """Replaces max_tokens of -1 by the rest of the context. Raises ContextTooLong for more than that."""
+        """Replaces max_tokens of -1, or beyond the rest of the context, by that rest.
+
+        Raises ContextTooLong for a prompt that leaves none, and with strict_max_tokens for more than there is.
+        """
         room = self._context_length - num_prompt_tokens
         if room < 1:
             raise ContextTooLong(
@@ -135,15 +154,16 @@ class PromptEncoder:
                 " the answer included",
                 param=param,
             )
-        if wanted.max_tokens < 0:
-            return msgspec.structs.replace(wanted, max_tokens=room)
-        if wanted.max_tokens > room:
+        if 0 <= wanted.max_tokens <= room:
+            return wanted
+        if wanted.max_tokens > room and self._strict_max_tokens:
             raise ContextTooLong(
                 f"the prompt has {num_prompt_tokens} tokens and max_tokens is {wanted.max_tokens}, together more than"
                 f" the model's context of {self._context_length} tokens",
                 param="max_tokens",
             )
-        return wanted
+        # The client can't know the prompt's length: its limit is what it can bear, not what it needs.
+        return msgspec.structs.replace(wanted, max_tokens=room, min_tokens=min(wanted.min_tokens, room))
 
 
 def _parse_chat(

@@ -48,7 +48,7 @@ class TokenizerService(Service[TokenizerSettings]):
 
     async def start(self) -> None:
         try:
-            self._encoder = await asyncio.to_thread(lambda: PromptEncoder.load(self.settings.load_model_card()))
+            self._encoder = await asyncio.to_thread(self._load_encoder)
         except ModelError as error:
             raise StartupError(str(error)) from None
         await self.bus.answer(
@@ -58,6 +58,10 @@ class TokenizerService(Service[TokenizerSettings]):
             queue=subjects.QUEUE,
             concurrency=self._policy.max_concurrent_questions,
         )
+
+    def _load_encoder(self) -> PromptEncoder:
+        settings = self.settings
+        return PromptEncoder.load(settings.load_model_card(), strict_max_tokens=settings.strict_max_tokens)
 
     async def drain(self) -> None:
         await self.bus.leave(subjects.tokenize(self.model))

@@ -91,6 +91,11 @@ class GatewaySettings(Settings):
     repair_s: float = Field(60.0, ge=0, description="How long requests wait for a stage that has gone missing.")
     tool_call_parser: str = Field("", description="How the model writes calls of tools, if its template misleads.")
     reasoning_parser: str = Field("", description="How the model marks its thinking, if its template misleads.")
+    client_header_blocks: Literal["drop", "keep"] = Field(
+        "drop",
+        description="Whether the model reads system blocks that hold an agent's x-anthropic-billing-header: it changes"
+        " from one conversation to the next, so that no prefix behind it would be found in the cache.",
+    )
     client_timeout_s: float = Field(
         60.0, gt=0, description="Longest time for a client to send a request, or to take nothing of its answer."
     )
@@ -98,6 +103,9 @@ class GatewaySettings(Settings):
 
 class TokenizerSettings(Settings):
     tokenizer_threads: int = Field(2, ge=1, description="Threads that encode long prompts.")
+    strict_max_tokens: bool = Field(
+        False, description="Whether max_tokens beyond the rest of the context is an error; else the rest is meant."
+    )
 
 
 class RouterSettings(Settings):
@@ -203,7 +211,9 @@ def _flags(kind: type[Settings], arguments: Sequence[str]) -> dict[str, Any]:
         name = flags.get(flag.replace("_", "-"))
         if name is None:
             raise SettingsError(_unknown(flag, set(flags)))
-        if not equals:
+        if not equals and kind.model_fields[name].annotation is bool and (not rest or rest[0].startswith("--")):
+            value = "true"
+        elif not equals:
             if not rest:
                 raise SettingsError(f"{flag} needs a value")
             value = rest.pop(0)

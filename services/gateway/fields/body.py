@@ -14,9 +14,12 @@ from typing import Any, ClassVar, Self, dataclass_transform
 
 import msgspec
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing, is_empty
 from xylem.services.gateway.fields.field import Field, Support
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.shared.runtime.errors import InvalidRequest
+
+MISSPELT = 0.8  # the likeness of two names, of which the one is taken for the other
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -60,6 +63,8 @@ class Body(msgspec.Struct, metaclass=BodyMeta):
         for name, value in body.items():
             row = rows.get(name)
             if row is None:
+                if _may_be_left_out(name, value, rows):
+                    continue
                 raise _unknown(name, rows)
             if value is None or row.support is Support.IGNORED:
                 continue
@@ -90,8 +95,19 @@ class Body(msgspec.Struct, metaclass=BodyMeta):
             "properties": properties,
             **({"x-unsupported": unsupported} if unsupported else {}),
             "required": [row.name for row in cls.rows.values() if row.required],
-            "additionalProperties": False,
+            "additionalProperties": False,  # more is let through where it asks for nothing
         }
+
+
+def _may_be_left_out(name: str, value: Json, rows: Mapping[str, Field]) -> bool:
+    """Tells whether an unknown field asks for nothing: false or 0 does if the field that it may be misspelt has that.
+
+    So `temperatur: 0` is found out, and `include_everything: false` is let through.
+    """
+    if is_empty(value):
+        return True
+    near = difflib.get_close_matches(name, rows, n=1, cutoff=MISSPELT)
+    return asks_nothing(value) and (not near or rows[near[0]].default == value)
 
 
 def _unknown(name: str, known: Mapping[str, Field]) -> InvalidRequest:

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar, cast, overload
 
 import msgspec
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing, is_empty
 from xylem.services.gateway.fields.basic_types import AnyType
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.shared.runtime.errors import InvalidRequest
@@ -57,11 +58,19 @@ class Field:
     def read_value(self, value: Json) -> object:
         """Returns the checked value. Raises InvalidRequest."""
         if self.support is Support.NEUTRAL:
-            # 0 and 0.0 are the same, but 0 and false are not.
-            if any(value == ok and (type(value) is bool) == (type(ok) is bool) for ok in self.neutral):
+            if self._is_neutral(value):
                 return value
             raise InvalidRequest(f"{self.name} is not supported yet{self._way_out()}", param=self.name)
         return self.kind.read_value(self.name, value)
+
+    def _is_neutral(self, value: Json) -> bool:
+        """Where the neutral value is true or a number other than 0, false and 0 do ask for something."""
+        if is_empty(value):
+            return True
+        # 0 and 0.0 are the same, but 0 and false are not.
+        if any(value == ok and (type(value) is bool) == (type(ok) is bool) for ok in self.neutral):
+            return True
+        return asks_nothing(value) and not any(ok for ok in self.neutral if isinstance(ok, int | float))
 
     def _way_out(self) -> str:
         if not self.neutral:

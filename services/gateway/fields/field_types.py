@@ -6,6 +6,7 @@ from typing import TypeGuard
 
 import regex
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing
 from xylem.services.gateway.fields.basic_types import BooleanType, NumberType
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import is_strings
@@ -175,6 +176,8 @@ class StreamOptionsType:
         for key, option in value.items():
             # Padding against an eavesdropper who measures sizes; it changes no text.
             if key not in known and key != "include_obfuscation":
+                if asks_nothing(option):
+                    continue
                 raise InvalidRequest(f"unknown field {name}.{key[:80]}", param=f"{name}.{key[:80]}")
             if option is not None:
                 options[key] = BooleanType().read_value(f"{name}.{key}", option)

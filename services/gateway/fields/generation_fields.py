@@ -101,6 +101,13 @@ HARMLESS: list[Field] = ignored(
     "prompt_cache_options",
     "verbosity",
     "prediction",
+    "guided_decoding_backend",
+    "client_metadata",
+    "cache_control",
+    "request_id",
+    "tags",
+    "caching",
+    "cache_prompt",
 )
 
 NOT_YET: list[Field] = [
@@ -108,7 +115,6 @@ NOT_YET: list[Field] = [
     only("prompt_logprobs", 0),
     only("return_tokens_as_token_ids", False),
     only("return_token_ids", False),
-    only("guided_decoding_backend"),
     only("guided_whitespace_pattern"),
     only("spaces_between_special_tokens", True),
     only("truncate_prompt_tokens"),

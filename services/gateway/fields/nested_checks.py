@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import TypeGuard
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.value_errors import wrong
 from xylem.shared.runtime.errors import InvalidRequest
@@ -34,9 +35,9 @@ def one_of(where: str, value: Json, known: Collection[str]) -> str:
 
 
 def only_keys(where: str, value: JsonObject, known: Collection[str]) -> None:
-    """Raises InvalidRequest for the first key that is none of these; null asks for nothing."""
+    """Raises InvalidRequest for the first key that is none of these and whose value asks for something."""
     for key, inner in value.items():
-        if key not in known and inner is not None:
+        if key not in known and not asks_nothing(inner):
             raise InvalidRequest(f"{where}.{key[:80]} is not supported", param=f"{where}.{key[:80]}")
 
 

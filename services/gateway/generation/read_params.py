@@ -66,10 +66,8 @@ def read_params(body: GenerationBody, served: ServedModel, max_tokens: int) -> G
 
 
 def max_tokens_of(body: GenerationBody, max_completion_tokens: int | None, default: int) -> int:
-    """Returns the limit under either of its names, or the default. Raises InvalidRequest when they differ."""
-    given = {body.max_tokens, max_completion_tokens} - {None}
-    if len(given) > 1:
-        raise InvalidRequest("max_tokens and max_completion_tokens contradict each other", param="max_tokens")
+    """Returns the limit under its newer name, or else under its older one, or the default."""
+    given = (max_completion_tokens, body.max_tokens)
     return next((number for number in given if number is not None), default)
 
 

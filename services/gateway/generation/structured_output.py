@@ -2,6 +2,7 @@
 
 import msgspec
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import is_strings
 from xylem.services.gateway.fields.value_errors import wrong
@@ -68,7 +69,7 @@ def _nested(name: str, value: Json) -> Grammar | None:
         return _grammar(param, NESTED[name], value)
     if name == "json_object":
         return Grammar("json_object", param=param) if value else None
-    if value not in (None, False):
+    if not asks_nothing(value):
         raise InvalidRequest(f"{param} is not supported yet; leave it out", param=param)
     return None
 

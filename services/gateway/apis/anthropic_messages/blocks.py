@@ -11,7 +11,10 @@ from xylem.shared.runtime.errors import InvalidRequest
 ROLES = ("user", "assistant", "system")
 
 # Marks of what is to be cached, and of who has called a tool: they say nothing to the model.
-_CARRIED = ("type", "cache_control", "citations", "caller")
+_CARRIED = ("type", "id", "cache_control", "citations", "caller")
+
+# The first system block of Claude Code. What stands in it changes from one conversation to the next.
+CLIENT_HEADER = "x-anthropic-billing-header:"
 
 # Reads a block of one type: its place, itself, the role it is said in, and the chat messages that it adds to.
 ReadBlock = Callable[[str, JsonObject, str, list[ChatMessage]], None]
@@ -23,7 +26,7 @@ def read_messages(value: Json) -> list[ChatMessage]:
     for i, each in enumerate(sequence("messages", value, "a list of messages")):
         where = f"messages[{i}]"
         message = mapping(where, each, "an object with role and content")
-        only_keys(where, message, ("role", "content"))
+        only_keys(where, message, ("role", "content", "id"))
         role = one_of(f"{where}.role", message.get("role"), ROLES)
         content = message.get("content")
         if type(content) is str:
@@ -46,6 +49,16 @@ def read_texts(where: str, value: Json) -> str:
     for i, block in enumerate(sequence(where, value, "a string or a list of text blocks")):
         _read_block(f"{where}[{i}]", block, "system", _SYSTEM, own)
     return "".join(message.content for message in own)
+
+
+def without_header(system: Json) -> Json:
+    """Leaves out the blocks of a system prompt that are a client's header: behind one no prefix is ever found again."""
+    return [each for each in system if not _is_header(each)] if isinstance(system, list) else system
+
+
+def _is_header(block: Json) -> bool:
+    said = block.get("text") if isinstance(block, dict) else None
+    return isinstance(said, str) and said.startswith(CLIENT_HEADER)
 
 
 def _read_block(where: str, value: Json, role: str, read: Mapping[str, ReadBlock], own: list[ChatMessage]) -> None:
@@ -76,8 +89,30 @@ def _tool_result(where: str, block: JsonObject, _: str, own: list[ChatMessage]) 
     """is_error goes unsaid: chat templates have no place for it, and the content tells it."""
     only_keys(where, block, (*_CARRIED, "tool_use_id", "content", "is_error"))
     call_id = text(f"{where}.tool_use_id", block.get("tool_use_id"))
-    content = read_texts(f"{where}.content", block.get("content") or "")
+    content = _read_result(f"{where}.content", block.get("content") or "")
     own.append(ChatMessage("tool", content, tool_call_id=call_id))
+
+
+def _read_result(where: str, value: Json) -> str:
+    """The text of a result. A tool that a search has found is named; its definition is among the tools."""
+    if type(value) is str:
+        return value
+    own: list[ChatMessage] = []
+    for i, block in enumerate(sequence(where, value, "a string or a list of text blocks")):
+        _read_block(f"{where}[{i}]", block, "tool", _RESULT, own)
+    return "".join(message.content for message in own)
+
+
+def _tool_reference(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
+    only_keys(where, block, (*_CARRIED, "tool_name"))
+    _last(own, role).content += f"{text(f'{where}.tool_name', block.get('tool_name'))}\n"
+
+
+def _redacted_thinking(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
+    """Another server has encrypted the thought: there is nothing in it to read."""
+    only_keys(where, block, (*_CARRIED, "data"))
+    text(f"{where}.data", block.get("data"))
+    _last(own, role)
 
 
 def _tool_use(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:
@@ -96,4 +131,10 @@ def _thinking(where: str, block: JsonObject, role: str, own: list[ChatMessage]) 
 
 _SYSTEM: dict[str, ReadBlock] = {"text": _text}
 _USER: dict[str, ReadBlock] = {"text": _text, "tool_result": _tool_result}
-_ASSISTANT: dict[str, ReadBlock] = {"text": _text, "thinking": _thinking, "tool_use": _tool_use}
+_RESULT: dict[str, ReadBlock] = {"text": _text, "tool_reference": _tool_reference}
+_ASSISTANT: dict[str, ReadBlock] = {
+    "text": _text,
+    "thinking": _thinking,
+    "redacted_thinking": _redacted_thinking,
+    "tool_use": _tool_use,
+}

@@ -27,10 +27,13 @@ class PromptBody(Body):
     tool_choice: Json = taken(AnyType({"type": "object"}), about="Of type auto, any, tool or none.")
     thinking: Json = taken(AnyType({"type": "object"}), about="enabled, adaptive or disabled; the budget is no limit.")
     output_config: Json = taken(AnyType({"type": "object"}), about="effort, and a format of type json_schema.")
+    output_format: Json = taken(AnyType({"type": "object"}), about="An older name of output_config.format.")
+    context_management: Json = taken(
+        AnyType({"type": "object"}), about="Edits that clear nothing, such as clear_thinking with keep all."
+    )
 
     others = (
-        *ignored("cache_control", "speed", "user_profile_id", "workspace_id"),
-        only("context_management"),
+        *ignored("cache_control", "speed", "user_profile_id", "workspace_id", "betas"),
         only("mcp_servers", []),
     )
 
@@ -44,7 +47,7 @@ class MessagesBody(PromptBody):
 
     others = (
         *passed(ChatBody.rows[name] for name in SHARED),
-        *ignored("metadata", "service_tier", "inference_geo", "diagnostics"),
+        *ignored("metadata", "service_tier", "inference_geo", "diagnostics", "client_metadata"),
         only("container"),
         only("thread"),
     )

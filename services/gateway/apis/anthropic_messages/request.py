@@ -1,13 +1,14 @@
 """From a body of /v1/messages to a body of /v1/chat/completions."""
 
-from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts
+from xylem.services.gateway.apis.anthropic_messages.blocks import read_messages, read_texts, without_header
+from xylem.services.gateway.apis.anthropic_messages.context_edits import check_context_edits
 from xylem.services.gateway.apis.anthropic_messages.fields import PASSED, MessagesBody, PromptBody
+from xylem.services.gateway.apis.anthropic_messages.tools import read_tools, referenced_tools
 from xylem.services.gateway.apis.openai_chat.chat_message import ChatMessage
 from xylem.services.gateway.fields.basic_types import IntegerType
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.json_types import Json, JsonObject
-from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
-from xylem.shared.runtime.errors import InvalidRequest
+from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, text
 
 MIN_THINKING_TOKENS = 1024
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
@@ -24,24 +25,28 @@ NAMES = ErrorFieldNames(
 )
 
 
-def chat_body(body: JsonObject, asked: PromptBody) -> JsonObject:
-    """Returns the chat body for `body`, which has been read as `asked`. Raises InvalidRequest."""
+def chat_body(body: JsonObject, asked: PromptBody, *, keeps_header: bool = False) -> JsonObject:
+    """Returns the chat body for `body`, which has been read as `asked`. Raises InvalidRequest.
+
+    keeps_header: a system block that is a header of the client's own is read by the model as the others are.
+    """
     chat = {name: body[name] for name in PASSED if body.get(name) is not None}
     messages = read_messages(asked.messages)
     if messages and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         chat["continue_final_message"] = True
         chat["add_generation_prompt"] = False
-    if asked.system is not None:
-        messages.insert(0, ChatMessage("system", read_texts("system", asked.system)))
+    system = asked.system if keeps_header else without_header(asked.system)
+    if system not in (None, []):
+        messages.insert(0, ChatMessage("system", read_texts("system", system)))
     chat["messages"] = [message.to_json() for message in messages]
     for name, other in (("max_tokens", "max_tokens"), ("stop_sequences", "stop"), ("stream", "stream")):
         if body.get(name) is not None:
             chat[other] = body[name]
-    if asked.tools:
-        tools = sequence("tools", asked.tools)
-        chat["tools"] = [_tool(f"tools[{i}]", tool) for i, tool in enumerate(tools)]
     chat |= _tool_choice(asked.tool_choice)
-    chat |= _output(asked.output_config)
+    if tools := read_tools(asked.tools, shown=referenced_tools(asked.messages), forced=_forced_name(asked.tool_choice)):
+        chat["tools"] = [*tools]
+    chat |= _output(_output_config(asked))
+    check_context_edits(asked.context_management)
     thinks = _thinks(asked)
     if thinks is not None:
         given = mapping("chat_template_kwargs", chat.get("chat_template_kwargs", {}))
@@ -49,20 +54,8 @@ def chat_body(body: JsonObject, asked: PromptBody) -> JsonObject:
     return chat
 
 
-def _tool(where: str, value: Json) -> JsonObject:
-    tool = mapping(where, value, "a tool with a name and an input_schema")
-    kind = tool.get("type")
-    if kind not in (None, "custom"):
-        raise InvalidRequest(
-            f"{where}.type {str(kind)[:80]!r} is not supported; only tools of the client's own are",
-            param=f"{where}.type",
-        )
-    known = ("type", "name", "description", "input_schema", "strict", "cache_control", "eager_input_streaming")
-    only_keys(where, tool, known)
-    schema = mapping(f"{where}.input_schema", tool.get("input_schema"), "a JSON schema")
-    function: JsonObject = {"name": text(f"{where}.name", tool.get("name")), "parameters": schema}
-    function |= {key: tool[key] for key in ("description", "strict") if tool.get(key) is not None}
-    return {"type": "function", "function": function}
+def _forced_name(value: Json) -> Json:
+    return value.get("name") if type(value) is dict else None
 
 
 def _tool_choice(value: Json) -> JsonObject:
@@ -81,8 +74,15 @@ def _tool_choice(value: Json) -> JsonObject:
     return chat
 
 
-def _output(value: Json) -> JsonObject:
-    config = mapping("output_config", value or {})
+def _output_config(asked: PromptBody) -> JsonObject:
+    """With the format under its older name, which SDKs have sent as a field of the body."""
+    config = mapping("output_config", asked.output_config or {})
+    if asked.output_format is None or config.get("format") is not None:
+        return config
+    return {**config, "format": asked.output_format}
+
+
+def _output(config: JsonObject) -> JsonObject:
     only_keys("output_config", config, ("effort", "format"))
     chat: JsonObject = {}
     if config.get("effort") is not None:

@@ -3,14 +3,15 @@
 import msgspec
 from fastapi import APIRouter, Request, Response
 
-from xylem.services.gateway.apis.anthropic_messages.fields import CountTokensBody, MessagesBody
+from xylem.services.gateway.apis.anthropic_messages.fields import CountTokensBody, MessagesBody, PromptBody
 from xylem.services.gateway.apis.anthropic_messages.openapi import describe_message
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES, chat_body
 from xylem.services.gateway.apis.anthropic_messages.response import MessageResponseWriter
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
 from xylem.services.gateway.apis.openai_chat.request import chat_request
 from xylem.services.gateway.fields.json_object import read_object
-from xylem.services.gateway.generation.context import context_of, key_of
+from xylem.services.gateway.fields.json_types import JsonObject
+from xylem.services.gateway.generation.context import Context, context_of, key_of
 from xylem.services.gateway.generation.tokenize_client import tokens_of
 from xylem.services.gateway.http.respond import respond
 from xylem.shared.protocol import Tokenize
@@ -32,7 +33,7 @@ async def messages(request: Request) -> Response:
     body = await read_object(request)
     asked = MessagesBody.read(body)
     with NAMES.spoken():
-        generation = chat_request(ChatBody.read(chat_body(body, asked)), context.served_model)
+        generation = chat_request(ChatBody.read(_chat_body(context, body, asked)), context.served_model)
         generation.continuous_usage = True  # the first event tells the number of input tokens
         stops = asked.stop_sequences
         return await respond(
@@ -49,8 +50,9 @@ async def messages(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     context = context_of(request)
     body = await read_object(request)
+    asked = CountTokensBody.read(body)
     with NAMES.spoken():
-        generation = chat_request(ChatBody.read(chat_body(body, CountTokensBody.read(body))), context.served_model)
+        generation = chat_request(ChatBody.read(_chat_body(context, body, asked)), context.served_model)
         question = Tokenize(
             messages=generation.choices[0].messages,
             tools=generation.tools,
@@ -60,3 +62,7 @@ async def count_tokens(request: Request) -> Response:
         with context.asking(key_of(request)):
             column = await tokens_of(context, question)
     return Response(_encoder.encode({"input_tokens": count(column)}), media_type="application/json")
+
+
+def _chat_body(context: Context, body: JsonObject, asked: PromptBody) -> JsonObject:
+    return chat_body(body, asked, keeps_header=context.settings.client_header_blocks == "keep")

@@ -9,22 +9,6 @@ from xylem.shared.runtime.errors import InvalidRequest
 
 
 @dataclass(frozen=True)
-class OneOfType:
-    """One of some words."""
-
-    words: tuple[str, ...]
-
-    @property
-    def schema(self) -> JsonObject:
-        return {"type": "string", "enum": [*self.words]}
-
-    def read_value(self, name: str, value: Json) -> str:
-        if type(value) is not str or value not in self.words:
-            raise wrong(name, " or ".join(self.words), value)
-        return value
-
-
-@dataclass(frozen=True)
 class DocumentsType:
     """A list of texts, each as a string or as {"text": ...}. Reads to a list of strings."""
 

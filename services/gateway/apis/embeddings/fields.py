@@ -1,7 +1,7 @@
 """The fields of the endpoints that work with vectors."""
 
-from xylem.services.gateway.apis.embeddings.field_types import DocumentsType, OneOfType
-from xylem.services.gateway.fields.basic_types import BooleanType, IntegerType, TextType
+from xylem.services.gateway.apis.embeddings.field_types import DocumentsType
+from xylem.services.gateway.fields.basic_types import BooleanType, IntegerType, OneOfType, TextType
 from xylem.services.gateway.fields.body import Body
 from xylem.services.gateway.fields.field import ignored, only, required, taken
 from xylem.services.gateway.fields.field_types import Prompt, PromptsType, TokenIdsType

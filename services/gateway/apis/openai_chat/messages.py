@@ -2,6 +2,7 @@
 
 import msgspec
 
+from xylem.services.gateway.fields.asks_nothing import asks_nothing
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.value_errors import wrong
 from xylem.shared.runtime.errors import InvalidRequest
@@ -9,10 +10,10 @@ from xylem.shared.runtime.errors import InvalidRequest
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 # What a message may carry besides role and content; the chat template sees it.
-CARRIED = ("name", "tool_calls", "tool_call_id", "reasoning_content")
+CARRIED = ("name", "tool_calls", "tool_call_id", "reasoning_content", "reasoning")
 
-# What the SDKs put into messages that they send back; LiteLLM wraps what it does not know. Empty ones say nothing.
-EMPTY_ONLY = ("refusal", "annotations", "audio", "function_call", "reasoning", "provider_specific_fields")
+# What user interfaces put there for themselves, and marks of what is to be cached: they say nothing to a model.
+IGNORED = ("id", "created_at", "metadata", "cache_control", "status")
 
 _encoder = msgspec.json.Encoder()
 
@@ -34,20 +35,15 @@ def _read_message(where: str, message: Json) -> JsonObject:
         raise wrong(f"{where}.role", f"one of {', '.join(ROLES)}", role)
     plain: JsonObject = {"role": ROLES[role], "content": _read_content(where, role, message.get("content"))}
     for key, value in message.items():
-        if key in ("role", "content") or value is None:
+        if key in ("role", "content", *IGNORED) or value in (None, {}):
             continue
         if key in CARRIED:
-            plain[key] = _read_carried(f"{where}.{key}", key, value)
-        elif key not in EMPTY_ONLY or not _is_empty(value):
-            verb = "is not supported yet" if key in EMPTY_ONLY else "is unknown"
-            raise InvalidRequest(f"{where}.{key[:80]} {verb}", param=f"{where}.{key[:80]}")
+            # vLLM's name of the thoughts; clients that know both names send both.
+            name = "reasoning_content" if key == "reasoning" else key
+            plain.setdefault(name, _read_carried(f"{where}.{key}", key, value))
+        elif not asks_nothing(value):
+            raise InvalidRequest(f"{where}.{key[:80]} is not supported", param=f"{where}.{key[:80]}")
     return plain
-
-
-def _is_empty(value: Json) -> bool:
-    if type(value) is dict:
-        return all(inner in (None, "", [], {}) for inner in value.values())
-    return value in ("", [])
 
 
 def _read_content(where: str, role: str, content: Json) -> str:

@@ -1,7 +1,7 @@
 """The fields of a body of /v1/responses."""
 
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
-from xylem.services.gateway.fields.basic_types import AnyType, BooleanType, IntegerType, TextType
+from xylem.services.gateway.fields.basic_types import AnyType, BooleanType, IntegerType, OneOfType, TextType
 from xylem.services.gateway.fields.body import Body
 from xylem.services.gateway.fields.field import ignored, only, passed, required, taken
 from xylem.services.gateway.fields.generation_fields import INT32_MAX, MAX_TOP, GenerationBody
@@ -35,11 +35,13 @@ class ResponsesBody(Body):
     store: bool = taken(BooleanType(), True, "Whether it can be retrieved and continued afterwards.")
     background: bool = taken(BooleanType(), False, "It is answered at once, and made whether or not anybody listens.")
     metadata: Json = taken(AnyType({"type": "object"}), about="Strings, which come back in the response.")
+    truncation: str = taken(
+        OneOfType(("disabled", "auto")), "disabled", "auto is taken, but what does not fit is an error all the same."
+    )
     stream_options: Json = taken(AnyType({"type": "object"}), about="include_obfuscation changes nothing.")
 
     others = (
         *passed(ChatBody.rows[name] for name in SHARED),
-        only("truncation", "disabled"),
         only("conversation"),
         only("prompt"),
         only("max_tool_calls"),
@@ -47,6 +49,7 @@ class ResponsesBody(Body):
         only("moderation"),
         *ignored(
             "user",
+            "client_metadata",
             "service_tier",
             "safety_identifier",
             "prompt_cache_key",

@@ -99,6 +99,7 @@ def _response(record: Record, body: ResponsesBody, chat: ChatBody, model: str) -
         metadata=_metadata(body.metadata),
         store=body.store,
         background=body.background,
+        truncation=body.truncation,
     )
 
 

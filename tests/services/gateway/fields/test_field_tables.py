@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from xylem.services.gateway.apis.anthropic_messages.fields import MessagesBody
+from xylem.services.gateway.apis.embeddings.fields import EmbeddingsBody
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
 from xylem.services.gateway.apis.openai_completions.fields import CompletionBody
+from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
 from xylem.services.gateway.apis.operations.fields import DetokenizeBody, TokenizeBody
+from xylem.services.gateway.apis.sglang_generate.fields import GenerateBody
 from xylem.services.gateway.fields.body import Body
 from xylem.services.gateway.fields.field import Support
 from xylem.services.gateway.fields.value_errors import wrong
@@ -118,6 +122,41 @@ def test_unknown_fields_get_a_hint() -> None:
     assert caught.value.param == "temprature"
     with pytest.raises(InvalidRequest, match=r"unknown field qqqq$"):
         TokenizeBody.read({"prompt": "x", "qqqq": 1})
+
+
+NOTHING = [None, False, 0, 0.0, "", [], {}, [None, {}], {"a": None, "b": [{"c": False}]}]
+
+
+@pytest.mark.parametrize("table", [ChatBody, CompletionBody, ResponsesBody, MessagesBody, GenerateBody, EmbeddingsBody])
+@pytest.mark.parametrize("value", NOTHING)
+def test_unknown_fields_that_ask_for_nothing_pass(table: type[Body], value: Any) -> None:
+    needed = {"messages": [], "prompt": "x", "input": "x", "max_tokens": 1}
+    body = {name: needed[name] for name, row in table.rows.items() if row.required}
+    assert table.read({**body, "some_new_thing": value}) == table.read(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("temperatur", 0), ("top_kk", 0), ("skip_special_token", False), ("separate_reasonings", False)],
+)
+def test_what_a_misspelt_field_asks_for_is_found_out(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"unknown field {name}; did you mean"):
+        ChatBody.read({**CHAT_BODY, name: value})
+    assert ChatBody.read({**CHAT_BODY, "strem": False}) == ChatBody.read(CHAT_BODY)  # it is what `stream` is by itself
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("include_reasoning", False), ("stream_reasoning", False), ("length_penalty", 0), ("best_of", 0)],
+)
+def test_false_and_zero_ask_for_something_where_the_default_is_another(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"^{name} is not supported yet"):
+        ChatBody.read({**CHAT_BODY, name: value})
+
+
+def test_nested_options_that_ask_for_nothing_pass() -> None:
+    options = {"include_usage": True, "some_new_thing": {"a": False}}
+    assert ChatBody.read({**CHAT_BODY, "stream_options": options}).stream_options.include_usage
 
 
 def test_prompts_of_all_kinds() -> None:

@@ -126,6 +126,81 @@ def test_blocks_of_a_conversation() -> None:
     ]
 
 
+HEADER = {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.332.e9b; cc_entrypoint=cli;"}
+
+
+def test_a_header_of_the_client_is_no_part_of_the_prompt() -> None:
+    system = [HEADER, {"type": "text", "text": "Be brief."}]
+    assert translated(system=system)["messages"] == [{"role": "system", "content": "Be brief."}, *HI]
+    assert translated(system=[HEADER])["messages"] == HI
+    body = {"messages": HI, "system": system}
+    kept = chat_body(body, CountTokensBody.read(body), keeps_header=True)
+    assert kept["messages"][0]["content"] == HEADER["text"] + "Be brief."
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, {}, {"edits": []}, {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}, {"new": {"a": None}}],
+)
+def test_context_management_that_clears_nothing(value: Any) -> None:
+    assert translated(context_management=value) == translated()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"type": "clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 1}},
+        {"type": "clear_thinking_20251015"},
+        {"type": "clear_tool_uses_20250919", "keep": "all"},
+    ],
+)
+def test_context_management_that_clears_something_is_refused(edit: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        translated(context_management={"edits": [edit]})
+    assert caught.value.param == "context_management.edits[0]"
+
+
+def named_tools(**more: Any) -> list[str]:
+    chat = translated(**more)
+    return [tool["function"]["name"] for tool in chat.get("tools", [])]
+
+
+def test_deferred_tools_come_when_they_are_found() -> None:
+    tools = [
+        {"name": "search", "input_schema": SCHEMA},
+        {"name": "look", "input_schema": SCHEMA, "defer_loading": True},
+    ]
+    assert named_tools(tools=tools) == ["search"]
+    assert named_tools(tools=tools, tool_choice={"type": "tool", "name": "look"}) == ["search", "look"]
+    call = {"type": "tool_use", "id": "1", "name": "search", "input": {}}
+    found = [{"type": "tool_reference", "tool_name": "look"}]
+    result = {"type": "tool_result", "tool_use_id": "1", "content": found}
+    messages = [*HI, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    assert named_tools(tools=tools, messages=messages) == ["search", "look"]
+    assert translated(tools=tools, messages=messages)["messages"][-1]["content"] == "look\n"
+    with pytest.raises(InvalidRequest, match="input_schema"):
+        named_tools(tools=[tools[0], {"name": "look", "defer_loading": True}])
+
+
+def test_tools_of_the_server_are_left_out() -> None:
+    hosted = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
+    assert named_tools(tools=[*hosted, {"name": "look", "input_schema": SCHEMA}]) == ["look"]
+    assert named_tools(tools=hosted) == []
+
+
+def test_encrypted_thoughts_are_passed_over() -> None:
+    blocks = [{"type": "redacted_thinking", "data": "Zm9v"}, {"type": "text", "text": "Yes."}]
+    messages = [*HI, {"role": "assistant", "content": blocks}, *HI]
+    assert translated(messages=messages)["messages"] == [*HI, {"role": "assistant", "content": "Yes."}, *HI]
+
+
+def test_the_older_name_of_the_output_format() -> None:
+    form = {"type": "json_schema", "schema": SCHEMA}
+    assert translated(output_format=form) == translated(output_config={"format": form})
+    with pytest.raises(InvalidRequest, match=r"output_config\.format\.type"):
+        translated(output_format={"type": "yaml"})
+
+
 def test_an_answer_that_is_begun_is_gone_on_with() -> None:
     chat = translated(messages=[*HI, {"role": "assistant", "content": "The"}])
     assert (chat["continue_final_message"], chat["add_generation_prompt"]) == (True, False)

@@ -145,11 +145,11 @@ async def test_failing_in_the_middle(client: anthropic.AsyncAnthropic, pipeline:
         ({"system": 5}, "system"),
         ({"temperature": 3}, "temperature"),
         ({"stop_sequences": [1]}, "stop_sequences"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools[0].type"),
         ({"tools": [{"name": "f"}]}, "tools[0].input_schema"),
         ({"tool_choice": {"type": "some"}}, "tool_choice.type"),
         ({"thinking": {"type": "enabled", "budget_tokens": 5}}, "thinking.budget_tokens"),
-        ({"mcp_servers": [{}]}, "mcp_servers"),
+        ({"mcp_servers": [{"name": "a"}]}, "mcp_servers"),
         ({"n": 2}, "n"),
     ],
 )

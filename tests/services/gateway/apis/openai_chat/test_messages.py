@@ -32,6 +32,19 @@ def test_what_the_sdk_sends_back() -> None:
     ]
 
 
+def test_what_says_nothing_is_let_through() -> None:
+    empty = {"colour": {}, "audio": {"id": None}, "annotations": [], "weight": 0, "pinned": False, "tags": [{"a": ""}]}
+    marks = {"id": "m1", "created_at": 17, "metadata": {"a": "b"}, "cache_control": {"type": "ephemeral"}}
+    assert plain({"role": "user", "content": "x", **empty, **marks}) == [{"role": "user", "content": "x"}]
+
+
+def test_thoughts_under_both_names() -> None:
+    said = {"role": "assistant", "content": "x", "reasoning_content": "hm"}
+    assert plain({"role": "assistant", "content": "x", "reasoning": "hm"}) == [said]
+    assert plain({**said, "reasoning": "hm"}) == [said]
+    assert plain({**said, "reasoning": {}}) == [said]
+
+
 @pytest.mark.parametrize(
     ("messages", "param"),
     [
@@ -50,7 +63,7 @@ def test_what_the_sdk_sends_back() -> None:
         ([{"role": "user", "content": "x", "name": 1}], "messages[0].name"),
         ([{"role": "user", "content": "x", "audio": {"id": "a"}}], "messages[0].audio"),
         ([{"role": "user", "content": "x", "colour": "red"}], "messages[0].colour"),
-        ([{"role": "user", "content": "x", "colour": {}}], "messages[0].colour"),
+        ([{"role": "user", "content": "x", "colour": {"hue": [0, {"dark": 1}]}}], "messages[0].colour"),
         (
             [{"role": "assistant", "content": "x", "provider_specific_fields": {"signature": "s"}}],
             "messages[0].provider_specific_fields",
