@@ -5,7 +5,7 @@ services, sends more, kills a process of each, takes all down and looks for what
 Compose 2.24 or newer, and httpx. Prints what each step took, the image sizes, and the memory of each container.
 
 --offline is for a machine that reaches no image registry: it takes torch's wheel from /opt/wheels and puts wget, which
-the real nats:2.12-alpine has, into a stand-in image that lacks it.
+the real nats:2.11-alpine has, into a stand-in image that lacks it.
 """
 
 import argparse
@@ -29,9 +29,9 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "xylem-compose-test"
-SCALED = ("tokenizer", "detokenizer", "executor")
+SCALED = ("gateway", "tokenizer", "detokenizer", "executor")
 WHEELS = Path("/opt/wheels")
-NATS = "nats:2.12-alpine"
+NATS = "nats:2.11-alpine"
 BEGAN_S = time.monotonic()
 
 
@@ -122,7 +122,7 @@ def kill_one_of_each(deployment: Deployment) -> None:
             if time.monotonic() > deadline_s:
                 raise SystemExit("what was killed did not come back healthy within 60 s")
             time.sleep(0.2)
-    say("all three were restarted and are healthy")
+    say("all were restarted and are healthy")
 
 
 def check_secrets(deployment: Deployment) -> None:
@@ -137,7 +137,7 @@ def check_secrets(deployment: Deployment) -> None:
 
 
 def sizes() -> None:
-    for name in ("xylem-light", "xylem-executor"):
+    for name in ("xylem-light", "xylem-executor", "xylem-proxy"):
         size = int(run("docker", "image", "inspect", "-f", "{{.Size}}", f"{name}:{os.environ.get('IMAGE_TAG', 'dev')}"))
         say(f"image {name}: {size / 1e6:.0f} MB")
 

