@@ -140,8 +140,7 @@ def main() -> None:
         kv_bytes=512 << 20,
     )
     grammars = GrammarBackend(
-        folder, vocab_size=card.vocab_size, end_ids=card.eos_token_ids, timeout_s=60, memory_bytes=2 << 30,
-        cache_bytes=256 << 20,
+        folder, vocab_size=card.vocab_size, end_ids=card.eos_token_ids
     )  # fmt: skip
     try:
         grammars.compile(GRAMMAR).result()

@@ -19,12 +19,11 @@ from typing import Any
 import jsonschema
 import numpy as np
 import torch
-import xgrammar
 
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.structured_output import CompiledGrammar, GrammarFailed, Matcher
-from xylem.services.executor.structured_output.compiler import compile_grammar, make_compiler, token_table
-from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
+from xylem.services.executor.structured_output.compiler import Vocabulary, compile_grammar
+from xylem.services.executor.structured_output.token_spelling import bytes_of_tokens
 from xylem.shared.model_info.model_card import read_json
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import Grammar
@@ -49,12 +48,11 @@ class Writer:
         self.spelled = bytes_of_tokens(codec)
         self.end_ids = frozenset([int(config["eos_token_id"])])
         vocab_size = int(config["vocab_size"])
-        self.compiler = make_compiler(token_table(codec, vocab_size, self.end_ids))
-        self._mask = xgrammar.allocate_token_bitmask(1, vocab_size)
+        self.vocabulary = Vocabulary(self.spelled, vocab_size, self.end_ids)
+        self._mask = torch.zeros((1, -(-vocab_size // 32)), dtype=torch.int32)
 
     def compile(self, kind: str, text: str) -> CompiledGrammar:
-        grammar = compile_grammar(self.compiler, kind, text)
-        return CompiledGrammar(grammar, grammar.memory_size_bytes)
+        return CompiledGrammar(compile_grammar(self.vocabulary, kind, text))
 
     def write(self, grammar: CompiledGrammar, most_tokens: int = 600) -> bytes | None:
         """A finished document; None when it has not ended after so many tokens."""

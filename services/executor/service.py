@@ -20,7 +20,7 @@ from xylem.services.executor.reports import answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
 from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
-from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend
+from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend, GrammarPolicy
 from xylem.services.executor.weights.loader import Progress
 from xylem.shared.model_info.end_tokens import end_token_ids
 from xylem.shared.model_info.model_card import ModelCard, ModelError
@@ -134,9 +134,11 @@ class ExecutorService(Service[ExecutorSettings]):
             card.path,
             vocab_size=card.vocab_size,
             end_ids=end_ids,
-            timeout_s=settings.grammar_timeout_s,
-            memory_bytes=settings.grammar_bytes,
-            cache_bytes=settings.grammar_cache_bytes,
+            policy=GrammarPolicy(
+                timeout_s=settings.grammar_timeout_s,
+                memory_bytes=settings.grammar_bytes,
+                cache_bytes=settings.grammar_cache_bytes,
+            ),
         )
         gc.collect()  # loading leaves much behind, and what start-up made is about to be frozen
         return Engine(
@@ -148,9 +150,9 @@ class ExecutorService(Service[ExecutorSettings]):
             gates=[grammar_gates(self._compile), *([] if runner.has_head else [head_gates])],
         )
 
-    def _compile(self, grammar: Grammar) -> "Future[CompiledGrammar]":
+    def _compile(self, grammar: Grammar, client: str) -> "Future[CompiledGrammar]":
         assert self._grammars is not None
-        compiled = self._grammars.compile(grammar)
+        compiled = self._grammars.compile(grammar, client)
         compiled.add_done_callback(lambda _: self._steps.wake())
         return compiled
 

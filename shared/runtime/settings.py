@@ -146,7 +146,7 @@ class ExecutorSettings(Settings):
     grammar_timeout_s: float = Field(
         15.0, gt=0, description="For compiling a grammar; one that takes longer is refused."
     )
-    grammar_bytes: Bytes = Field(1 << 30, gt=0, description="Memory for compiling a grammar.")
+    grammar_bytes: Bytes = Field(1 << 30, gt=0, description="Memory of each process that compiles grammars.")
     grammar_cache_bytes: Bytes = Field(256 << 20, ge=0, description="Memory for compiled grammars that are not in use.")
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 LIGHT = ("gateway", "tokenizer", "router", "scheduler", "detokenizer")
-HEAVY = ("torch", "transformers", "numpy", "triton", "flashinfer", "xgrammar", "safetensors")
+HEAVY = ("torch", "transformers", "numpy", "triton", "flashinfer", "xgrammar", "llguidance", "safetensors")
 MAX_MIB = 120  # well above what they take (50 to 70); torch alone would add 200
 
 CODE = """

@@ -8,7 +8,7 @@ from xylem.services.executor.step.logits_processor import LogitsProcessor
 from xylem.services.executor.structured_output import CompiledGrammar
 from xylem.shared.protocol import Admit, Grammar
 
-Compile = Callable[[Grammar], "Future[CompiledGrammar]"]
+Compile = Callable[[Grammar, str], "Future[CompiledGrammar]"]
 
 
 class _HasLogitsProcessor(Protocol):
@@ -34,13 +34,13 @@ class GrammarGate:
 
 
 def grammar_gates(compile_grammar: Compile) -> Callable[[Admit, _HasLogitsProcessor], GrammarGate | None]:
-    """Returns a factory of gates. compile_grammar begins to compile a grammar; its future may raise GrammarFailed."""
+    """Returns a factory of gates. compile_grammar begins to compile a grammar of a tenant; its future may raise."""
 
     def make_gate(admit: Admit, sequence: _HasLogitsProcessor) -> GrammarGate | None:
         grammar = admit.start.params.grammar
         if grammar is None:
             return None
         assert sequence.shaping is not None
-        return GrammarGate(compile_grammar(grammar), sequence.shaping)
+        return GrammarGate(compile_grammar(grammar, admit.start.params.tenant), sequence.shaping)
 
     return make_gate

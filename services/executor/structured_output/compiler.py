@@ -1,69 +1,85 @@
-"""Compiles grammars over one vocabulary with xgrammar: the part that may take for ever, and runs in the child."""
+"""Compiles grammars over one vocabulary: the part that may take long, and runs in a child."""
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 
-import xgrammar
-
+from xylem.services.executor.structured_output.ebnf_engine import EbnfGrammar, EbnfVocabulary, Loading
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.json_grammar import any_object_ebnf, schema_to_ebnf
-from xylem.services.executor.structured_output.nodes import Text, alt, to_ebnf
+from xylem.services.executor.structured_output.grammar_state import Automaton
+from xylem.services.executor.structured_output.json_grammar import json_rules, read_schema
+from xylem.services.executor.structured_output.lark_engine import LarkGrammar, LarkVocabulary
+from xylem.services.executor.structured_output.lark_text import to_lark
+from xylem.services.executor.structured_output.nodes import Node, Rules, Text, alt, lexeme
 from xylem.services.executor.structured_output.regexes import fullmatch_node
-from xylem.services.executor.structured_output.tags import replace_schemas
-from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
-from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.services.executor.structured_output.tags import read_tag, tag_rules
 
-CACHE_BYTES = 64 << 20
+LARK = re.compile(r"^\s*%llguidance\b|^\s*start(\[[^\]]*\])?\s*:(?!:)", re.MULTILINE)
 
 
-def token_table(codec: TextCodec, vocab_size: int, end_ids: Iterable[int]) -> xgrammar.TokenizerInfo:
-    """Returns the vocabulary for xgrammar. vocab_size: of the model's logits; ids without a token are never allowed."""
-    spelled = bytes_of_tokens(codec)[:vocab_size]
-    return xgrammar.TokenizerInfo(
-        spelled, xgrammar.VocabType.RAW, vocab_size=vocab_size, stop_token_ids=sorted(set(end_ids)) or None
-    )
+class Vocabulary:
+    """The tokens for both engines, each made when it is first needed. spelled: bytes by token id."""
+
+    def __init__(
+        self, spelled: Sequence[bytes], vocab_size: int, end_ids: Iterable[int], loading: Loading = nullcontext
+    ) -> None:
+        self.lark = LarkVocabulary(spelled, vocab_size)
+        self.ebnf = EbnfVocabulary(spelled, vocab_size, end_ids, loading)
 
 
-def make_compiler(table: xgrammar.TokenizerInfo) -> xgrammar.GrammarCompiler:
-    """Makes a compiler of one thread, for the cores belong to the model; its cache holds rules that grammars share."""
-    return xgrammar.GrammarCompiler(table, max_threads=1, cache_enabled=True, cache_limit_bytes=CACHE_BYTES)
-
-
-def compile_grammar(with_: xgrammar.GrammarCompiler, kind: str, text: str) -> xgrammar.CompiledGrammar:
-    """Compiles a grammar. Raises GrammarFailed for a text that is no grammar of its kind."""
+def compile_grammar(vocabulary: Vocabulary, kind: str, text: str) -> Automaton:
+    """Compiles a grammar. Raises GrammarFailed for a text that is no grammar of its kind, or matches nothing."""
+    rules = Rules()
+    root: Node | None = None
+    match kind:
+        case "json_schema":
+            root = json_rules(rules, read_schema(text))
+        case "json_object":
+            root = json_rules(rules, {"type": "object"})
+        case "regex":
+            root = lexeme(fullmatch_node(text))
+        case "choice":
+            root = lexeme(_choice(text))
+        case "structural_tag":
+            tag = read_tag(text)
+            root = tag_rules(rules, tag)
+            text = json.dumps(tag)
+        case "ebnf":
+            pass
+        case _:
+            raise GrammarFailed(f"there is no kind of grammar called {kind!r}")
     try:
-        match kind:
-            case "json_schema":
-                return with_.compile_grammar(schema_to_ebnf(text))
-            case "json_object":
-                return with_.compile_grammar(any_object_ebnf())
-            case "regex":
-                return with_.compile_grammar(f"root ::= {to_ebnf(fullmatch_node(text))}\n")
-            case "ebnf":
-                return with_.compile_grammar(text)
-            case "choice":
-                return with_.compile_grammar(_choice(text))
-            case "structural_tag":
-                return with_.compile_structural_tag(replace_schemas(text))
-            case _:
-                raise GrammarFailed(f"there is no kind of grammar called {kind!r}")
-    except (RuntimeError, ValueError, TypeError) as error:  # of xgrammar, which says more than it needs
-        if "bad_alloc" in str(error):
-            raise GrammarFailed(f"the {kind} needs too much memory") from None
-        raise GrammarFailed(f"the {kind} can't be used: {_words(error)}") from None
+        if root is not None:
+            written = to_lark(rules, root)
+            if written is None:
+                raise GrammarFailed("it matches no text at all")
+            return LarkGrammar(vocabulary.lark, written)
+        if kind == "structural_tag":
+            return EbnfGrammar.from_tag(vocabulary.ebnf, text)
+        if _is_lark(text):
+            return LarkGrammar(vocabulary.lark, text)
+        return EbnfGrammar.from_ebnf(vocabulary.ebnf, text)
+    except GrammarFailed as failed:
+        raise GrammarFailed(f"the {kind} can't be used: {failed}") from None
 
 
-def _words(error: Exception) -> str:
-    """Returns the message of xgrammar without the place in its source."""
-    return re.sub(r"^\[[^\]]*\] \S+: ", "", str(error).strip())[:500]
+def read_grammar(vocabulary: Vocabulary, engine: str, serialized: bytes) -> Automaton:
+    """Reads a grammar that compile_grammar has made in another process. Raises GrammarFailed."""
+    if engine == LarkGrammar.engine:
+        return LarkGrammar(vocabulary.lark, serialized.decode())
+    return EbnfGrammar.read(vocabulary.ebnf, serialized)
 
 
-def _choice(text: str) -> str:
+def _is_lark(text: str) -> bool:
+    return "::=" not in text and LARK.search(text) is not None
+
+
+def _choice(text: str) -> Node:
     try:
         choices = json.loads(text)
     except ValueError as error:
         raise GrammarFailed(f"the choice is no JSON: {error}") from None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, str) for choice in choices):
         raise GrammarFailed("the choice must be a list of strings, with an entry")
-    return f"root ::= {to_ebnf(alt(Text(choice) for choice in choices))}\n"
+    return alt(Text(choice) for choice in choices)

@@ -1,55 +1,80 @@
-"""The child process that compiles grammars one after another until its input ends.
+"""A child process that compiles grammars one after another until its input ends.
 
 A process of its own because a compile can't be interrupted, and one that takes for ever or all of the memory would take
 the model with it. Its input ends when its parent dies, however that happens: so it never outlives it.
 """
 
+import contextlib
 import os
-import resource
 import sys
-from pathlib import Path
-from typing import BinaryIO
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
-from xylem.services.executor.structured_output.compile_messages import CompileReply, CompileRequest, encode_frame
-from xylem.services.executor.structured_output.compiler import compile_grammar, make_compiler, token_table
+from xylem.services.executor.structured_output.compile_messages import (
+    CompileReply,
+    CompileRequest,
+    CompilerStart,
+    encode_frame,
+)
+from xylem.services.executor.structured_output.compiler import Vocabulary, compile_grammar
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.mask_timing import check_mask_time
-from xylem.shared.model_info.tokenizer_codec import TextCodec
+from xylem.services.executor.structured_output.memory_limit import MemoryLimit
+
+NICENESS = 10  # the cores belong to the model
+STACK_BYTES = 4 << 20  # half of what the executor's threads have: what is nested too deeply ends here, and not there
+Message = TypeVar("Message")
 
 
 def main() -> None:
-    model_path, vocab_size, end_ids, memory_bytes = sys.argv[1:]
     # Nothing that a library prints may get among the frames.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    table = token_table(TextCodec.load(Path(model_path)), int(vocab_size), msgspec.json.decode(end_ids, type=list[int]))
-    compiler = make_compiler(table)
-    check_mask_time(
-        compile_grammar(compiler, "json_object", ""), "json_object"
-    )  # warm, so that the limit below counts what every compile needs
-    _limit(int(memory_bytes))
+    os.nice(NICENESS)
+    start = _read(CompilerStart)
+    if start is None:
+        return
+    limit = MemoryLimit(start.memory_bytes)
+
+    @contextlib.contextmanager
+    def loading() -> Iterator[None]:
+        _send(output, CompileReply(loads=True))
+        with limit.lifted():
+            yield
+        _send(output, CompileReply())
+
+    vocabulary = Vocabulary(start.spelled, start.vocab_size, start.end_ids, loading)
+    # Warm, so that the limit counts what every compile needs.
+    check_mask_time(compile_grammar(vocabulary, "json_object", ""), "json_object")
+    limit.begin()
     _send(output, CompileReply())
-    while (size := sys.stdin.buffer.read(4)) and (body := sys.stdin.buffer.read(int.from_bytes(size, "big"))):
-        request = msgspec.msgpack.decode(body, type=CompileRequest)
-        try:
-            grammar = compile_grammar(compiler, request.kind, request.text)
-            check_mask_time(grammar, request.kind)
-            result = CompileReply(grammar.serialize_json().encode())
-        except GrammarFailed as failed:
-            result = CompileReply(code=failed.code, message=str(failed))
-        except MemoryError:
-            result = CompileReply(code="invalid_request", message=f"the {request.kind} needs too much memory")
-        _send(output, result)
+    while (request := _read(CompileRequest)) is not None:
+        _send(output, _reply(vocabulary, request))
 
 
-def _limit(memory_bytes: int) -> None:
-    """Limits the growth of the address space from here on."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    most = pages * resource.getpagesize() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _reply(vocabulary: Vocabulary, request: CompileRequest) -> CompileReply:
+    try:
+        grammar = compile_grammar(vocabulary, request.kind, request.text)
+        check_mask_time(grammar, request.kind)
+        return CompileReply(grammar.engine, grammar.serialized())
+    except GrammarFailed as failed:
+        return CompileReply(code=failed.code, message=str(failed))
+    except MemoryError:
+        return CompileReply(code="invalid_request", message=f"the {request.kind} needs too much memory")
+    except Exception as error:  # a fault of ours, or of an engine: others still want this process
+        traceback.print_exc()
+        return CompileReply(code="internal_error", message=f"the {request.kind} could not be compiled: {error}")
+
+
+def _read(kind: type[Message]) -> Message | None:
+    """Reads one message; None at the end of the input."""
+    size = sys.stdin.buffer.read(4)
+    body = sys.stdin.buffer.read(int.from_bytes(size, "big"))
+    return msgspec.msgpack.decode(body, type=kind) if body else None
 
 
 def _send(output: BinaryIO, result: CompileReply) -> None:
@@ -58,4 +83,7 @@ def _send(output: BinaryIO, result: CompileReply) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    threading.stack_size(STACK_BYTES)
+    thread = threading.Thread(target=main)
+    thread.start()
+    thread.join()

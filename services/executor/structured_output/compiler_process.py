@@ -3,34 +3,34 @@
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
 from xylem import IMPORT_PATH
-from xylem.services.executor.structured_output.compile_messages import CompileReply, CompileRequest, encode_frame
+from xylem.services.executor.structured_output.compile_messages import (
+    CompileReply,
+    CompileRequest,
+    CompilerStart,
+    encode_frame,
+)
 from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.memory_limit import TOO_MUCH
 
-STARTUP_S = 120.0  # it imports torch, on a machine that may be busy with weights
+STARTUP_S = 120.0  # a machine may be busy with weights, and one engine imports torch
+
+
+class CompilerStalled(Exception):
+    """A compile has not ended in its time; its process was killed."""
 
 
 class CompilerProcess:
     """Runs one compiler process, and starts another when it has died. For one thread."""
 
-    def __init__(
-        self, model_path: Path, vocab_size: int, end_ids: Sequence[int], *, timeout_s: float, memory_bytes: int
-    ) -> None:
-        ends = msgspec.json.encode(list(end_ids)).decode()
-        self._command = [
-            sys.executable, "-m", "xylem.services.executor.structured_output.compiler_main",
-            str(model_path), str(vocab_size), ends, str(memory_bytes),
-        ]  # fmt: skip
-        self._timeout_s = timeout_s
+    def __init__(self, start: CompilerStart) -> None:
+        self._start = start
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,34 +47,37 @@ class CompilerProcess:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(IMPORT_PATH), os.environ.get("PYTHONPATH", "")]),
         }
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+        command = [sys.executable, "-m", "xylem.services.executor.structured_output.compiler_main"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         try:
+            self._send(self._start)
             self._result(STARTUP_S)
         except (EOFError, OSError, TimeoutError):
             self.kill()
             raise GrammarFailed("the compiler of grammars can't be started", code="unavailable") from None
 
-    def compile(self, kind: str, text: str) -> bytes:
-        """Returns the compiled grammar as JSON. Raises GrammarFailed."""
+    def compile(self, kind: str, text: str, timeout_s: float) -> tuple[str, bytes]:
+        """Returns the engine and the compiled grammar. Raises GrammarFailed, and CompilerStalled after timeout_s.
+
+        Only what the compiler says of the grammar is "invalid_request": of its death others may be guilty.
+        """
         self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(encode_frame(CompileRequest(kind, text)))
-            self._process.stdin.flush()
-            result = self._result(self._timeout_s)
+            self._send(CompileRequest(kind, text))
+            result = self._result(timeout_s)
+            if result.loads:
+                self._result(STARTUP_S)
+                result = self._result(timeout_s)
         except TimeoutError:
             self.kill()
-            raise GrammarFailed(f"the {kind} takes too long to compile") from None
+            raise CompilerStalled from None
         except (EOFError, OSError):
-            code = self.kill()
-            # Killed from outside, such as by a system without memory; all other deaths are the grammar's doing.
-            if code in (-signal.SIGKILL, -signal.SIGTERM):
-                raise GrammarFailed("the compiler of grammars died", code="unavailable") from None
-            raise GrammarFailed(f"the {kind} needs too much memory or is nested too deeply") from None
+            if self.kill() == TOO_MUCH:
+                raise GrammarFailed(f"the {kind} needs too much memory") from None
+            raise GrammarFailed("the compiler of grammars died", code="unavailable") from None
         if result.code:
             raise GrammarFailed(result.message, code=result.code)
-        return result.compiled
+        return result.engine, result.compiled
 
     def stop(self) -> None:
         """Kills the child from another thread; the thread that waits for a reply sees it die."""
@@ -99,6 +102,12 @@ class CompilerProcess:
         with contextlib.suppress(OSError):  # what had not been written yet
             process.stdin.close()
         return code
+
+    def _send(self, message: CompilerStart | CompileRequest) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(encode_frame(message))
+        self._process.stdin.flush()
 
     def _result(self, timeout_s: float) -> CompileReply:
         deadline_s = time.monotonic() + timeout_s

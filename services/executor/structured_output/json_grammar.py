@@ -1,4 +1,4 @@
-"""The grammar, in EBNF, of the JSON documents that satisfy a schema.
+"""The grammar of the JSON documents that satisfy a schema.
 
 White space is bounded, since a model could else emit blanks for ever: in each gap nothing, one blank, or one line end
 with an indentation of at most MOST_INDENT blanks; none before a comma or a colon.
@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.lexeme_check import possible
 from xylem.services.executor.structured_output.nodes import (
     EMPTY,
     NOTHING,
@@ -18,10 +19,11 @@ from xylem.services.executor.structured_output.nodes import (
     Text,
     alt,
     chars,
+    lexeme,
     maybe,
     seq,
 )
-from xylem.services.executor.structured_output.numbers import json_integer, json_number
+from xylem.services.executor.structured_output.numbers import json_number
 from xylem.services.executor.structured_output.schema import Schemas
 from xylem.services.executor.structured_output.shapes import (
     Array,
@@ -33,51 +35,58 @@ from xylem.services.executor.structured_output.shapes import (
     String,
     all_of,
 )
-from xylem.services.executor.structured_output.strings import (
-    LONGEST_COUNTED,
-    any_key_but,
-    json_string,
-    pattern_matches,
-    quote_json,
-)
+from xylem.services.executor.structured_output.strings import any_key, json_string
 
 MOST_INDENT = 16
 MOST_RULES = 20_000
-GAP = alt((EMPTY, Text(" "), seq(Text("\n"), Repeat(chars((32, 32)), 0, MOST_INDENT))))
+MOST_MEMBERS = 500  # of one object: each is a rule within that of the one before
+MOST_COUNTED_MEMBERS = 256  # each further one takes a rule for each property
+GAP = maybe(lexeme(alt((Text(" "), seq(Text("\n"), Repeat(chars((32, 32)), 0, MOST_INDENT))))))
 
 
-def schema_to_ebnf(text: str) -> str:
-    """Writes the grammar of a JSON schema. Raises GrammarFailed for an invalid or unsupported schema."""
+def json_rules(rules: Rules, schema: Schema) -> Node:
+    """Adds the rules of a JSON schema and returns their root. Raises GrammarFailed for what is not supported."""
+    document = _Document(schema, rules)
     try:
-        schema = json.loads(text, parse_constant=_no_number)
-    except ValueError as error:
-        raise GrammarFailed(f"the schema is no JSON: {error}") from None
-    try:
-        document = _Document(schema)
-        written = document.rules.to_ebnf(document.value(schema))
+        root = document.value(schema)
     except RecursionError:
         raise GrammarFailed("the schema is nested too deeply") from None
-    if written is None:
-        raise GrammarFailed("no JSON document can satisfy this schema")
-    return written
+    if rules.pruned(root)[0] == NOTHING:
+        raise GrammarFailed(document.left_out or "no JSON document can satisfy this schema")
+    return root
 
 
-def any_object_ebnf() -> str:
-    """Writes the grammar of any JSON object."""
-    return schema_to_ebnf('{"type": "object"}')
+def read_schema(text: str) -> Schema:
+    """Reads a schema from JSON. Raises GrammarFailed when it is none."""
+    try:
+        return json.loads(text, parse_constant=_no_number, object_pairs_hook=_plain_object)
+    except (ValueError, RecursionError) as error:
+        raise GrammarFailed(f"the schema is no JSON: {error}") from None
 
 
 def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _plain_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The zero begins the keywords of negated schemas, which are none of a client's."""
+    if any(key.startswith("\0") for key, _ in pairs):
+        raise GrammarFailed("names that begin with U+0000 are not supported in a schema")
+    return dict(pairs)
+
+
 class _Document:
-    def __init__(self, root: Schema) -> None:
-        self.rules = Rules()
+    def __init__(self, root: Schema, rules: Rules) -> None:
+        self.rules = rules
         self._schemas = Schemas(root)
         self._known: dict[str, Rule] = {}
         self._gap = self.rules.add(GAP)
         self._comma = seq(Text(","), self._gap)
+
+    @property
+    def left_out(self) -> str:
+        """Names what was approximated; empty when nothing was."""
+        return self._schemas.left_out
 
     def value(self, schema: Schema) -> Node:
         """Returns the rule for the values of a schema; each schema has one, however often it is met."""
@@ -87,17 +96,24 @@ class _Document:
                 raise GrammarFailed("the schema is too large")
             name = self.rules.reserve()
             self._known[key] = Rule(name)
-            self.rules.bodies[name] = alt(self._shape(shape) for shape in self._schemas.shapes(schema))
+            shapes = self._schemas.shapes(schema)
+            # One lexeme for all literals: an enum may have thousands.
+            texts = [
+                _scalar(s.value) for s in shapes if isinstance(s, Literal) and not isinstance(s.value, list | dict)
+            ]
+            listed = [lexeme(alt(texts))] if texts else []
+            others = [s for s in shapes if not isinstance(s, Literal) or isinstance(s.value, list | dict)]
+            self.rules.bodies[name] = alt([*listed, *map(self._shape, others)])
         return self._known[key]
 
     def _shape(self, shape: Shape) -> Node:
         match shape:
             case Literal(value):
                 return self._literal(value)
-            case Number(bounds, multiple):
-                return json_integer(bounds) if multiple == 1 else json_number(bounds, multiple)
-            case String(least, most, patterns, formats):
-                return json_string(patterns, formats, least, most)
+            case Number(bounds, multiple, refused):
+                return possible(json_number(bounds, multiple, refused))
+            case String():
+                return possible(json_string(shape))
             case Array():
                 return self._array(shape)
             case Object():
@@ -111,7 +127,7 @@ class _Document:
                 members = [seq(_key(k), Text(":"), self._gap, self._literal(v)) for k, v in value.items()]
                 return self._bracketed("{", self._listed(members, len(members)), "}")
             case _:
-                return Text(json.dumps(value, ensure_ascii=False))
+                return _scalar(value)
 
     def _bracketed(self, opening: str, inner: Node, closing: str) -> Node:
         return seq(Text(opening), self._gap, inner, self._gap, Text(closing))
@@ -125,9 +141,6 @@ class _Document:
         node: Node = EMPTY
         if more is not None and (most is None or most > len(items)):
             low, high = max(least - len(items), 0), None if most is None else most - len(items)
-            if low > LONGEST_COUNTED:
-                raise GrammarFailed(f"minItems above {LONGEST_COUNTED} is not supported")
-            high = None if high is None else min(high, max(low, LONGEST_COUNTED))
             if items:
                 node = Repeat(seq(self._comma, more), low, high)
             else:
@@ -168,6 +181,8 @@ class _Document:
 
     def _object(self, shape: Object) -> Node:
         names = list(dict.fromkeys([n for members in shape.members for n in members.named] + list(shape.required)))
+        if len(names) > MOST_MEMBERS:
+            raise GrammarFailed(f"more than {MOST_MEMBERS} properties of one object are not supported")
         members: list[tuple[Node, bool]] = []
         for name in names:
             schema = shape.member(name)
@@ -180,33 +195,39 @@ class _Document:
         return self._bracketed("{", self._chosen(members, more, shape.least, shape.most), "}")
 
     def _unnamed(self, shape: Object, names: list[str]) -> Node | None:
-        """Members beyond those with a name; None for none."""
-        patterns = {p for members in shape.members for p in members.patterns}
-        rests = [members.rest for members in shape.members]
-        if patterns:
-            # One pattern that no name matches: its members then differ from all others. The rest stays out.
-            if len(patterns) > 1 or any(pattern_matches(p, name) for p in patterns for name in names) or shape.names:
-                return None
-            (pattern,) = patterns
-            schema = all_of(
-                *(s for members in shape.members for s in _of_pattern(members.patterns, members.rest, pattern))
+        """Members beyond those with a name; None for none. Names that match two patterns stay out."""
+        strings = self._key_strings(shape)
+        if strings is None:
+            return None
+        patterns = list(dict.fromkeys(p for members in shape.members for p in members.patterns))
+        classes = [
+            (
+                all_of(*(s for members in shape.members for s in _of_pattern(members.patterns, members.rest, pattern))),
+                any_key(names, [p for p in patterns if p != pattern], [*strings, String(patterns=(pattern,))]),
             )
-            key = json_string([pattern], [], 0, None)
-        elif any(rest is not None for rest in rests) or not any(
-            inner is not False for members in shape.members for inner in members.named.values()
-        ):
-            schema = all_of(*(rest for rest in rests if rest is not None))
-            if shape.names:
-                if names:
-                    return None
-                key = self.value(all_of({"type": "string"}, *shape.names))
-            else:
-                key = quote_json(any_key_but(names)) if names else json_string([], [], 0, None)
-        else:
-            return None
-        if not self._schemas.shapes(schema):
-            return None
-        return seq(self.rules.add(key), Text(":"), self._gap, self.value(schema))
+            for pattern in patterns
+        ]
+        rests = [members.rest for members in shape.members if members.rest is not None]
+        named = any(inner is not False for members in shape.members for inner in members.named.values())
+        if rests or not (named or patterns):
+            classes.append((all_of(*rests), any_key(names, patterns, strings)))
+        options = []
+        for schema, key in classes:
+            kept = possible(key) if self._schemas.shapes(schema) else NOTHING
+            if kept != NOTHING:
+                options.append(seq(self.rules.add(kept), Text(":"), self._gap, self.value(schema)))
+        return alt(options) if options else None
+
+    def _key_strings(self, shape: Object) -> list[String] | None:
+        """Holds what `propertyNames` says; None where it allows listed names alone, or in several ways."""
+        strings = []
+        for schema in shape.names:
+            of_names = [s for s in self._schemas.shapes(all_of({"type": "string"}, schema)) if isinstance(s, String)]
+            if len(of_names) != 1:
+                self._schemas.left_out = "propertyNames is not supported with a schema such as " + str(schema)[:100]
+                return None
+            strings += of_names
+        return strings
 
     def _chosen(self, items: list[tuple[Node, bool]], more: Node | None, least: int, most: int | None) -> Node:
         """Some of these items in this order, each with whether it must be there; then any number of `more`.
@@ -216,9 +237,11 @@ class _Document:
         needed = sum(must for _, must in items)
         if least > max(needed, 1) and more is not None and least > len(items):
             raise GrammarFailed(f"minProperties {least} is not supported beside so few named properties")
-        if most is not None and most > LONGEST_COUNTED:
-            most = LONGEST_COUNTED
+        if most is not None:
+            most = None if more is None and most >= len(items) else min(most, MOST_COUNTED_MEMBERS)
         top = max(1, least if least > needed else 0, 0 if most is None else most)
+        if len(items) * top > MOST_RULES:
+            raise GrammarFailed("minProperties or maxProperties is not supported beside so many properties")
         known: dict[tuple[int, int], Node] = {}
         for index in reversed(range(len(items) + 1)):
             for count in range(min(index, top) + 1):
@@ -262,3 +285,7 @@ def _of_pattern(patterns: dict[str, Schema], rest: Schema | None, pattern: str) 
 
 def _key(name: str) -> Node:
     return Text(json.dumps(name, ensure_ascii=False))
+
+
+def _scalar(value: Any) -> Node:
+    return Text(json.dumps(value, ensure_ascii=False))

@@ -4,7 +4,9 @@ from fractions import Fraction
 from typing import Any
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.formats import FORMATS
 from xylem.services.executor.structured_output.numbers import Bounds
+from xylem.services.executor.structured_output.regexes import pattern_matches
 from xylem.services.executor.structured_output.shapes import (
     Array,
     Members,
@@ -14,8 +16,9 @@ from xylem.services.executor.structured_output.shapes import (
     parse_count,
     parse_fraction,
 )
-from xylem.services.executor.structured_output.strings import FORMATS, pattern_matches
 
+NOT_VALUES, NOT_PATTERN = "\0not values", "\0not pattern"
+"""Keywords of negated schemas alone: a list of values, of which none may come, and a pattern that may not match."""
 RANGES = {"int32": 2**31, "int64": 2**63}  # of OpenAPI's formats: the lowest is minus this
 
 
@@ -43,7 +46,12 @@ def parse_number(schema: dict[str, Any]) -> Number:
     most = RANGES.get(str(schema.get("format")))
     if most is not None:
         bounds = bounds.intersect(Bounds(Fraction(-most), Fraction(most - 1)))
-    return Number(bounds, multiple)
+    refused = [parse_fraction(value, "enum") for value in schema.get(NOT_VALUES, ()) if _is_number(value)]
+    return Number(bounds, multiple, tuple(refused))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def parse_string(schema: dict[str, Any]) -> String:
@@ -55,6 +63,8 @@ def parse_string(schema: dict[str, Any]) -> String:
         parse_count(schema["maxLength"], "maxLength") if "maxLength" in schema else None,
         (pattern,) if pattern is not None else (),
         (format_,) if isinstance(format_, str) and format_ in FORMATS else (),
+        tuple(value for value in schema.get(NOT_VALUES, ()) if isinstance(value, str)),
+        (schema[NOT_PATTERN],) if NOT_PATTERN in schema else (),
     )
 
 

@@ -9,15 +9,18 @@ opening ──any other───────────────────
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import xgrammar
 
+from xylem.services.executor.structured_output.compiled_grammar import CompiledGrammar
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.grammar_backend import CompiledGrammar
+from xylem.services.executor.structured_output.grammar_state import Words, clear_bit, set_bit
 from xylem.services.executor.structured_output.token_merging import CONTEXTS
 from xylem.shared.protocol import Grammar
+
+if TYPE_CHECKING:
+    import torch
 
 
 class _Phase(Enum):
@@ -42,8 +45,8 @@ class Matcher:
 
         Raises ValueError when the grammar does not allow the output.
         """
-        self._vocab_size = compiled.grammar.tokenizer_info.vocab_size
-        self._matcher = xgrammar.GrammarMatcher(compiled.grammar, override_stop_tokens=sorted(end_ids) or None)
+        self._vocab_size = compiled.automaton.vocab_size
+        self._state = compiled.automaton.begin(end_ids)
         self._end_ids = end_ids
         self._opens_id, self._after_id = grammar.opens_id, grammar.after_id
         self._phase = _Phase.GRAMMAR
@@ -51,33 +54,35 @@ class Matcher:
             self._phase = _Phase.OPENING if grammar.opens_id >= 0 else _Phase.THINKING
         self._merging = compiled.merging
         self._latest = deque(context_ids, maxlen=CONTEXTS[0])
-        self._scratch: torch.Tensor | None = None
-        self._known_in = -1  # after so many more tokens the scratch row is the mask; -1: it is not
+        self._known: Words | None = None
+        self._known_in = -1  # after so many more tokens that is the mask; -1: it is not
         for token_id in output_ids:
             if not self.accept(token_id):
                 raise ValueError(f"token {token_id} does not follow in the grammar")
 
-    def fill_mask(self, bitmask: torch.Tensor, row: int) -> bool:
-        """Writes the allowed tokens into a row of int32 [B, ceil(V/32)]; False: all are allowed, nothing is written."""
-        words = bitmask[row]
+    def fill_mask(self, bitmask: "torch.Tensor", row: int) -> bool:
+        """Writes the allowed tokens into a row of int32 [B, ceil(V/32)]; False: all are allowed, nothing is written.
+
+        Raises GrammarFailed when they can't be found out, or there are none.
+        """
+        words: Words = bitmask[row].numpy()
         if self._phase is _Phase.THINKING:
             if not self._end_ids:
                 return False
-            words.fill_(-1)
+            words.fill(-1)
             for token_id in self._end_ids:
-                words[token_id // 32] &= ~_bit(token_id)
+                clear_bit(words, token_id)
             return True
-        if self._matcher.is_terminated():
-            words.zero_()
+        if self._state.is_terminated:
+            words.fill(0)
             for token_id in self._end_ids:
-                words[token_id // 32] |= _bit(token_id)
+                set_bit(words, token_id)
             return True
-        if self._known_in == 0 and self._scratch is not None:
-            words.copy_(self._scratch[0])
-        elif not self._matcher.fill_next_token_bitmask(bitmask, row):
-            return False
+        words[:] = self._known if self._known_in == 0 and self._known is not None else self._state.mask()
+        if not words.any():
+            raise GrammarFailed("the grammar leads to where nothing may follow")
         if self._phase is _Phase.OPENING:
-            words[self._opens_id // 32] |= _bit(self._opens_id)
+            set_bit(words, self._opens_id)
         return True
 
     def accept(self, token_id: int) -> bool:
@@ -95,9 +100,9 @@ class Matcher:
             if token_id == self._after_id:
                 self._phase = _Phase.GRAMMAR
             return token_id not in self._end_ids
-        if self._matcher.is_terminated():
+        if self._state.is_terminated:
             return token_id in self._end_ids
-        if not self._matcher.accept_token(token_id):
+        if not self._state.accept(token_id):
             return False
         self._phase = _Phase.GRAMMAR
         self._known_in = max(self._known_in, 0) - 1
@@ -107,14 +112,14 @@ class Matcher:
         """Returns the tokens that must come next, at most `limit`, whatever the model says; the state is not changed.
 
         These are the tokens of forced text, as the tokenizer merges it, and the only token that a mask allows.
-        Raises GrammarFailed when xgrammar contradicts itself.
+        Raises GrammarFailed when the grammar contradicts itself.
         """
         self._known_in = -1
         if self._phase is not _Phase.GRAMMAR:
             return []
         forced: list[int] = []
         accepted = 0
-        while len(forced) < limit and not self._matcher.is_terminated():
+        while len(forced) < limit and not self._state.is_terminated:
             more = self._merged(forced)[: limit - len(forced)] or self._only_one()
             if not more:
                 self._known_in = accepted
@@ -122,37 +127,24 @@ class Matcher:
             forced += more
             if more[-1] in self._end_ids:
                 break
-            if not all(map(self._matcher.accept_token, more)):
+            if not all(map(self._state.accept, more)):
                 raise GrammarFailed(
                     f"tokens {more} were forced, which the grammar does not allow", code="internal_error"
                 )
             accepted += len(more)
         if accepted:
-            self._matcher.rollback(accepted)
+            self._state.rollback(accepted)
         return forced
 
     def _merged(self, forced: Sequence[int]) -> list[int]:
         if self._merging is None:
             return []
-        try:
-            stretch = self._matcher.find_jump_forward_string()
-        except UnicodeDecodeError:
-            return []  # it begins within a character, or ends there
+        stretch = self._state.forced_text()
         return self._merging.merge_forced([*self._latest, *forced], stretch) if len(stretch) > 1 else []
 
     def _only_one(self) -> list[int]:
-        """Returns the only token that the mask allows, if there is one. Leaves the mask in the scratch row."""
-        if self._scratch is None:
-            self._scratch = xgrammar.allocate_token_bitmask(1, self._vocab_size)
-        if not self._matcher.fill_next_token_bitmask(self._scratch, 0):
-            self._scratch.fill_(-1)
-        words = self._scratch[0].numpy()
-        (places,) = np.nonzero(words)
-        word = int(words[places[0]]) & 0xFFFFFFFF if len(places) == 1 else 0
+        """Returns the only token that the mask allows, if there is one. Keeps the mask."""
+        self._known = self._state.mask()
+        (places,) = np.nonzero(self._known)
+        word = int(self._known[places[0]]) & 0xFFFFFFFF if len(places) == 1 else 0
         return [int(places[0]) * 32 + word.bit_length() - 1] if word.bit_count() == 1 else []
-
-
-def _bit(token_id: int) -> int:
-    """Returns a token's bit in its word, as the signed number that an int32 holds."""
-    bit = 1 << token_id % 32
-    return bit - (1 << 32) if bit >= 1 << 31 else bit

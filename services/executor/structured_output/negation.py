@@ -3,7 +3,7 @@
 from typing import Any, Protocol
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
-from xylem.services.executor.structured_output.keywords import parse_object_of
+from xylem.services.executor.structured_output.keywords import NOT_PATTERN, NOT_VALUES, parse_object_of
 from xylem.services.executor.structured_output.shapes import TYPES, Schema, json_equal, parse_count
 
 MAX_DEPTH = 8
@@ -63,10 +63,16 @@ def _refutations(schemas: Resolver, schema: Schema, refs: tuple[str, ...]) -> li
             out.append({"type": "number", "exclusiveMaximum": schema["minimum"]})
         if "maximum" in schema and schema.get("exclusiveMaximum") is not True:
             out.append({"type": "number", "exclusiveMinimum": schema["maximum"]})
+        for exclusive, other in (("exclusiveMinimum", "maximum"), ("exclusiveMaximum", "minimum")):
+            if exclusive in schema and not isinstance(schema[exclusive], bool):
+                out.append({"type": "number", other: schema[exclusive]})
+    if "string" in of and isinstance(schema.get("pattern"), str):
+        out.append({"type": "string", NOT_PATTERN: schema["pattern"]})
     values = schema["enum"] if "enum" in schema else [schema["const"]] if "const" in schema else None
     if values is not None:
         present = {_kind(value) for value in values}
         out.append({"type": [n for n in TYPES if n not in (*present, "integer", "boolean")]})
+        out += [{"type": kind, NOT_VALUES: values} for kind in ("string", "number") if kind in present]
         out += [{"const": b} for b in (True, False) if not any(json_equal(b, v) for v in values)]
     if "anyOf" in schema:
         each = [_refutations(schemas, branch, refs) for branch in schema["anyOf"]]

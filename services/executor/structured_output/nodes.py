@@ -1,20 +1,16 @@
-"""A small algebra of grammars, and its text in xgrammar's EBNF.
+"""A small algebra of grammars: regular nodes over characters, and rules over lexemes.
 
-Repetitions of a single character class or rule without an upper bound become stars. Counted ones are written out as
-nested options: xgrammar resolves those when it compiles, whereas its own {m,n} over more than one class leaves most
-tokens to be tried at every step (measured: 150 ms a mask with 30,000 tokens, against 0.05 ms).
+Text, Chars, Seq, Alt and Repeat over characters are regular: a `Lexeme` holds them. A `Rule` and what is made of rules
+and lexemes is not, for values lie within values. `lark_text` writes both for llguidance.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from xylem.services.executor.structured_output.failures import GrammarFailed
-
 Ranges = tuple[tuple[int, int], ...]
 """Code points, first and last of each range, in order, without overlap."""
 
 LAST = 0x10FFFF
-LONGEST_NESTED = 256  # options within options: xgrammar's parser goes no deeper than some hundreds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +49,34 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Lexeme:
+    """Texts that all of `all_of` match and none of `none_of`, each of which is regular."""
+
+    all_of: "tuple[Node, ...]"
+    none_of: "tuple[Node, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Any text up to the first `end`, which belongs to it; without any of `excludes` before that."""
+
+    end: str
+    excludes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What llguidance's own compiler makes of a JSON schema, as text: multiples, for which there is no regular node."""
+
+    schema: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     name: str
 
 
-Node = Text | Chars | Seq | Alt | Repeat | Rule
+Node = Text | Chars | Seq | Alt | Repeat | Lexeme | Until | Embedded | Rule
 
 EMPTY = Text("")
 NOTHING = Alt(())
@@ -75,6 +94,10 @@ def alt(options: Iterable[Node]) -> Node:
 
 def maybe(node: Node) -> Node:
     return alt((EMPTY, node))
+
+
+def lexeme(*all_of: Node, none_of: Iterable[Node] = ()) -> Lexeme:
+    return Lexeme(tuple(dict.fromkeys(all_of)), tuple(dict.fromkeys(none_of)))
 
 
 def chars(*ranges: tuple[int, int]) -> Chars:
@@ -124,102 +147,66 @@ class Rules:
         self.bodies[name] = body
         return Rule(name)
 
-    def to_ebnf(self, root: Node) -> str | None:
-        """Writes the grammar in EBNF; None when no text matches it (a schema that demands itself without end)."""
+    def pruned(self, root: Node) -> tuple[Node, dict[str, Node]]:
+        """Returns root and the rules that it reaches, without what no finite text matches; NOTHING if none does."""
         alive = self._alive()
-        pruned = _pruned(root, alive)
-        if pruned == NOTHING:
-            return None
-        bodies = {name: _pruned(self.bodies[name], alive) for name in alive}
-        lines, waiting, seen = [f"root ::= {to_ebnf(pruned)}"], [pruned], set[str]()
+        kept = prune(root, alive)
+        bodies: dict[str, Node] = {}
+        waiting = [kept]
         while waiting:
-            for name in _names(waiting.pop()):
-                if name not in seen:
-                    seen.add(name)
-                    lines.append(f"{name} ::= {to_ebnf(bodies[name])}")
+            for name in rule_names(waiting.pop()):
+                if name not in bodies:
+                    bodies[name] = prune(self.bodies[name], alive)
                     waiting.append(bodies[name])
-        return "\n".join(lines) + "\n"
+        return kept, bodies
 
     def _alive(self) -> set[str]:
-        """Returns the rules that some finite text matches."""
+        """Returns the rules that some finite text matches: each is looked at again when one that it names is found."""
+        users: dict[str, list[str]] = {}
+        for name, body in self.bodies.items():
+            for used in rule_names(body):
+                users.setdefault(used, []).append(name)
         alive: set[str] = set()
-        while more := {n for n, body in self.bodies.items() if n not in alive and _pruned(body, alive) != NOTHING}:
-            alive |= more
+        waiting = list(self.bodies)
+        while waiting:
+            name = waiting.pop()
+            if name not in alive and prune(self.bodies[name], alive) != NOTHING:
+                alive.add(name)
+                waiting += users.get(name, [])
         return alive
 
 
-def _pruned(node: Node, alive: set[str]) -> Node:
+def prune(node: Node, alive: set[str]) -> Node:
+    """Returns the node without options that need a rule which is not alive."""
     match node:
         case Rule(name):
             return node if name in alive else NOTHING
         case Seq(parts):
-            pruned = [_pruned(part, alive) for part in parts]
+            pruned = [prune(part, alive) for part in parts]
             return NOTHING if NOTHING in pruned else seq(*pruned)
         case Alt(options):
-            return alt(kept for option in options if (kept := _pruned(option, alive)) != NOTHING)
+            return alt(kept for option in options if (kept := prune(option, alive)) != NOTHING)
         case Repeat(inner, least, most):
-            kept = _pruned(inner, alive)
+            kept = prune(inner, alive)
             if kept == NOTHING:
                 return NOTHING if least else EMPTY
             return Repeat(kept, least, most)
         case Chars(()):
             return NOTHING
+        case Lexeme(all_of, none_of):
+            pruned = [prune(part, alive) for part in all_of]
+            return NOTHING if NOTHING in pruned else Lexeme(tuple(pruned), none_of)
         case _:
             return node
 
 
-def _names(node: Node) -> Iterable[str]:
+def rule_names(node: Node) -> Iterable[str]:
+    """Yields the rules that a node names."""
     match node:
         case Rule(name):
             yield name
         case Seq(nodes) | Alt(nodes):
             for inner in nodes:
-                yield from _names(inner)
+                yield from rule_names(inner)
         case Repeat(inner, _, _):
-            yield from _names(inner)
-
-
-def to_ebnf(node: Node) -> str:
-    """Writes a node in EBNF."""
-    match node:
-        case Text(text):
-            return '"' + "".join(_quoted(char) for char in text) + '"'
-        case Chars(ranges):
-            return "[" + "".join(_range(first, last) for first, last in ranges) + "]"
-        case Seq(parts):
-            return "(" + " ".join(to_ebnf(part) for part in parts) + ")"
-        case Alt(options):
-            return "(" + " | ".join(to_ebnf(option) for option in options) + ")"
-        case Repeat(inner, least, most):
-            if isinstance(inner, Chars) and (least if most is None else most) > LONGEST_NESTED:
-                return f"{to_ebnf(inner)}{{{least},{'' if most is None else most}}}"
-            if (most or least) - (least if most else 0) > LONGEST_NESTED:
-                raise GrammarFailed(f"more than {LONGEST_NESTED} repetitions of a group are not supported")
-            return _repeated(to_ebnf(inner), least, most)
-        case Rule(name):
-            return name
-
-
-def _repeated(inner: str, least: int, most: int | None) -> str:
-    begin = " ".join([inner] * least)
-    if most is None:
-        return f"({begin} ({inner})*)"
-    if least == most:
-        return f"({begin})" if least else '""'
-    # (x (x (x)?)?)?
-    options = most - least
-    return f"({begin} " + f"({inner} " * (options - 1) + f"({inner})?" + ")?" * (options - 1) + ")"
-
-
-def _quoted(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    return char if " " <= char <= "~" else f"\\U{ord(char):08X}"
-
-
-def _range(first: int, last: int) -> str:
-    return _member(first) if first == last else f"{_member(first)}-{_member(last)}"
-
-
-def _member(point: int) -> str:
-    return chr(point) if chr(point).isascii() and chr(point).isalnum() else f"\\U{point:08X}"
+            yield from rule_names(inner)

@@ -4,6 +4,8 @@ Refused by name are features that a grammar can't express: look-around, back ref
 in the middle.
 """
 
+import re
+
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.nodes import (
     EMPTY,
@@ -33,6 +35,7 @@ EITHER_SPACE: Ranges = united([*SPACE, (0x1C, 0x1F), (0x85, 0x85)])
 LINE_ENDS: Ranges = ((10, 10), (13, 13), (0x2028, 0x2029))
 CLASSES = {"d": DIGIT, "w": WORD, "s": ((9, 13), (32, 32))}
 NEGATED = {"D": DIGIT, "W": WORD, "S": EITHER_SPACE}
+WIDE = {"s": EITHER_SPACE, "S": without(ALL, CLASSES["s"]), "D": without(ALL, DIGIT), "W": without(ALL, WORD)}
 CONTROLS = {"n": 10, "r": 13, "t": 9, "f": 12, "v": 11, "0": 0}
 MOST_REPEATS = 4096  # of one counted repetition
 PRINTABLE = without(ALL, ((0, 31), (127, 159)))
@@ -47,6 +50,16 @@ def fullmatch_node(pattern: str) -> Node:
 def search_node(pattern: str) -> Node:
     """Returns the texts in which a pattern is found somewhere. Raises GrammarFailed."""
     return _unanchored(pattern, Repeat(Chars(PRINTABLE), 0, None))
+
+
+def pattern_matches(pattern: str, text: str) -> bool:
+    """Whether a pattern of a schema matches. Raises GrammarFailed for one that search_node would refuse."""
+    search_node(pattern)
+    python = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
+    try:
+        return re.search(python, text, re.ASCII) is not None
+    except re.error as error:
+        raise GrammarFailed(f"the pattern {pattern!r} can't be used: {error}") from None
 
 
 def _unanchored(pattern: str, anything: Node) -> Node:
@@ -212,11 +225,11 @@ class _Parser:
         negated = self._took("^")
         ranges: list[tuple[int, int]] = []
         while not self._took("]"):
-            first = self._class_member()
+            first = self._class_member(wide=negated)
             if self._peek() == "-" and self._pattern[self._at + 1 : self._at + 2] not in ("]", "") and len(first) == 1:
                 at = self._at
                 self._at += 1
-                last = self._class_member()
+                last = self._class_member(wide=negated)
                 if first[0][0] == first[0][1] and len(last) == 1 and last[0][0] == last[0][1]:
                     if last[0][0] < first[0][0]:
                         raise self._failed("a range that runs backwards")
@@ -227,10 +240,13 @@ class _Parser:
         members = united(ranges)
         return Chars(without(PRINTABLE, members) if negated else members)
 
-    def _class_member(self) -> Ranges:
+    def _class_member(self, *, wide: bool) -> Ranges:
+        """wide: dialects differ, and this is left out of a class, so it must be all that any of them means."""
         char = self._next()
         if char != "\\":
             return ((ord(char), ord(char)),)
         if self._took("b"):
             return ((8, 8),)
+        if wide and self._peek() in WIDE:
+            return WIDE[self._next()]
         return self._escaped_ranges()

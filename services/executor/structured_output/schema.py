@@ -2,16 +2,16 @@
 
 Keywords that a grammar can't promise are refused by name. The promise goes in one direction: every output is valid. Not
 every valid document can be written: members come in the schema's order, unnamed members only where
-`additionalProperties` is given (as in OpenAI's strict mode), and the far ends of formats and of long counted strings
-are left out. Names that the standard does not know are annotations, and pass, as it says.
+`additionalProperties` is given (as in OpenAI's strict mode), integers have no fraction of zeros, and the far ends of
+formats are left out. Names that the standard does not know are annotations, and pass, as it says.
 """
 
 from collections.abc import Iterable
-from fractions import Fraction
 from typing import Any
 from urllib.parse import unquote
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
+from xylem.services.executor.structured_output.formats import FORMATS
 from xylem.services.executor.structured_output.keywords import (
     parse_array,
     parse_number,
@@ -20,6 +20,7 @@ from xylem.services.executor.structured_output.keywords import (
     parse_string,
 )
 from xylem.services.executor.structured_output.negation import negated
+from xylem.services.executor.structured_output.regexes import pattern_matches
 from xylem.services.executor.structured_output.shapes import (
     ANYTHING,
     TYPES,
@@ -32,8 +33,8 @@ from xylem.services.executor.structured_output.shapes import (
     String,
     all_of,
     json_equal,
+    parse_fraction,
 )
-from xylem.services.executor.structured_output.strings import FORMATS, pattern_matches
 
 REFUSED = ("unevaluatedProperties", "unevaluatedItems", "$dynamicRef", "$recursiveRef", "maxContains", "extends",
            "disallow", "divisibleBy")  # fmt: skip
@@ -52,6 +53,7 @@ class Schemas:
 
     def __init__(self, root: Schema) -> None:
         self.root = root
+        self.left_out = ""  # names what was approximated, by allowing less
         dialect = str(root.get("$schema", "")) if isinstance(root, dict) else ""
         # Up to draft 7, what stands beside $ref does not count.
         self._lonely_refs = any(f"draft-0{n}" in dialect for n in (3, 4, 6, 7))
@@ -148,14 +150,18 @@ class Schemas:
         if "allOf" in schema:
             yield from self._branches(schema, "allOf")
         if "not" in schema:
-            yield negated(self, schema["not"])
+            yield self._negated(schema["not"], "not")
         if "if" in schema and ("then" in schema or "else" in schema):
             then = all_of(schema["if"], schema.get("then", True))
-            yield {"anyOf": [then, all_of(negated(self, schema["if"]), schema.get("else", True))]}
+            yield {"anyOf": [then, all_of(self._negated(schema["if"], "if"), schema.get("else", True))]}
         for keyword in ("dependencies", "dependentRequired", "dependentSchemas"):
             for name, needed in parse_object_of(schema, keyword).items():
                 needs = {"required": needed} if isinstance(needed, list) else needed
                 yield {"anyOf": [{"properties": {name: False}}, all_of({"required": [name]}, needs)]}
+
+    def _negated(self, schema: Schema, keyword: str) -> Schema:
+        self.left_out = f"{keyword} is not supported with a schema such as {str(schema)[:100]}"
+        return negated(self, schema, keyword)
 
     def _branches(self, schema: dict[str, Any], keyword: str) -> list[Schema]:
         branches = schema[keyword]
@@ -170,7 +176,7 @@ class Schemas:
         for i, shapes in enumerate(made):
             for j, other in enumerate(branches):
                 if i != j and not all(self._disjoint(a, b) for a in shapes for b in made[j]):
-                    shapes = self._intersect(shapes, self.shapes(negated(self, other, "oneOf"), (*refs, "")))
+                    shapes = self._intersect(shapes, self.shapes(self._negated(other, "oneOf"), (*refs, "")))
             out += shapes
         return out
 
@@ -224,16 +230,14 @@ class Schemas:
         match shape:
             case Literal(literal):
                 return json_equal(literal, value)
-            case Number(bounds, multiple):
+            case Number(bounds, multiple, refused):
                 if isinstance(value, bool) or not isinstance(value, int | float):
                     return False
-                exact = Fraction(str(value))
-                return bounds.holds(exact) and (multiple is None or (exact / multiple).denominator == 1)
-            case String(least, most, patterns, formats):
-                if not isinstance(value, str) or len(value) < least or (most is not None and len(value) > most):
-                    return False
-                patterns += tuple(f"^(?:{FORMATS[f]})$" for f in formats if f in FORMATS)
-                return all(pattern_matches(pattern, value) for pattern in patterns)
+                exact = parse_fraction(value, "enum")
+                fits = multiple is None or (exact / multiple).denominator == 1
+                return fits and bounds.holds(exact) and exact not in refused
+            case String():
+                return isinstance(value, str) and _admits_string(shape, value)
             case Array():
                 return self._admits_array(shape, value)
             case Object():
@@ -258,3 +262,12 @@ class Schemas:
         if not all(self.admits(names, name) for names in shape.names for name in value):
             return False
         return all(self.admits(shape.member(name), inner) for name, inner in value.items())
+
+
+def _admits_string(shape: String, value: str) -> bool:
+    if len(value) < shape.least or (shape.most is not None and len(value) > shape.most) or value in shape.refused:
+        return False
+    patterns = [*shape.patterns, *(f"^(?:{FORMATS[f]})$" for f in shape.formats if f in FORMATS)]
+    return all(pattern_matches(pattern, value) for pattern in patterns) and not any(
+        pattern_matches(pattern, value) for pattern in shape.refused_patterns
+    )

@@ -6,12 +6,13 @@ Schemas inside objects and arrays stay as they are; where several must hold they
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.numbers import Bounds
-from xylem.services.executor.structured_output.strings import pattern_matches
+from xylem.services.executor.structured_output.regexes import pattern_matches
 
+Item = TypeVar("Item")
 OPEN = Bounds()
 Schema = Any
 """A JSON schema as json.loads gives it."""
@@ -36,6 +37,7 @@ class Literal:
 class Number:
     bounds: Bounds = OPEN
     multiple: Fraction | None = None  # 1 is an integer
+    refused: tuple[Fraction, ...] = ()
 
     def intersect(self, other: "Number") -> "Number":
         a, b = self.multiple, other.multiple
@@ -44,7 +46,7 @@ class Number:
         else:
             common = math.lcm(a.denominator, b.denominator)
             multiple = Fraction(math.lcm(int(a * common), int(b * common)), common)
-        return Number(self.bounds.intersect(other.bounds), multiple)
+        return Number(self.bounds.intersect(other.bounds), multiple, _both(self.refused, other.refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,17 @@ class String:
     most: int | None = None
     patterns: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    refused_patterns: tuple[str, ...] = ()
 
     def intersect(self, other: "String") -> "String":
         return String(
             max(self.least, other.least),
             _lower(self.most, other.most),
-            tuple(dict.fromkeys(self.patterns + other.patterns)),
-            tuple(dict.fromkeys(self.formats + other.formats)),
+            _both(self.patterns, other.patterns),
+            _both(self.formats, other.formats),
+            _both(self.refused, other.refused),
+            _both(self.refused_patterns, other.refused_patterns),
         )
 
 
@@ -133,6 +139,10 @@ class Object:
 Shape = Literal | Number | String | Array | Object
 
 
+def _both(some: tuple[Item, ...], others: tuple[Item, ...]) -> tuple[Item, ...]:
+    return tuple(dict.fromkeys(some + others))
+
+
 def _lower(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
@@ -170,6 +180,8 @@ def parse_count(value: Any, keyword: str) -> int:
 def parse_fraction(value: Any, keyword: str) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise GrammarFailed(f"the schema's {keyword} must be a number")
+    if not math.isfinite(value):
+        raise GrammarFailed(f"the schema's {keyword} is beyond the numbers that are supported")
     return Fraction(str(value))
 
 

@@ -10,13 +10,14 @@ import torch
 from msgspec.structs import replace
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from xgrammar import apply_token_bitmask_inplace
-from xgrammar.contrib.hf import LogitsProcessor
 
 from tests.services.executor.model_runs import RUNNERS, engine_of, run, runner_of
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.step.runner_interface import ModelRunner
 from xylem.services.executor.structured_output import CompiledGrammar, GrammarBackend, Matcher
+from xylem.services.executor.structured_output.token_spelling import bytes_of_tokens
 from xylem.shared.model_info.model_card import ModelCard
+from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import FinishReason, Grammar, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import pack
 
@@ -45,9 +46,6 @@ def grammars() -> Iterator[GrammarBackend]:
         MODEL_PATH,
         vocab_size=card.vocab_size,
         end_ids=card.eos_token_ids,
-        timeout_s=60,
-        memory_bytes=1 << 30,
-        cache_bytes=64 << 20,
     )
     yield made
     made.close()
@@ -65,6 +63,13 @@ def runner(request: pytest.FixtureRequest) -> ModelRunner:
 
 def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: CompiledGrammar) -> list[int]:
     """Every token drawn by the model."""
+
+    def masked(so_far: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        state = compiled.automaton.begin(frozenset([EOS]))
+        assert all(state.accept(token_id) for token_id in so_far[0, len(prompt) :].tolist())
+        apply_token_bitmask_inplace(logits, torch.from_numpy(state.mask())[None])
+        return logits
+
     ids = torch.tensor([prompt])
     output = peer.generate(
         ids,
@@ -73,7 +78,7 @@ def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: CompiledGrammar
         max_new_tokens=60,
         eos_token_id=EOS,
         pad_token_id=0,
-        logits_processor=[LogitsProcessor(compiled.grammar)],
+        logits_processor=[masked],
     )
     return output[0, len(prompt) :].tolist()  # type: ignore[no-any-return]
 
@@ -175,7 +180,7 @@ class Compiler:
     def __init__(self) -> None:
         self.futures: list[Future[CompiledGrammar]] = []
 
-    def compile(self, grammar: Grammar) -> "Future[CompiledGrammar]":
+    def compile(self, _grammar: Grammar, _client: str) -> "Future[CompiledGrammar]":
         self.futures.append(Future())
         return self.futures[-1]
 
@@ -223,7 +228,7 @@ def test_an_engine_without_grammars_says_so(runner: ModelRunner) -> None:
 def test_a_grammar_that_breaks_in_the_midst_ends_its_sequence_only(
     runner: ModelRunner, grammars: GrammarBackend, at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """xgrammar contradicts itself: it allows a token and does not take it."""
+    """The engine contradicts itself: it allows a token and does not take it."""
     accept, taken = Matcher.accept, []
 
     def failing(matcher: Matcher, token_id: int) -> bool:
@@ -244,7 +249,7 @@ def test_stretches_that_begin_within_a_character(grammars: GrammarBackend, text:
     """A model may write a character byte by byte."""
     grammar = Grammar("regex", text)
     compiled = grammars.compile(grammar).result()
-    spelled = [bytes(piece) for piece in compiled.grammar.tokenizer_info.decoded_vocab]
+    spelled = bytes_of_tokens(TextCodec.load(MODEL_PATH))
     wanted = text.encode()
     for num_bytes in range(len(wanted)):
         written = [spelled.index(wanted[i : i + 1]) for i in range(num_bytes)]

@@ -1,6 +1,7 @@
 """The child that compiles: real, killable, limited, and gone with its parent."""
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -8,29 +9,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
-import xgrammar
 
 from tests.services.executor.structured_output.conftest import END_ID, VOCAB_SIZE, start
 from xylem.services.executor.structured_output import GrammarBackend, GrammarFailed, Matcher
+from xylem.services.executor.structured_output.compile_messages import CompilerStart
+from xylem.services.executor.structured_output.compiler_process import CompilerProcess, CompilerStalled
 from xylem.shared.protocol import Grammar
 
 ROOT = Path(__file__).resolve().parents[4]
 SMALL = Grammar("regex", "[0-9]+")
-# 40,000 states, at each of which the whole vocabulary has to be tried.
-HOSTILE = Grammar("regex", "(.{0,200}x){0,200}", param="guided_regex")
-GREEDY = Grammar("regex", "((((a{100}){100}){100}){100}){100}", param="guided_regex")
+# A subset of a million states: each needs a set of rules of its own, which takes Python minutes.
+HOSTILE = Grammar("json_schema", json.dumps({"allOf": [
+    {"anyOf": [{"type": "object", "required": [f"{a}{b}"]} for b in range(19)]} for a in range(40)
+]}), param="guided_json")  # fmt: skip
 
 
-def pid(grammars: GrammarBackend) -> int:
-    return grammars._worker.pid
+def pids(grammars: GrammarBackend) -> list[int]:
+    return [process.pid for process in grammars._processes]
 
 
 def test_a_compiled_grammar_comes_back_whole(grammars: GrammarBackend) -> None:
     compiled = grammars.compile(Grammar("json_object")).result(120)
     assert compiled.num_bytes > 0
-    bitmask = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE)
+    bitmask = torch.zeros((1, -(-VOCAB_SIZE // 32)), dtype=torch.int32)
     assert Matcher(compiled, SMALL, end_ids=frozenset([END_ID]), output_ids=()).fill_mask(bitmask, 0)
     assert bitmask.ne(0).any()
 
@@ -55,40 +59,73 @@ def test_a_failure_names_its_field_and_is_remembered(grammars: GrammarBackend) -
 
 
 def test_old_grammars_make_room() -> None:
-    grammars = start(cache_bytes=20_000)
+    grammars = start(cache_bytes=1_000_000)
     try:
         first = grammars.compile(SMALL).result(120)
         for n in range(12):
             grammars.compile(Grammar("regex", f"[a-z]+{n}[0-9]*")).result(120)
-        assert grammars._cached_bytes <= 20_000
+        assert grammars._cached_bytes <= 1_000_000
         assert grammars.compile(SMALL).result(120) is not first
     finally:
         grammars.close()
 
 
-def test_a_hostile_grammar_fails_alone() -> None:
-    grammars = start(timeout_s=3)
+def test_quick_grammars_do_not_wait_behind_slow_ones() -> None:
+    grammars = start(timeout_s=600, quick_s=1)
     try:
         grammars.compile(SMALL).result(120)
-        before = pid(grammars)
-        hostile, other = grammars.compile(HOSTILE), grammars.compile(Grammar("regex", "[a-z]"))
-        with pytest.raises(GrammarFailed, match="takes too long to compile") as failed:
-            hostile.result(120)
-        assert (failed.value.param, failed.value.code) == ("guided_regex", "invalid_request")
-        assert other.result(120).num_bytes > 0
-        assert pid(grammars) != before
+        slow = [
+            grammars.compile(msgspec.structs.replace(HOSTILE, text=HOSTILE.text + " " * n), "greedy") for n in range(3)
+        ]
+        quick = [grammars.compile(Grammar("regex", f"[a-z]{{{n}}}"), client) for n in (1, 2) for client in ("a", "b")]
+        for future in quick:
+            assert future.result(60).num_bytes > 0
+        assert not any(future.done() for future in slow)
     finally:
         grammars.close()
 
 
+def test_a_hostile_grammar_fails_alone_and_is_not_remembered() -> None:
+    grammars = start(timeout_s=1, quick_s=0.5)
+    try:
+        grammars.compile(SMALL).result(120)
+        with pytest.raises(GrammarFailed, match="takes too long to compile") as failed:
+            grammars.compile(HOSTILE).result(120)
+        assert (failed.value.param, failed.value.code) == ("guided_json", "unavailable")
+        assert not grammars.compile(HOSTILE).done()
+        assert grammars.compile(Grammar("regex", "[a-z]")).result(120).num_bytes > 0
+    finally:
+        grammars.close()
+
+
+def test_a_process_that_stands_still_is_replaced() -> None:
+    process = CompilerProcess(CompilerStart([b"a", b"b", b""], 3, [2], 1 << 30))
+    try:
+        process.start()
+        os.kill(process.pid, signal.SIGSTOP)
+        with pytest.raises(CompilerStalled):
+            process.compile("regex", "a+", 0.2)
+        assert process.compile("regex", "a+", 60)[0] == "lark"
+    finally:
+        process.kill()
+
+
+def test_many_properties_are_no_hard_work(grammars: GrammarBackend) -> None:
+    properties = {f"name {n}": {"type": "string"} for n in range(400)}
+    schema = json.dumps({"type": "object", "properties": properties, "additionalProperties": False})
+    assert grammars.compile(Grammar("json_schema", schema)).result(120).num_bytes > 0
+    with pytest.raises(GrammarFailed, match="more than 500 properties") as failed:
+        more = {"type": "object", "properties": {str(n): {} for n in range(501)}}
+        grammars.compile(Grammar("json_schema", json.dumps(more))).result(120)
+    assert failed.value.code == "invalid_request"
+
+
 def test_a_greedy_grammar_fails_alone() -> None:
-    grammars = start(memory_bytes=200 << 20)
+    grammars = start(memory_bytes=100 << 20, quick_s=60, timeout_s=60)
     try:
         with pytest.raises(GrammarFailed, match="needs too much memory") as failed:
-            grammars.compile(GREEDY).result(120)
+            grammars.compile(Grammar("json_schema", json.dumps({"const": "a" * (64 << 20)}))).result(120)
         assert failed.value.code == "invalid_request"
-        with pytest.raises(GrammarFailed, match="needs too much memory"):
-            grammars.compile(Grammar("regex", "((a{1,200}){1,200}){1,200}b")).result(120)
         assert grammars.compile(SMALL).result(120).num_bytes > 0
     finally:
         grammars.close()
@@ -98,23 +135,25 @@ def test_a_child_that_was_killed_is_replaced() -> None:
     grammars = start()
     try:
         grammars.compile(SMALL).result(120)
-        os.kill(pid(grammars), signal.SIGKILL)
-        os.waitid(os.P_PID, pid(grammars), os.WEXITED | os.WNOWAIT)
+        for child in [pid for pid in pids(grammars) if pid]:
+            os.kill(child, signal.SIGKILL)
+            os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         assert grammars.compile(Grammar("regex", "[a-z]")).result(120).num_bytes > 0
     finally:
         grammars.close()
 
 
 def test_who_kills_a_compile_is_not_the_grammar() -> None:
-    grammars = start(timeout_s=100)
+    grammars = start(timeout_s=100, quick_s=100)
     try:
         grammars.compile(SMALL).result(120)
         hostile = grammars.compile(HOSTILE)
-        child = pid(grammars)
-        os.kill(child, signal.SIGKILL)
+        for child in [pid for pid in pids(grammars) if pid]:
+            os.kill(child, signal.SIGKILL)
         with pytest.raises(GrammarFailed) as failed:
             hostile.result(120)
         assert failed.value.code == "unavailable"
+        assert not grammars.compile(HOSTILE).done()
     finally:
         grammars.close()
 
@@ -122,14 +161,16 @@ def test_who_kills_a_compile_is_not_the_grammar() -> None:
 def test_closing_ends_what_waits() -> None:
     grammars = start(timeout_s=100)
     grammars.compile(SMALL).result(120)
-    child = pid(grammars)
-    waiting = [grammars.compile(HOSTILE), grammars.compile(Grammar("regex", "x"))]
+    children = [pid for pid in pids(grammars) if pid]
+    waiting = [grammars.compile(HOSTILE), grammars.compile(msgspec.structs.replace(HOSTILE, text=HOSTILE.text + " "))]
     grammars.close()
     for future in waiting:
         with pytest.raises(GrammarFailed) as failed:
             future.result(10)
         assert failed.value.code == "unavailable"
-    assert not Path(f"/proc/{child}").exists()
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
     with pytest.raises(GrammarFailed, match="ending"):
         grammars.compile(Grammar("regex", "late")).result(1)
 
@@ -140,7 +181,7 @@ def test_logits_beyond_the_tokenizer_are_never_allowed() -> None:
         compiled = grammars.compile(Grammar("json_object")).result(120)
     finally:
         grammars.close()
-    bitmask = xgrammar.allocate_token_bitmask(1, VOCAB_SIZE + 100)
+    bitmask = torch.zeros((1, -(-(VOCAB_SIZE + 100) // 32)), dtype=torch.int32)
     matcher = Matcher(compiled, SMALL, end_ids=frozenset([END_ID]), output_ids=())
     assert matcher.fill_mask(bitmask, 0)
     bits = torch.arange(bitmask.shape[1] * 32)
@@ -154,7 +195,8 @@ def test_the_child_ends_with_its_parent() -> None:
     code = (
         "import sys; from tests.services.executor.structured_output.conftest import start;"
         "from xylem.shared.protocol import Grammar;"
-        "g = start(); g.compile(Grammar('regex', 'a')).result(150); print(g._worker.pid, flush=True); sys.stdin.read()"
+        "g = start(); g.compile(Grammar('regex', 'a')).result(150);"
+        "print(max(p.pid for p in g._processes), flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code],

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from benchmarks.eval_schemas import Writer, judge
 from xylem.services.executor.structured_output import GrammarFailed
-from xylem.services.executor.structured_output.json_grammar import schema_to_ebnf
+from xylem.services.executor.structured_output.json_grammar import json_rules, read_schema
+from xylem.services.executor.structured_output.nodes import Rules
 
 CARD = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}}
 
@@ -37,6 +38,20 @@ SCHEMAS: dict[str, Any] = {
     "cents": {"type": "number", "multipleOf": 0.01, "minimum": 0},
     "draft 4 bounds": {"type": "integer", "minimum": 3, "maximum": 5, "exclusiveMaximum": True,
                        "exclusiveMinimum": True, "$schema": "http://json-schema.org/draft-04/schema#"},
+    "sevens without an end": {"type": "integer", "multipleOf": 7, "exclusiveMinimum": -21},
+    "quarters": {"type": "number", "multipleOf": 0.25, "minimum": -1, "exclusiveMaximum": 2.5},
+    "quarters without an end": {"type": "number", "multipleOf": 0.25, "maximum": 1.1},
+    "not one number": {"type": "integer", "minimum": 3, "maximum": 6, "not": {"const": 5}},
+    "not some numbers": {"type": "number", "minimum": 0, "maximum": 1, "not": {"enum": [0.5, 1, 0]}},
+    "not some strings": {"type": "string", "maxLength": 2, "not": {"enum": ["", "a", "\""]}},
+    "not a pattern": {"type": "string", "maxLength": 3, "not": {"pattern": "[a-y]|\\s"}},
+    "not some of all": {"not": {"enum": [1, "a", None, True]}},
+    "pattern and format": {"type": "string", "pattern": "^1", "format": "date"},
+    "two patterns": {"allOf": [{"type": "string", "pattern": "^[a-c]+$"}, {"pattern": "bb"}]},
+    "two patterns of names": {"type": "object", "patternProperties": {"^a": {"const": 1}, "b$": {"const": 2}},
+                              "additionalProperties": {"const": 3}, "properties": {"a": {"const": 1}}},
+    "tiny bound": {"type": "number", "minimum": 1e-300, "maximum": 1e-290},
+    "large bound": {"type": "number", "minimum": 1e290, "maximum": 1e300},
     "counted": {"type": "string", "minLength": 2, "maxLength": 5},
     "least": {"type": "string", "minLength": 3},
     "pattern": {"type": "string", "pattern": r"^[a-z\"\\]+\d{2}$"},
@@ -92,12 +107,13 @@ REFUSED: list[tuple[Any, str]] = [
     ({"unevaluatedProperties": False}, "unevaluatedProperties"),
     ({"type": "array", "items": {"type": "string"}, "uniqueItems": True}, "uniqueItems"),
     ({"type": "array", "contains": {"type": "null"}, "minContains": 2}, "minContains"),
-    ({"type": "integer", "multipleOf": 7}, "multipleOf 7"),
+    ({"type": "integer", "multipleOf": 7, "minimum": 1e16}, "multipleOf 7"),
+    ({"type": "integer", "multipleOf": 7, "not": {"const": 14}}, "multipleOf 7 beside not"),
     ({"type": "string", "pattern": "(?=a)b"}, "look-around"),
     ({"type": "string", "pattern": r"(a)\1"}, r"\1"),
     ({"type": "string", "pattern": "a(^b)"}, "anchor"),
-    ({"type": "string", "pattern": "a", "format": "date"}, "pattern and format"),
-    ({"type": "string", "minLength": 1000}, "minLength"),
+    ({"type": "string", "pattern": "^a", "format": "date"}, "no JSON document"),
+    ({"type": "object", "not": {"const": {}}}, "not is not supported"),
     ({"$ref": "https://example.com/a.json"}, "outside"),
     ({"$ref": "#/$defs/none"}, "points to nothing"),
     ({"$ref": "#"}, "only to itself"),
@@ -106,7 +122,9 @@ REFUSED: list[tuple[Any, str]] = [
     (False, "no JSON document"),
     ({"type": "strnig"}, "type 'strnig'"),
     ({"not": {"type": "string", "pattern": "a"}, "type": "string", "oneOf": 3}, "oneOf must be a list"),
-    ({"type": "string", "not": {"pattern": "a"}}, "not is not supported"),
+    ({"type": "string", "not": {"format": "date"}}, "not is not supported"),
+    ({"minimum": 1e999}, "no JSON"),
+    ({"\0": 1}, "U+0000"),
     ({"minLength": -1}, "minLength"),
     ([], "a schema must be"),
 ]
@@ -115,7 +133,7 @@ REFUSED: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("schema", "named"), REFUSED)
 def test_what_cannot_be_promised_is_refused_by_name(schema: Any, named: str) -> None:
     with pytest.raises(GrammarFailed, match=re.escape(named)):
-        schema_to_ebnf(json.dumps(schema))
+        json_rules(Rules(), read_schema(json.dumps(schema)))
 
 
 def _schemas() -> st.SearchStrategy[Any]:

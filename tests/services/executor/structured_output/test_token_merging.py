@@ -10,7 +10,7 @@ from tokenizers.normalizers import NFC
 
 from xylem.demo_model import MODEL_PATH
 from xylem.services.executor.structured_output.token_merging import TokenMerging
-from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
+from xylem.services.executor.structured_output.token_spelling import bytes_of_tokens
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 CODEC = TextCodec.load(MODEL_PATH)

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests import tokenizer_kinds
-from xylem.services.executor.structured_output.vocabulary import bytes_of_tokens
+from xylem.services.executor.structured_output.token_spelling import bytes_of_tokens
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
 KINDS = {
