@@ -99,4 +99,4 @@ class DetokenizerService(Service[DetokenizerSettings]):
             await self.bus.publish(subject, message)
         except XylemError as error:
             # Offsets show the loss to the gateway.
-            log.warning("could not send to %s: %s", subject, error)
+            self.bus.log_undelivered(log, f"{type(message).__name__} to %s", subject, error)

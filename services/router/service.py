@@ -61,7 +61,8 @@ class RouterService(Service[RouterSettings]):
             try:
                 await self.bus.hand_over(subjects.submit(self.model, scheduler), tokenized)
             except Unavailable as error:
-                log.warning("scheduler %s did not take %s: %s", scheduler, tokenized.request_id, error)
+                what = f"what scheduler {scheduler} did not take, %s,"
+                self.bus.log_undelivered(log, what, tokenized.request_id, error)
             else:
                 return scheduler
         raise Unavailable("no scheduler is there to take the request")
@@ -74,4 +75,4 @@ class RouterService(Service[RouterSettings]):
             )
         except XylemError as lost:
             # The gateway learns of the outage from its own connection.
-            log.warning("could not refuse %s: %s", tokenized.request_id, lost)
+            self.bus.log_undelivered(log, "the refusal of %s", tokenized.request_id, lost)

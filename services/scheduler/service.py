@@ -277,7 +277,7 @@ class SchedulerService(Service[SchedulerSettings]):
             await self.bus.publish(subject, message)
         except Unavailable as error:
             # The bus is down: everything in flight is lost, and the new epoch will say so when it is back.
-            log.warning("%s to %s is lost: %s", type(message).__name__, subject, error.message)
+            self.bus.log_undelivered(log, f"{type(message).__name__} to %s", subject, error)
         except PayloadTooLarge as error:
             log.error("%s to %s can't be sent: %s", type(message).__name__, subject, error.message)
             if executor:

@@ -107,7 +107,7 @@ class TokenizerService(Service[TokenizerSettings]):
             )
         except XylemError as lost:
             # The gateway learns of the outage from its own connection.
-            log.warning("could not refuse %s: %s", generate.request_id, lost)
+            self.bus.log_undelivered(log, "the refusal of %s", generate.request_id, lost)
 
     async def _tokenize(self, question: Tokenize) -> TokenizeReply:
         try:

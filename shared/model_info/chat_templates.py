@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from xylem.shared.model_info.model_card import ModelError
+from xylem.shared.model_info.model_error import ModelError
+from xylem.shared.model_info.model_files import read_text
 
 
 def template_sources(folder: Path, tokenizer_config: dict[str, Any]) -> dict[str, str]:
@@ -15,16 +16,14 @@ def template_sources(folder: Path, tokenizer_config: dict[str, Any]) -> dict[str
 
 
 def _files(folder: Path) -> dict[str, str]:
+    named = {path.stem: path for path in sorted((folder / "additional_chat_templates").glob("*.jinja"))}
+    default = folder / "chat_template.jinja"
+    if default.exists():
+        named["default"] = default
     try:
-        sources = {
-            p.stem: p.read_text("utf-8-sig") for p in sorted((folder / "additional_chat_templates").glob("*.jinja"))
-        }
-        default = folder / "chat_template.jinja"
-        if default.exists():
-            sources["default"] = default.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return {name: read_text(path) for name, path in named.items()}
+    except FileNotFoundError as error:
         raise ModelError(f"a chat template in {folder} can't be read: {error}") from None
-    return sources
 
 
 def _configured(value: Any) -> dict[str, str]:

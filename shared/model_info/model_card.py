@@ -1,6 +1,5 @@
 """A model card says where a model lies and what its configuration says, without torch."""
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,8 +8,11 @@ from typing import Any
 from xylem import PACKAGE_PATH
 from xylem.shared.model_info.context_length import choose_context_length
 from xylem.shared.model_info.model_error import ModelError
+from xylem.shared.model_info.model_files import parse_object, read_json
 
 log = logging.getLogger(__name__)
+
+INT32_MAX = 2**31 - 1  # ids and positions are columns of int32
 
 __all__ = ["ModelCard", "ModelError", "is_folder", "locate", "parse_overrides", "read_json"]
 
@@ -20,7 +22,7 @@ DEMONSTRATION = "demonstration"
 SAMPLING = {
     "temperature": (0, 2),
     "top_p": (0, 1),
-    "top_k": (-1, 2**31 - 1),  # -1 and 0 are no limit
+    "top_k": (-1, INT32_MAX),  # -1 and 0 are no limit
     "min_p": (0, 1),
     "repetition_penalty": (0.001, 2),
 }
@@ -62,30 +64,14 @@ def _download(model: str, patterns: list[str]) -> Path:
         raise ModelError(f"{model} is no folder here, and the hub did not give it: {reason}") from None
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises ModelError when it is missing, truncated or something else."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows write a byte order mark
-    except FileNotFoundError:
-        raise ModelError(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{path} can't be read as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} holds no JSON object")
-    return value
-
-
 def parse_overrides(text: str) -> dict[str, Any]:
     """Returns what the setting `model_overrides` lays over config.json. Raises ModelError."""
     if not text:
         return {}
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise ModelError(f"model_overrides is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelError('model_overrides must be a JSON object, such as {"rope_theta": 1000000.0}')
-    return value
+        return parse_object(text, "model_overrides")
+    except ModelError as error:
+        raise ModelError(f'{error}; it must be a JSON object, such as {{"rope_theta": 1000000.0}}') from None
 
 
 def _ids(name: str, value: Any, path: Path) -> tuple[int, ...]:
@@ -108,7 +94,7 @@ def _sampling(generation: dict[str, Any], path: Path) -> dict[str, float]:
     for name, value in found.items():
         low, high = SAMPLING[name]
         if type(value) not in (int, float) or not low <= value <= high:
-            raise ModelError(f"{path}: {name} must be a number from {low} to {high}, not {value!r}")
+            raise ModelError(f"{path}: {name} must be a number from {low} to {high}, not {str(value)[:100]!r}")
     if generation.get("do_sample") is False:  # greedy; what shapes a draw beside it is not meant
         return {"temperature": 0.0} | {name: found[name] for name in ("repetition_penalty",) if name in found}
     return found
@@ -146,8 +132,9 @@ class ModelCard:
         if not isinstance(architectures, list) or not architectures:
             raise ModelError(f"{source} names no architecture")
         for name in ("vocab_size", "max_position_embeddings"):
-            if not isinstance(config.get(name), int) or config[name] < 1:
-                raise ModelError(f"{source}: {name} must be a positive integer, not {config.get(name)!r}")
+            if type(config.get(name)) is not int or not 1 <= config[name] <= INT32_MAX:
+                shown = str(config.get(name))[:100]
+                raise ModelError(f"{source}: {name} must be a positive integer of 32 bits, not {shown!r}")
         generation_path = path / "generation_config.json"
         generation = read_json(generation_path) if generation_path.exists() else {}
         eos = (

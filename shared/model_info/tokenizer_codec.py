@@ -10,7 +10,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
-from xylem.shared.model_info.model_card import ModelError, read_json
+from xylem.shared.model_info.model_error import ModelError
+from xylem.shared.model_info.model_files import read_json, read_text
 
 SPECIAL_TOKEN_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
@@ -35,10 +36,10 @@ class TextCodec:
         if "added_tokens_decoder" not in config:
             # An older layout keeps the named tokens in a file of their own, which then has the last word.
             config = {**config, **_read_optional(folder / "special_tokens_map.json")}
-        named = {name: _content(config[name]) for name in SPECIAL_TOKEN_NAMES if config.get(name)}
         try:
+            named = {name: _content(config[name]) for name in SPECIAL_TOKEN_NAMES if config.get(name)}
             _add_tokens(tokenizer, config, _read_optional(folder / "added_tokens.json"), list(named.values()))
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / 'tokenizer_config.json'}: a special token can't be used: {error}") from None
         return cls(folder=folder, tokenizer=tokenizer, special_tokens=named, config=config)
 
@@ -63,11 +64,9 @@ class TextCodec:
 
 def _read_tokenizer(path: Path) -> Tokenizer:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         raise ModelError(f"{path} is missing; only models with a fast tokenizer can be served") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} can't be read: {error}") from None
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing more precise

@@ -199,7 +199,7 @@ class Bus:
         async def reply(msg: Msg, message: Message) -> None:
             try:
                 result = await callback(message)
-                await msg.respond(self._payload(result or Ack()))
+                await self._respond(msg, result or Ack())
             except Exception:
                 log.exception("answering %s failed", subject)
             finally:
@@ -218,6 +218,17 @@ class Bus:
                 task.add_done_callback(self._tasks.discard)
 
         await self._subscribe(subject, queue, on_message)
+
+    async def _respond(self, msg: Msg, message: Message) -> None:
+        try:
+            await msg.respond(self._payload(message))
+        except (nats.errors.Error, OSError) as error:
+            self.log_undelivered(log, "an answer on %s", msg.subject, error)
+
+    def log_undelivered(self, logger: logging.Logger, what: str, where: str, error: Exception) -> None:
+        """Warns that `what` (with one %s, for `where`) was not delivered; not in an outage, which is logged once."""
+        level = logging.WARNING if self.connected else logging.DEBUG
+        logger.log(level, f"{what} is lost: %s", where, error)
 
     async def leave(self, subject: str) -> None:
         """Takes nothing more from a subject; returns when the callbacks have had all that came before."""
@@ -294,6 +305,8 @@ class Bus:
         async def guarded(msg: Msg) -> None:
             try:
                 await callback(msg)
+            except Unavailable as error:
+                self.log_undelivered(log, "what a message on %s asks for", msg.subject, error)
             except Exception:
                 # A message that breaks its handler must not end the subscription.
                 log.exception("handling a message on %s failed", subject)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from xylem.services.executor.model_config import mla_config, moe_config
-from xylem.services.executor.model_config.decoder_config import DecoderConfig
+from xylem.services.executor.model_config.decoder_config import DecoderConfig, check_counts, check_numbers
 from xylem.services.executor.model_config.moe_config import MoeConfig
 from xylem.services.executor.model_config.quantization_config import fp8_block_of
 from xylem.services.executor.model_config.rope_config import rope_config
@@ -236,11 +236,13 @@ def decoder_config(card: ModelCard) -> DecoderConfig:
             f"there are: {', '.join(ARCHITECTURES)}"
         )
     try:
+        check_counts(card.config)
         decoder = parse(card.config)
         rope = replace(decoder.rope, num_positions=max(decoder.rope.max_positions, card.context_length))
         decoder = replace(decoder, rope=rope, fp8_block=fp8_block_of(card.config))
         if decoder.experts is not None and decoder.activation != "silu":
             raise ModelError(f"experts with {decoder.activation} are not supported; there is: silu")
+        check_numbers(decoder)
         return decoder
-    except (ModelError, TypeError, ValueError) as error:
-        raise ModelError(f"{card.path / 'config.json'}: {error}") from None
+    except (ArithmeticError, AttributeError, LookupError, ModelError, TypeError, ValueError) as error:
+        raise ModelError(f"{card.path / 'config.json'}: {str(error)[:500] or type(error).__name__}") from None

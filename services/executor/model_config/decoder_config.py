@@ -1,10 +1,16 @@
 """The shape of a decoder in numbers: the same code runs all architectures."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
 
 from xylem.services.executor.model_config.mla_config import MlaConfig
 from xylem.services.executor.model_config.moe_config import MoeConfig
 from xylem.services.executor.model_config.rope_config import RopeConfig
+from xylem.shared.model_info.model_error import ModelError
+
+INT32_MAX = 2**31 - 1
+MAX_COUNT = 1 << 16  # of layers, heads, experts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +62,27 @@ class DecoderConfig:
     def has_experts(self, i: int) -> bool:
         """Whether the MLP of layer i is a mixture of experts."""
         return self.experts is not None and self.experts.layers[i]
+
+
+def check_counts(config: dict[str, Any]) -> None:
+    """Raises ModelError for a number of layers, heads or experts that no model has: lists are made of so many."""
+    for name, value in config.items():
+        if name.startswith(("num_", "n_", "max_window")) and isinstance(value, int | float) and not value <= MAX_COUNT:
+            raise ModelError(f"{name} is out of range: {value}")
+
+
+def check_numbers(value: Any, name: str = "config") -> None:
+    """Raises ModelError for a number that no decoder has: an integer beyond int32, or a float that is not finite."""
+    if is_dataclass(value):
+        for field in fields(value):
+            check_numbers(getattr(value, field.name), field.name)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            check_numbers(each, str(key))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            check_numbers(each, name)
+    elif isinstance(value, int) and abs(value) > INT32_MAX:
+        raise ModelError(f"{name} is out of range: {value}")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ModelError(f"{name} must be a finite number, not {value}")

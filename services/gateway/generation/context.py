@@ -70,7 +70,7 @@ class Context:
 
     def _check_room(self, num_choices: int, key: Key | None) -> None:
         limit = self.settings.max_open_requests
-        num_open = len(self.request_states) + self.questions.total()
+        num_open = self.request_states.num_counted + self.questions.total()
         if num_open + num_choices > limit:
             raise QueueFull(
                 f"{num_open} sequences are open here and {num_choices} more are asked for; {limit} are allowed",

@@ -37,6 +37,7 @@ class GenerationRequest:
     continuous_usage: bool = False
     event_ids: bool = False
     by_token: bool = False  # the reader is told of each token by itself
+    is_counted: bool = True  # against the limits of open requests
     seed_is_drawn: bool = False  # here, since the client gave none
     echo: bool = False
     template_arguments: bytes = b""

@@ -35,7 +35,11 @@ CLOCK_ATTEMPTS = CLOSED >> 1  # in ms six days: a request does not run so long
 
 
 class Lost(Exception):
-    """This attempt won't end by itself; the message says why."""
+    """This attempt won't end by itself; the message says why. level: of its line in the log."""
+
+    def __init__(self, why: str, level: int = logging.WARNING) -> None:
+        super().__init__(why)
+        self.level = level
 
 
 class Pipeline(Protocol):
@@ -45,6 +49,10 @@ class Pipeline(Protocol):
     suspicion_policy: SuspicionPolicy
     request_timeout_s: float
     stall_timeout_s: float
+
+    @property
+    def loss_level(self) -> int:
+        """Returns the log level of one request's loss: low in an outage, which is logged once for all."""
 
     async def ready(self) -> None:
         """Returns when every stage has somebody alive. Raises Unavailable when that takes too long."""
@@ -78,6 +86,7 @@ class RequestState:
         self.id = generate.request_id
         self.tenant = generate.params.tenant
         self.index = index
+        self.is_counted = True  # against the limits of open requests
         self.attempt = -1
         self._next_attempt = 0  # at least
         self.num_attempts = 0
@@ -205,10 +214,10 @@ class RequestState:
         elif self._peers[kind, instance] != epoch:
             self.on_lost(f"{kind} {instance} {'is gone' if epoch is None else 'has started anew'}")
 
-    def on_lost(self, why: str) -> None:
+    def on_lost(self, why: str, level: int = logging.WARNING) -> None:
         """Ends the attempt: what is in flight can't be relied upon."""
         if self._current(self.attempt):
-            self._end(Lost(why))
+            self._end(Lost(why, level))
 
     def resume(self, resumed: Resumed, detokenizer: str, epoch: int) -> None:
         """Before `run`: takes over what another gateway had got, and its attempt if that still runs.
@@ -280,7 +289,7 @@ class RequestState:
                     await self._hand_over()
                 await self._until_decided()
             except Lost as lost:
-                log.warning("request %s, attempt %d is lost: %s", self.id, self.attempt, lost)
+                log.log(lost.level, "request %s, attempt %d is lost: %s", self.id, self.attempt, lost)
                 self._let_go()
                 why = str(lost)
             else:
@@ -316,7 +325,7 @@ class RequestState:
         try:
             await self._pipeline.hand_over(generate)
         except Unavailable as error:
-            self._end(Lost(error.message))
+            self._end(Lost(error.message, self._pipeline.loss_level))
 
     def _suspect(self) -> None:
         """Looks whether the last attempt's executor has died. Raises Internal when they go on dying at this request."""

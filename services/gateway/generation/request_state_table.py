@@ -1,6 +1,7 @@
 """Table of running requests: dispatches bus messages to them, publishes their hand-overs and aborts."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,6 +33,8 @@ from xylem.shared.runtime.presence import Directory
 from xylem.shared.runtime.settings import GatewaySettings
 
 GatewayMessage = TextDeltas | Accepted | Started | Refused | Embedded
+
+log = logging.getLogger(__name__)
 
 Spawn = Callable[..., "asyncio.Task[None]"]
 
@@ -73,17 +76,32 @@ class RequestStateTable:
     def __len__(self) -> int:
         return len(self._request_states)
 
+    @property
+    def num_counted(self) -> int:
+        """Returns the number of running states that count against limits: health checks do not."""
+        return self._open_of.total()
+
     def num_open_of(self, tenant: str) -> int:
         """Returns the number of running states of one tenant."""
         return self._open_of[tenant]
 
     def begin_state(
-        self, generate: Generate, index: int, output_queue: OutputQueue, found: Found | None = None
+        self,
+        generate: Generate,
+        index: int,
+        output_queue: OutputQueue,
+        found: Found | None = None,
+        *,
+        is_counted: bool = True,
     ) -> RequestState:
-        """Starts a new state; with `found` it continues where another gateway's ended."""
+        """Starts a new state; with `found` it continues where another gateway's ended.
+
+        is_counted: whether it counts against the limits of open requests.
+        """
         state = RequestState(self, generate, index, output_queue)
         self._request_states[state.id] = state
-        self._open_of[state.tenant] += 1
+        self._open_of[state.tenant] += int(is_counted)
+        state.is_counted = is_counted
         if found is not None:
             state.resume(found.resumed, found.detokenizer, found.epoch)
             for row in self._early.pop(state.id, ()):
@@ -142,6 +160,10 @@ class RequestStateTable:
 
     # request_state.Pipeline
 
+    @property
+    def loss_level(self) -> int:
+        return logging.WARNING if self._bus.connected else logging.DEBUG
+
     async def ready(self) -> None:
         await self.pipeline_health.ready()
 
@@ -170,7 +192,8 @@ class RequestStateTable:
     def remove_state(self, state: RequestState) -> None:
         if self._request_states.get(state.id) is state:
             del self._request_states[state.id], self._tasks[state.id]
-            self._open_of -= Counter([state.tenant])
+            if state.is_counted:
+                self._open_of -= Counter([state.tenant])
             self._remember(state.id)
         if not self._request_states:
             self._empty.set()
@@ -222,9 +245,11 @@ class RequestStateTable:
         self.pipeline_health.changed()
 
     def lose_all(self, why: str) -> None:
-        """Marks every running attempt as lost, for the given reason."""
+        """Marks every running attempt as lost, for the given reason, which is logged once for all of them."""
+        if self._request_states:
+            log.warning("%d requests begin their next attempt: %s", len(self._request_states), why)
         for state in list(self._request_states.values()):
-            state.on_lost(why)
+            state.on_lost(why, logging.DEBUG)
         self.pipeline_health.changed()
 
     def _on_bus_epoch(self) -> None:

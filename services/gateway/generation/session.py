@@ -72,7 +72,11 @@ class GenerationSession:
             else:
                 generate = self._generate(index, choice)
                 state = self._context.request_states.begin_state(
-                    generate, index, self._output_queue, found[index] if found else None
+                    generate,
+                    index,
+                    self._output_queue,
+                    found[index] if found else None,
+                    is_counted=self.request.is_counted,
                 )
                 self._request_states.append(state)
         self._context.running.add_session(self)

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from tests.conftest import NatsServer
 from tests.patience import PATIENCE_S
 from tests.wire_tap import WireTap
-from xylem.shared.protocol import Abort, Accepted, Ack, Control, ControlReply, Refused, subjects
+from xylem.shared.protocol import Abort, Accepted, Ack, Control, ControlReply, Message, Refused, WhoIsThere, subjects
 from xylem.shared.runtime.bus import Bus, BusError
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
 from xylem.shared.runtime.ports import free_port
@@ -246,3 +247,30 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
         async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(BusError, match=r"within 0\.3 s"):
                 await Bus.connect(url, "test", timeout_s=0.3)
+
+
+async def test_an_outage_is_logged_once_and_not_with_each_answer(
+    own_nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = await Bus.connect(own_nats_server.url, "asking", timeout_s=5)
+    answering = await Bus.connect(own_nats_server.url, "answering", timeout_s=5)
+    asked, goes_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(_: Message) -> None:
+        asked.release()
+        await goes_on.wait()
+
+    await answering.answer("q", WhoIsThere, answer, concurrency=8)
+    await answering.barrier()
+    asks = [asyncio.create_task(asking.hand_over("q", WhoIsThere("me"), timeout_s=0.2)) for _ in range(8)]
+    for _ in asks:
+        await asked.acquire()
+    own_nats_server.kill()
+    await asyncio.gather(*asks, return_exceptions=True)  # by then both know of the outage
+    goes_on.set()
+    assert {type(each) for each in await asyncio.gather(*asks, return_exceptions=True)} == {Unavailable}
+    await answering.drain()
+    await asking.drain()
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len([text for text in said if "lost the connection" in text]) <= 2
+    assert not [text for text in said if "answer" in text]

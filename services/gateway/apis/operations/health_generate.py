@@ -26,7 +26,7 @@ router = APIRouter()
     responses=answers(f"It does. 503 when no token came in {GatewayPolicy().health_timeout_s:g} s."),
 )
 async def health_generate(request: Request) -> JSONResponse:
-    """Not limited by what else is open: a busy system is a healthy one."""
+    """Not limited by what else is open, nor counted for others: a busy system is a healthy one."""
     context = context_of(request)
     if missing := context.missing():
         raise Unavailable(f"no live {', '.join(missing)}", retry_after_s=1.0)
@@ -53,6 +53,7 @@ async def _generate(request: Request, context: Context, tenant: str) -> None:
     generation = GenerationRequest(
         model=context.served_model.model,
         choices=[ChoiceSpec(params, prompt=pack([0]))],
+        is_counted=False,
     )
     cursor = StreamCursor.of_new("health", seed=generation.base_seed, num_choices=1, tenant=tenant)
     session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))

@@ -130,3 +130,30 @@ def test_the_number_of_experts_has_two_names_in_qwen3_files() -> None:
         experts = read("Qwen3MoeForCausalLM", {**config, name: 16}).experts
         assert experts is not None
         assert experts.num_experts == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_hidden_layers", 2**31 - 1),
+        ("num_attention_heads", 2**40),
+        ("hidden_size", 2**62),
+        ("intermediate_size", float("inf")),
+        ("rms_norm_eps", float("nan")),
+        ("rope_theta", float("inf")),
+        ("rope_scaling", {"rope_type": "linear", "factor": float("inf")}),
+        ("head_dim", {}),
+        ("num_attention_heads", 0),
+        ("sliding_window", "x" * 5000),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_numbers_that_no_decoder_has(name: str, value: Any) -> None:
+    full = whole("LlamaForCausalLM") | {"use_sliding_window": True}
+    full = {key: each for key, each in full.items() if not key.startswith("rope_parameters")}
+    if name == "sliding_window":
+        full = whole("Qwen2ForCausalLM", **WINDOWED)
+    architecture = "Qwen2ForCausalLM" if name == "sliding_window" else "LlamaForCausalLM"
+    with pytest.raises(ModelError, match=r"config\.json") as error:
+        read(architecture, full | {name: value})
+    assert len(str(error.value)) < 1000

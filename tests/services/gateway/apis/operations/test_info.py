@@ -9,7 +9,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.policy import GatewayPolicy
-from xylem.shared.protocol import Capacity, Control, ControlReply, Generate, subjects
+from xylem.shared.protocol import Capacity, Control, ControlReply, FinishReason, Generate, subjects
 
 CAPACITY = Capacity(num_pages=100, page_size=16, max_running=8, token_budget=64)
 
@@ -127,6 +127,29 @@ async def test_health_generate(http: httpx.AsyncClient, gateway: Any, pipeline: 
     (sent,) = pipeline.generates
     assert (sent.params.stop_conditions.max_tokens, sent.params.stop_conditions.ignore_eos) == (1, True)
     assert len(gateway.context.request_states) == 0
+
+
+async def test_health_generate_counts_against_no_limit(serving: Any, pipeline: Any) -> None:
+    opened, playing = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def play(g: Any) -> None:
+        playing.release()
+        await pipeline.accept(g)
+        await opened.wait()
+        await pipeline.words(g, 0, 1, FinishReason.LENGTH)
+
+    pipeline.play = play
+    async with (
+        serving(max_open_requests=1) as service,
+        httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http,
+    ):
+        checks = [asyncio.create_task(http.get("/health_generate")) for _ in range(2)]
+        for _ in checks:
+            await asyncio.wait_for(playing.acquire(), PATIENCE_S)
+        asked = asyncio.create_task(http.post("/v1/completions", json={"model": "tiny", "prompt": "Hi"}))
+        await asyncio.wait_for(playing.acquire(), PATIENCE_S)
+        opened.set()
+        assert [(await each).status_code for each in (*checks, asked)] == [200] * 3
 
 
 async def test_health_generate_of_a_silent_pipeline(serving: Any, pipeline: Any) -> None:
