@@ -7,7 +7,13 @@ import msgspec
 
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
 from xylem.services.gateway.apis.openai_responses.events import ErrorEvent, ResponseEvent
-from xylem.services.gateway.apis.openai_responses.open_items import OpenCall, OpenItem, OpenMessage, OpenThought
+from xylem.services.gateway.apis.openai_responses.open_items import (
+    OpenCall,
+    OpenCustomCall,
+    OpenItem,
+    OpenMessage,
+    OpenThought,
+)
 from xylem.services.gateway.apis.openai_responses.schema import (
     IncompleteDetails,
     OutputItem,
@@ -16,6 +22,7 @@ from xylem.services.gateway.apis.openai_responses.schema import (
     ResponseUsage,
 )
 from xylem.services.gateway.apis.openai_responses.thinking_tokens import ThinkingTokens
+from xylem.services.gateway.apis.openai_responses.tools import ResponseTools
 from xylem.services.gateway.generation.logprobs import LogprobToken
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import Totals
@@ -34,6 +41,7 @@ class EventWriter:
         self._log = log
         self._response = response
         self._final = final
+        self._tools = ResponseTools.read([*response.tools])
         self._output: list[OutputItem] = []
         self._open: OpenItem | None = None
         self._thinking = ThinkingTokens()
@@ -108,14 +116,19 @@ class EventWriter:
                 self._open.add_text(text)
             case CallBegun(_, name):
                 self._close("completed")
-                self._open = OpenCall(self._log, len(self._output), self._identity, name)
+                self._open = self._open_call(name)
             case CallArguments(_, text):
-                assert isinstance(self._open, OpenCall), "arguments without a call"
+                assert isinstance(self._open, OpenCall | OpenCustomCall), "arguments without a call"
                 self._open.add_text(text)
         return scored
 
     def _open_message(self) -> OpenMessage:
         return OpenMessage(self._log, len(self._output), self._identity)
+
+    def _open_call(self, name: str) -> OpenItem:
+        kind = OpenCustomCall if name in self._tools.free_form else OpenCall
+        space, own = self._tools.spaces.get(name, (msgspec.UNSET, name))
+        return kind(self._log, len(self._output), self._identity, own, space)
 
     @property
     def _identity(self) -> str:

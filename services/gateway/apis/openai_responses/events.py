@@ -54,6 +54,8 @@ class TextDone(Event, frozen=True, kw_only=True, gc=False):
 
 
 class ArgumentsDelta(Event, frozen=True, kw_only=True, gc=False):
+    """function_call_arguments.delta and custom_tool_call_input.delta."""
+
     item_id: str
     output_index: int
     delta: str
@@ -64,6 +66,14 @@ class ArgumentsDone(Event, frozen=True, kw_only=True, gc=False):
     output_index: int
     name: str
     arguments: str
+
+
+class InputDone(Event, frozen=True, kw_only=True, gc=False):
+    """custom_tool_call_input.done."""
+
+    item_id: str
+    output_index: int
+    input: str
 
 
 class ErrorEvent(Event, frozen=True, kw_only=True, gc=False):

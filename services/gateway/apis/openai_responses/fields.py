@@ -28,8 +28,12 @@ class ResponsesBody(Body):
     top_logprobs: int | None = taken(IntegerType(0, MAX_TOP), about="How many likely tokens at each position.")
     include: Json = taken(AnyType({"type": "array"}), about="message.output_text.logprobs adds log probabilities.")
     text: Json = taken(AnyType({"type": "object"}), about="format: text, json_object or json_schema.")
-    tools: Json = taken(AnyType({"type": "array"}), about="Tools of type function.")
-    tool_choice: Json = taken(AnyType({"type": ["string", "object"]}), about="none, auto, required, or a function.")
+    tools: Json = taken(
+        AnyType({"type": "array"}), about="Of type function, custom or namespace; hosted tools are left out."
+    )
+    tool_choice: Json = taken(
+        AnyType({"type": ["string", "object"]}), about="none, auto, required, a tool, or allowed_tools."
+    )
     parallel_tool_calls: bool = taken(BooleanType(), True)
     reasoning: Json = taken(AnyType({"type": "object"}), about="effort is passed on to the chat template.")
     store: bool = taken(BooleanType(), True, "Whether it can be retrieved and continued afterwards.")

@@ -4,10 +4,14 @@ A kept conversation is a list of such items, in the shape in which OpenAI lists 
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from xylem.services.gateway.apis.openai_chat.chat_message import ChatMessage
 from xylem.services.gateway.apis.openai_responses.schema import (
+    CustomCall,
+    CustomResult,
     FunctionCall,
     FunctionResult,
     InputText,
@@ -19,33 +23,49 @@ from xylem.services.gateway.apis.openai_responses.schema import (
     SummaryText,
     Thought,
 )
+from xylem.services.gateway.apis.openai_responses.tools import flat_name
 from xylem.services.gateway.fields.json_object import arguments_text
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
-KINDS = ("message", "function_call", "function_call_output", "reasoning")
+KINDS = (
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+    "item_reference",
+)
 ROLES = ("user", "assistant", "system", "developer")
 COMPLETED = "completed"
+NO_ITEMS: Mapping[str, Item] = {}
 TEXT_PARTS = ("input_text", "output_text", "text", "refusal")
 
 # Keys that SDKs send back with an item; they say nothing to a model.
-_CARRIED = ("id", "type", "status", "phase", "caller", "namespace")
+_CARRIED = ("id", "type", "status", "phase", "caller", "namespace", "internal_chat_message_metadata_passthrough")
 
 
-def read_items(value: Json) -> list[Item]:
-    """The items of `input`. Raises InvalidRequest that names the place."""
+def read_items(value: Json, known: Mapping[str, Item] = NO_ITEMS) -> list[Item]:
+    """The items of `input`. Raises InvalidRequest that names the place. known: what references mean, by id."""
     if type(value) is str:
         return [_message("user", value)]
     items = sequence("input", value, "a string or a list of items")
     if not items:
         raise InvalidRequest("input must have at least one item", param="input")
-    return [_read_item(f"input[{i}]", item) for i, item in enumerate(items)]
+    return [_read_item(f"input[{i}]", item, known) for i, item in enumerate(items)]
 
 
-def _read_item(where: str, value: Json) -> Item:
+def referenced_ids(value: Json) -> list[str]:
+    """Returns the ids of items that `input` only refers to."""
+    items = [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [str(item.get("id")) for item in items if item.get("type") == "item_reference"]
+
+
+def _read_item(where: str, value: Json, known: Mapping[str, Item]) -> Item:
     item = mapping(where, value, "an item")
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
     if type(kind) is not str or kind not in KINDS:
         raise InvalidRequest(
             f"{where}.type {str(kind)[:80]!r} is not supported; known: {', '.join(KINDS)}", param=f"{where}.type"
@@ -58,14 +78,34 @@ def _read_item(where: str, value: Json) -> Item:
         case "function_call":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "arguments"))
             call_id, name = (text(f"{where}.{key}", item.get(key)) for key in ("call_id", "name"))
-            return FunctionCall(_new_id("fc"), COMPLETED, call_id, name, arguments_text(item.get("arguments")))
+            arguments = arguments_text(item.get("arguments"))
+            return FunctionCall(_new_id("fc"), COMPLETED, call_id, name, arguments, _space(where, item))
+        case "custom_tool_call":
+            only_keys(where, item, (*_CARRIED, "call_id", "name", "input"))
+            call_id, name, given = (text(f"{where}.{key}", item.get(key)) for key in ("call_id", "name", "input"))
+            return CustomCall(_new_id("ctc"), COMPLETED, call_id, name, given, _space(where, item))
+        case "custom_tool_call_output":
+            only_keys(where, item, (*_CARRIED, "call_id", "name", "output"))
+            call_id = text(f"{where}.call_id", item.get("call_id"))
+            return CustomResult(_new_id("ctco"), COMPLETED, call_id, _read_texts(f"{where}.output", item.get("output")))
+        case "item_reference":
+            only_keys(where, item, ("type", "id"))
+            identity = text(f"{where}.id", item.get("id"))
+            if identity not in known:
+                raise InvalidRequest(f"{where}.id: there is no item {identity[:100]!r}", param=f"{where}.id")
+            return known[identity]
         case "function_call_output":
             only_keys(where, item, (*_CARRIED, "call_id", "name", "output"))
             call_id = text(f"{where}.call_id", item.get("call_id"))
             output = _read_texts(f"{where}.output", item.get("output"))
             return FunctionResult(_new_id("fco"), COMPLETED, call_id, output)
-    only_keys(where, item, (*_CARRIED, "summary", "content"))
+    # What another server has encrypted can't be read here; thoughts of this one are in their content.
+    only_keys(where, item, (*_CARRIED, "summary", "content", "encrypted_content"))
     return _thought(where, item)
+
+
+def _space(where: str, item: JsonObject) -> str | msgspec.UnsetType:
+    return msgspec.UNSET if item.get("namespace") is None else text(f"{where}.namespace", item["namespace"])
 
 
 def _new_id(prefix: str) -> str:
@@ -110,7 +150,7 @@ def messages_of(items: list[Item], instructions: str | None) -> list[ChatMessage
         messages.append(ChatMessage("system", instructions))
     turn: ChatMessage | None = None  # the assistant's message that is being put together
     for item in items:
-        if isinstance(item, FunctionResult):
+        if isinstance(item, FunctionResult | CustomResult):
             turn = None
             messages.append(ChatMessage("tool", item.output, tool_call_id=item.call_id))
         elif isinstance(item, MessageItem) and item.role != "assistant":
@@ -132,7 +172,10 @@ def _add_to_turn(turn: ChatMessage, item: OutputItem) -> None:
         case Thought():
             turn.reasoning_content = _joined(item.content) or _joined(item.summary)
         case FunctionCall():
-            turn.add_call(item.call_id, item.name, item.arguments)
+            turn.add_call(item.call_id, flat_name(item.name, item.namespace or None), item.arguments)
+        case CustomCall():
+            arguments = arguments_text({"input": item.input})
+            turn.add_call(item.call_id, flat_name(item.name, item.namespace or None), arguments)
 
 
 def _joined(parts: Sequence[InputText | OutputText | ReasoningText | SummaryText]) -> str:

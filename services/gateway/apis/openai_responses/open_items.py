@@ -1,16 +1,20 @@
 """Output items while they grow: each tells the log how it begins, what is added, and how it ends."""
 
+import msgspec
+
 from xylem.services.gateway.apis.openai_chat.logprobs import TokenLogprob, logprobs_of
 from xylem.services.gateway.apis.openai_responses.event_log import EventLog
 from xylem.services.gateway.apis.openai_responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
+    InputDone,
     ItemEvent,
     PartEvent,
     TextDelta,
     TextDone,
 )
 from xylem.services.gateway.apis.openai_responses.schema import (
+    CustomCall,
     FunctionCall,
     MessageItem,
     OutputItem,
@@ -18,7 +22,10 @@ from xylem.services.gateway.apis.openai_responses.schema import (
     ReasoningText,
     Thought,
 )
+from xylem.services.gateway.apis.openai_responses.tools import input_of
 from xylem.services.gateway.generation.logprobs import LogprobToken
+
+Space = str | msgspec.UnsetType  # the namespace of a tool, if it has one
 
 IN_PROGRESS = "in_progress"
 
@@ -95,11 +102,12 @@ class OpenThought:
 class OpenCall:
     """The call of a function."""
 
-    def __init__(self, log: EventLog, position: int, identity: str, name: str) -> None:
+    def __init__(self, log: EventLog, position: int, identity: str, name: str, space: Space = msgspec.UNSET) -> None:
         self._log = log
         self._identity = identity
         self._item = {"item_id": f"fc_{identity}", "output_index": position}
         self._name = name
+        self._space = space
         self._arguments: list[str] = []
         log.append_event(ItemEvent, "response.output_item.added", output_index=position, item=self._shape(IN_PROGRESS))
 
@@ -119,7 +127,34 @@ class OpenCall:
 
     def _shape(self, status: str) -> FunctionCall:
         call_id = f"call_{self._identity}"
-        return FunctionCall(str(self._item["item_id"]), status, call_id, self._name, "".join(self._arguments))
+        arguments = "".join(self._arguments)
+        return FunctionCall(str(self._item["item_id"]), status, call_id, self._name, arguments, self._space)
 
 
-OpenItem = OpenMessage | OpenThought | OpenCall
+class OpenCustomCall:
+    """The call of a free-form tool. Its input is told when it is complete: until then it is JSON in the making."""
+
+    def __init__(self, log: EventLog, position: int, identity: str, name: str, space: Space = msgspec.UNSET) -> None:
+        self._log = log
+        self._item = {"item_id": f"ctc_{identity}", "output_index": position}
+        self._call = CustomCall(f"ctc_{identity}", IN_PROGRESS, f"call_{identity}", name, "", space)
+        self._arguments: list[str] = []
+        log.append_event(ItemEvent, "response.output_item.added", output_index=position, item=self._call)
+
+    def add_text(self, text: str) -> None:
+        self._arguments.append(text)
+
+    def close_item(self, status: str) -> OutputItem:
+        """Ends as a message does."""
+        told = input_of("".join(self._arguments))
+        item = msgspec.structs.replace(self._call, status=status, input=told)
+        kind = "response.custom_tool_call_input"
+        self._log.append_event(ArgumentsDelta, f"{kind}.delta", **self._item, delta=told)
+        self._log.append_event(InputDone, f"{kind}.done", **self._item, input=told)
+        self._log.append_event(
+            ItemEvent, "response.output_item.done", output_index=self._item["output_index"], item=item
+        )
+        return item
+
+
+OpenItem = OpenMessage | OpenThought | OpenCall | OpenCustomCall

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -9,18 +10,17 @@ import msgspec
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
 from xylem.services.gateway.apis.openai_chat.request import chat_request
 from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
-from xylem.services.gateway.apis.openai_responses.items import read_items
+from xylem.services.gateway.apis.openai_responses.items import NO_ITEMS, read_items
 from xylem.services.gateway.apis.openai_responses.schema import Item, Response
 from xylem.services.gateway.apis.openai_responses.store.record import Record
 from xylem.services.gateway.apis.openai_responses.translation import (
     NAMES,
     chat_body,
-    read_tools,
     reasoning_effort,
     text_format,
 )
 from xylem.services.gateway.fields.json_types import Json, JsonObject
-from xylem.services.gateway.fields.nested_checks import mapping, only_keys
+from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence
 from xylem.services.gateway.fields.value_errors import wrong
 from xylem.services.gateway.generation.generation_request import GenerationRequest
 from xylem.services.gateway.generation.served_model import ServedModel
@@ -54,9 +54,12 @@ def previous_of(body: JsonObject) -> str | None:
     return asked.previous_response_id
 
 
-def new_record(body: JsonObject, before: list[Item], owner: str) -> Record:
-    """Returns the record of a request that comes in now; before: the conversation so far. Raises InvalidRequest."""
-    items = before + read_items(body["input"])
+def new_record(body: JsonObject, before: list[Item], owner: str, found: Mapping[str, Item] = NO_ITEMS) -> Record:
+    """Returns the record of a request that comes in now. Raises InvalidRequest.
+
+    before: the conversation so far. found: what references of the input mean, by id.
+    """
+    items = before + read_items(body["input"], {item.id: item for item in before} | dict(found))
     return Record(
         id=f"resp_{uuid.uuid4().hex}",
         created_at=int(time.time()),
@@ -92,7 +95,7 @@ def _response(record: Record, body: ResponsesBody, chat: ChatBody, model: str) -
         top_p=chat.top_p,
         top_logprobs=body.top_logprobs or 0,
         text={"format": text_format(body)},
-        tools=read_tools(body.tools),
+        tools=_told_tools(body.tools),
         tool_choice=body.tool_choice or "auto",
         parallel_tool_calls=body.parallel_tool_calls,
         reasoning={"effort": reasoning_effort(body), "summary": None},
@@ -101,6 +104,13 @@ def _response(record: Record, body: ResponsesBody, chat: ChatBody, model: str) -
         background=body.background,
         truncation=body.truncation,
     )
+
+
+def _told_tools(value: Json) -> list[JsonObject]:
+    """The tools as the response repeats them: with all that a function has."""
+    tools = [mapping(f"tools[{i}]", tool) for i, tool in enumerate(sequence("tools", value or []))]
+    nothing: JsonObject = {"parameters": None, "strict": None}
+    return [{**nothing, **tool} if tool.get("type") == "function" else tool for tool in tools]
 
 
 def _metadata(value: Json) -> dict[str, str]:

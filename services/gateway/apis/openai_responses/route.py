@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from xylem.services.gateway.apis.openai_responses.event_stream import ResponseStream
 from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
+from xylem.services.gateway.apis.openai_responses.items import referenced_ids
 from xylem.services.gateway.apis.openai_responses.listing import MAX_LISTED, listed
 from xylem.services.gateway.apis.openai_responses.request import new_record, previous_of, understand
 from xylem.services.gateway.apis.openai_responses.run import ResponseRun, nobody
@@ -37,7 +38,8 @@ async def create(request: Request) -> Response:
     body = await read_object(request)
     previous = previous_of(body)
     before = [] if previous is None else await archive.conversation(previous, _tenant(request))
-    response_request = understand(new_record(body, before, context.settings.instance), context.served_model)
+    found = await archive.find_items(referenced_ids(body["input"]), _tenant(request))
+    response_request = understand(new_record(body, before, context.settings.instance, found), context.served_model)
     admit(request, context, response_request.chat_request)
     background, streams = response_request.response.background, response_request.record.body.get("stream", False)
     receive = nobody if background else request.receive

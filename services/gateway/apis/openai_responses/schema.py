@@ -46,6 +46,16 @@ class FunctionCall(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
     call_id: str
     name: str
     arguments: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class CustomCall(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="custom_tool_call"):
+    id: str
+    status: str
+    call_id: str
+    name: str
+    input: str
+    namespace: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class FunctionResult(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="function_call_output"):
@@ -55,8 +65,15 @@ class FunctionResult(msgspec.Struct, frozen=True, gc=False, tag_field="type", ta
     output: str
 
 
-OutputItem = MessageItem | Thought | FunctionCall
-Item = OutputItem | FunctionResult
+class CustomResult(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="custom_tool_call_output"):
+    id: str
+    status: str
+    call_id: str
+    output: str
+
+
+OutputItem = MessageItem | Thought | FunctionCall | CustomCall
+Item = OutputItem | FunctionResult | CustomResult
 
 
 class InputDetails(msgspec.Struct, frozen=True, gc=False):

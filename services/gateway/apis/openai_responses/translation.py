@@ -3,15 +3,15 @@
 from xylem.services.gateway.apis.openai_responses.fields import PASSED, ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import messages_of
 from xylem.services.gateway.apis.openai_responses.schema import Item
+from xylem.services.gateway.apis.openai_responses.tools import ResponseTools, chat_choice
 from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
-from xylem.services.gateway.fields.json_types import Json, JsonObject
+from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
 
 LOGPROBS = "message.output_text.logprobs"
 # What nobody has to do anything for: thoughts are not encrypted here, they are told in plain text.
 INCLUDABLE = (LOGPROBS, "reasoning.encrypted_content")
-CHOICES = ("none", "auto", "required")
 
 NAMES = ErrorFieldNames(
     [
@@ -20,6 +20,7 @@ NAMES = ErrorFieldNames(
         (r"^response_format(\.json_schema)?\b", "text.format"),
         (r"^reasoning_effort$", "reasoning.effort"),
         (r"^(tools\[\d+\]|tool_choice)\.function\b", r"\1"),
+        (r"^tool_choice\.allowed_tools\b", "tool_choice"),
     ]
 )
 
@@ -40,10 +41,10 @@ def chat_body(body: JsonObject, asked: ResponsesBody, items: list[Item]) -> Json
         chat["response_format"] = form
     if (effort := reasoning_effort(asked)) is not None:
         chat["reasoning_effort"] = effort
-    if tools := read_tools(asked.tools):
-        chat["tools"] = [_chat_tool(tool) for tool in tools]
+    if functions := ResponseTools.read(asked.tools).functions:
+        chat["tools"] = functions
     if asked.tool_choice is not None:
-        chat["tool_choice"] = _chat_choice(asked.tool_choice)
+        chat["tool_choice"] = chat_choice(asked.tool_choice)
     return chat
 
 
@@ -81,38 +82,6 @@ def _response_format(form: JsonObject) -> JsonObject | None:
 def reasoning_effort(asked: ResponsesBody) -> str | None:
     """Returns how hard to think. A summary may be asked for, since there is one shape for all servers: none is made."""
     reasoning = mapping("reasoning", asked.reasoning or {})
-    only_keys("reasoning", reasoning, ("effort", "summary", "generate_summary"))
+    only_keys("reasoning", reasoning, ("effort", "summary", "generate_summary", "context"))
     effort = reasoning.get("effort")
     return None if effort is None else text("reasoning.effort", effort)
-
-
-def read_tools(value: Json) -> list[JsonObject]:
-    """Function tools as the response repeats them. Raises InvalidRequest, which names a tool of another kind."""
-    return [_read_tool(f"tools[{i}]", tool) for i, tool in enumerate(sequence("tools", value or []))]
-
-
-def _read_tool(where: str, value: Json) -> JsonObject:
-    tool = mapping(where, value, "a tool")
-    if tool.get("type") != "function":
-        raise InvalidRequest(
-            f"{where}.type {str(tool.get('type'))[:80]!r} is not supported; tools are of type function",
-            param=f"{where}.type",
-        )
-    only_keys(where, tool, ("type", "name", "description", "parameters", "strict"))
-    name = text(f"{where}.name", tool.get("name"))
-    return {"parameters": None, "strict": None, **tool, "name": name}
-
-
-def _chat_tool(tool: JsonObject) -> JsonObject:
-    function = {key: tool[key] for key in tool if key != "type" and tool[key] is not None}
-    return {"type": "function", "function": function}
-
-
-def _chat_choice(choice: Json) -> str | JsonObject:
-    if type(choice) is str and choice in CHOICES:
-        return choice
-    if type(choice) is not dict or choice.get("type") != "function":
-        raise InvalidRequest(
-            f"tool_choice must be {', '.join(CHOICES)} or an object of type function", param="tool_choice"
-        )
-    return {"type": "function", "function": {"name": text("tool_choice.name", choice.get("name"))}}

@@ -96,6 +96,15 @@ class Archive:
             )
         return [*location.record.items, *body.output]
 
+    async def find_items(self, identities: list[str], tenant: str) -> dict[str, Item]:
+        """Returns the items with these ids that are parts of responses which are kept; the others are missing."""
+        found: dict[str, Item] = {}
+        # As EventWriter names items; those of one response are read once.
+        for response_id in dict.fromkeys(f"resp_{identity.partition('_')[2][:-4]}" for identity in identities):
+            with suppress(NotFound):
+                found |= {item.id: item for item in await self.conversation(response_id, tenant)}
+        return found
+
     def recheck(self) -> None:
         """We were away: others may have taken us for dead. What they have adopted turns out when it is stored."""
         for in_memory in self._memory.running():

@@ -32,9 +32,9 @@ PIECES = [
 ]
 
 
-async def told(pieces: list[OutputDelta]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+async def told(pieces: list[OutputDelta], **body: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The response and its events, as a client reads them."""
-    asked = understand(new_record({"input": "Hi"}, [], "gw"), ServedModel("tiny", 256, 512, 8))
+    asked = understand(new_record({"input": "Hi", **body}, [], "gw"), ServedModel("tiny", 256, 512, 8))
     log = EventLog(records=True)
     telling = EventWriter(log, asked.response)
     telling.create_response()
@@ -62,6 +62,29 @@ async def test_thoughts_text_and_calls() -> None:
     assert first["call_id"] != second["call_id"]
     assert response["usage"]["output_tokens_details"]["reasoning_tokens"] == 2
     assert events[-1] == {**events[-1], "type": "response.completed", "response": response}
+
+
+async def test_calls_of_free_form_tools_and_of_namespaces() -> None:
+    look = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+    space = {"type": "namespace", "name": "agents", "description": "Many.", "tools": [look]}
+    tools = [{"type": "custom", "name": "patch"}, space]
+    pieces = [
+        OutputDelta(0, num_tokens=1, deltas=[CallBegun(0, "patch"), CallArguments(0, '{"input": "a')]),
+        OutputDelta(0, num_tokens=1, deltas=[CallArguments(0, '\\nb"}'), CallBegun(1, "agents__look")]),
+        OutputDelta(0, num_tokens=1, deltas=[CallArguments(1, "{}"), CallBegun(2, "patch")]),
+        OutputDelta(0, num_tokens=1, last_deltas=[CallArguments(2, "bare")], finish=FinishReason.STOP),
+    ]
+    response, events = await told(pieces, tools=tools)
+    patch, spaced, bare = response["output"]
+    assert (patch["type"], patch["name"], patch["input"]) == ("custom_tool_call", "patch", "a\nb")
+    assert (spaced["type"], spaced["name"], spaced["namespace"]) == ("function_call", "look", "agents")
+    assert bare["input"] == "bare"  # what is no JSON is not lost
+    said = [(event["type"], event.get("delta"), event.get("input")) for event in events if "custom" in event["type"]]
+    kind = "response.custom_tool_call_input"
+    assert said[:2] == [(f"{kind}.delta", "a\nb", None), (f"{kind}.done", None, "a\nb")]
+    for event in events:
+        EVENT.validate_python(event)
+    assert response["tools"] == tools
 
 
 async def test_events_add_up_to_the_items() -> None:

@@ -58,6 +58,18 @@ async def test_whole(client: openai.AsyncOpenAI, pipeline: Any) -> None:
     assert (await client.responses.retrieve(response.id)).output == response.output
 
 
+@pytest.mark.usefixtures("stopping")
+async def test_a_reference_stands_for_what_was_said(client: openai.AsyncOpenAI, pipeline: Any) -> None:
+    said = (await client.responses.create(model="tiny", input="Hi")).output[0]
+    reference: Any = {"type": "item_reference", "id": said.id}
+    await client.responses.create(model="tiny", input=[reference, {"role": "user", "content": "And?"}])
+    assert sent(pipeline) == [{"role": "assistant", "content": "w0 w1 w2 "}, {"role": "user", "content": "And?"}]
+    for unknown in ("msg_1", f"msg_{'0' * 36}"):
+        with pytest.raises(openai.BadRequestError, match="there is no item") as caught:
+            await client.responses.create(model="tiny", input=[{"type": "item_reference", "id": unknown}])
+        assert caught.value.param == "input[0].id"
+
+
 async def test_cut_at_max_output_tokens(client: openai.AsyncOpenAI) -> None:
     response = await client.responses.create(model="tiny", input="Hi", max_output_tokens=2)
     assert (response.status, response.output_text) == ("incomplete", "w0 w1 ")
@@ -266,7 +278,7 @@ async def test_failing_in_the_middle(client: openai.AsyncOpenAI, pipeline: Any) 
         ({"input": 5}, "input"),
         ({"input": []}, "input"),
         ({"input": [{"role": "wizard", "content": "x"}]}, "input[0].role"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].id"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]},
             "input[0].content[0].type",
@@ -275,11 +287,11 @@ async def test_failing_in_the_middle(client: openai.AsyncOpenAI, pipeline: Any) 
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_tokens": 5}, "max_tokens"),
         ({"temperature": 3}, "temperature"),
-        ({"truncation": "auto"}, "truncation"),
+        ({"truncation": "some"}, "truncation"),
         ({"include": ["file_search_call.results"]}, "include[0]"),
         ({"text": {"format": {"type": "regex"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "name": "x"}}}, "text.format.schema"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "wand"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
         ({"reasoning": {"effort": 1}}, "reasoning.effort"),

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import pytest
+
 from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
-from xylem.services.gateway.apis.openai_responses.items import read_items
+from xylem.services.gateway.apis.openai_responses.items import read_items, referenced_ids
 from xylem.services.gateway.apis.openai_responses.translation import NAMES, chat_body
+from xylem.services.gateway.generation.tools import read_tools
 from xylem.shared.runtime.errors import InvalidRequest
 
 TOOL = {"type": "function", "name": "look", "description": "Looks.", "parameters": {"type": "object"}, "strict": True}
@@ -51,6 +54,94 @@ def test_tools() -> None:
     assert chat["tools"] == [{"type": "function", "function": {key: TOOL[key] for key in TOOL if key != "type"}}]
     assert chat["tool_choice"] == {"type": "function", "function": {"name": "look"}}
     assert translated(tool_choice="required")["tool_choice"] == "required"
+
+
+SPAWN = {"type": "function", "name": "spawn", "parameters": {"type": "object"}}
+SPACE = {"type": "namespace", "name": "agents", "description": "Many.", "tools": [SPAWN]}
+PATCH = {
+    "type": "custom",
+    "name": "patch",
+    "description": "Patches.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /x+/"},
+}
+
+
+def test_tools_of_a_namespace_carry_its_name() -> None:
+    chat = translated(tools=[SPACE], tool_choice={"type": "function", "name": "spawn", "namespace": "agents"})
+    assert [tool["function"]["name"] for tool in chat["tools"]] == ["agents__spawn"]
+    assert chat["tool_choice"]["function"]["name"] == "agents__spawn"
+    call = {"type": "function_call", "call_id": "1", "name": "spawn", "namespace": "agents", "arguments": "{}"}
+    (message,) = translated(tools=[SPACE], input=[call])["messages"]
+    assert message["tool_calls"][0]["function"]["name"] == "agents__spawn"
+
+
+def test_a_free_form_tool_is_a_function_with_one_argument() -> None:
+    (tool,) = translated(tools=[PATCH], tool_choice={"type": "custom", "name": "patch"})["tools"]
+    function = tool["function"]
+    assert function["parameters"]["required"] == ["input"]
+    assert function["description"].endswith("lark grammar:\nstart: /x+/")
+    pattern = {"type": "grammar", "syntax": "regex", "definition": "a|b"}
+    (tool,) = translated(tools=[{"type": "custom", "name": "pick", "format": pattern}])["tools"]
+    assert tool["function"]["parameters"]["properties"]["input"]["pattern"] == "^(?:a|b)$"
+    (tool,) = translated(tools=[{"type": "custom", "name": "say", "format": {"type": "text"}}])["tools"]
+    assert tool["function"]["parameters"]["properties"] == {"input": {"type": "string"}}
+
+
+def test_calls_of_free_form_tools_in_the_input() -> None:
+    items = [
+        {"type": "custom_tool_call", "id": "ctc_1", "call_id": "1", "name": "patch", "input": 'a "b"', "status": None},
+        {"type": "custom_tool_call_output", "call_id": "1", "output": [{"type": "input_text", "text": "done"}]},
+    ]
+    call, result = translated(input=items)["messages"]
+    assert call["tool_calls"][0]["function"] == {"name": "patch", "arguments": '{"input":"a \\"b\\""}'}
+    assert result == {"role": "tool", "tool_call_id": "1", "content": "done"}
+
+
+@pytest.mark.parametrize("kind", ["web_search", "web_search_preview_2025_03_11", "file_search", "image_generation"])
+def test_tools_that_nobody_runs_here_are_left_out(kind: str) -> None:
+    assert "tools" not in translated(tools=[{"type": kind, "external_web_access": False}])
+    assert len(translated(tools=[{"type": kind}, TOOL])["tools"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("tools", "param"),
+    [
+        ([{"type": "wand"}], "tools[0].type"),
+        ([{"type": "namespace", "name": "n", "tools": [SPACE]}], "tools[0].tools[0].type"),
+        ([{"type": "namespace", "name": "n"}], "tools[0].tools"),
+        ([{**PATCH, "format": {"type": "grammar", "syntax": "peg"}}], "tools[0].format.syntax"),
+        ([{**PATCH, "format": {"type": "grammar", "syntax": "lark"}}], "tools[0].format.definition"),
+        ([{**PATCH, "format": {"type": "yaml"}}], "tools[0].format.type"),
+        ([{**TOOL, "colour": "red"}], "tools[0].colour"),
+    ],
+)
+def test_wrong_tools_are_named(tools: Any, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        translated(tools=tools)
+    assert caught.value.param == param
+
+
+def test_references_stand_for_items_that_are_known() -> None:
+    said = read_items("Hi")[0]
+    reference = {"type": "item_reference", "id": said.id}
+    assert referenced_ids([reference, {"role": "user", "content": "x"}]) == [said.id]
+    assert read_items([reference], {said.id: said}) == [said]
+    with pytest.raises(InvalidRequest, match="there is no item") as caught:
+        read_items([reference])
+    assert caught.value.param == "input[0].id"
+
+
+def test_encrypted_thoughts_are_passed_over() -> None:
+    thought = {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "gAAA"}
+    messages = translated(input=[{"role": "user", "content": "a"}, thought, {"role": "assistant", "content": "b"}])
+    assert messages["messages"][-1]["content"] == "b"
+
+
+def test_allowed_tools() -> None:
+    choice = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": "patch"}]}
+    chat = translated(tools=[PATCH, TOOL], tool_choice=choice)
+    assert chat["tool_choice"] == {"type": "allowed_tools", "mode": "required", "tools": [{"name": "patch"}]}
+    assert read_tools(chat["tools"], chat["tool_choice"], parallel=True).must
 
 
 def test_formats() -> None:
