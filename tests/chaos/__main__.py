@@ -1,5 +1,7 @@
 """Chaos for as long as you like: `python -m tests.chaos --minutes 30`, or `--soak` for load without faults.
 
+With `--poison` the faults are requests that end the executor which works at them.
+
 Starts `xylem serve` with two of every service, keeps streams running, and prints a table: for each fault how often it
 struck, how many streams ran then, and after how many seconds each had its next event. Ends with 1 when a stream was not
 its undisturbed answer, a request was lost, books did not balance, or (soak) memory grew.
@@ -7,6 +9,7 @@ its undisturbed answer, a request was lost, books did not balance, or (soak) mem
 
 import argparse
 import asyncio
+import statistics
 import sys
 import tempfile
 import time
@@ -15,9 +18,10 @@ from random import Random
 
 from tests.chaos.books import balanced
 from tests.chaos.campaign import Campaign
-from tests.chaos.crowd import Crowd, undisturbed
+from tests.chaos.crowd import Crowd, client, undisturbed
 from tests.chaos.faults import HANG, KILL, TERMINATE, Fault
 from tests.chaos.memory import grown, resident_mib, table
+from tests.chaos.poison import POISONS, PYTHONPATH
 from tests.chaos.rudeness import Rudeness
 from tests.serving import Served, serving
 
@@ -61,6 +65,25 @@ async def chaos(served: Served, options: argparse.Namespace) -> list[str]:
     return failures
 
 
+async def poison(served: Served, options: argparse.Namespace) -> list[str]:
+    urls = gateways(served, options.replicas)
+    expected = await undisturbed(urls)
+    rng = Random(options.seed)
+    failures: list[str] = []
+    end_s = time.monotonic() + 60 * options.minutes
+    async with Crowd(urls, expected, options.streams) as crowd, client() as http:
+        campaign = Campaign(served, crowd)
+        while time.monotonic() < end_s:
+            failures += await campaign.poison(rng.choice(POISONS), rng.choice(urls), http)
+        await crowd.leave()
+        print(f"{crowd.num_ended} streams ended, {len(crowd.failures)} of them not as they should")
+        failures += crowd.failures
+    print(campaign.table())
+    for name, answers_s in sorted(campaign.answers_s.items()):
+        print(f"{name}: answered after {statistics.median(answers_s):.1f} s (median), {max(answers_s):.1f} s at most")
+    return failures
+
+
 async def soak(served: Served, options: argparse.Namespace) -> list[str]:
     urls = gateways(served, options.replicas)
     expected = await undisturbed(urls)
@@ -79,7 +102,7 @@ async def soak(served: Served, options: argparse.Namespace) -> list[str]:
 
 
 async def run(served: Served, options: argparse.Namespace) -> list[str]:
-    failures = await (soak if options.soak else chaos)(served, options)
+    failures = await (soak if options.soak else poison if options.poison else chaos)(served, options)
     await balanced(served)
     return failures
 
@@ -91,12 +114,14 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--soak", action="store_true", help="no faults; clients that leave, err and dawdle")
+    parser.add_argument("--poison", action="store_true", help="requests that end their executor, and no other faults")
     parser.add_argument("--log", type=Path, help="where to write what the services say")
     options = parser.parse_args()
+    environment = {"PYTHONPATH": PYTHONPATH} if options.poison else {}
     replicas = ",".join(f"{kind}={options.replicas}" for kind in KINDS)
     with (
         tempfile.TemporaryDirectory() as folder,
-        serving(Path(folder), "--replicas", replicas, "--threads", "1") as served,
+        serving(Path(folder), "--replicas", replicas, "--threads", "1", environment=environment) as served,
     ):
         try:
             failures = asyncio.run(run(served, options))

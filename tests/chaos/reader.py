@@ -1,6 +1,7 @@
 """A client that reads a stream to its end, coming back with Last-Event-ID when the connection breaks."""
 
 import asyncio
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -53,6 +54,12 @@ class Reader:
                     await asyncio.sleep(RECONNECT_S)
         except TimeoutError:
             raise StreamFailed(f"no end within {DEADLINE_S:g} s") from None
+
+    def longest_pause_s(self, since_s: float, until_s: float) -> float:
+        """The longest time without an event between two moments, or until the stream's end if that was before."""
+        within = [at_s for at_s in self.news_s if since_s <= at_s <= until_s]
+        times = [since_s, *within, *([] if self.answer.reasons else [until_s])]
+        return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0.0)
 
     async def _connect(self) -> bool:
         """One connection; True when the stream has ended."""

@@ -108,8 +108,9 @@ class LoadedModel:
             if row.failure is not None:
                 continue
             if row.pooling:
-                of_row = states.tensor[end - 1] if row.pooling == "last" else states.tensor[start:end].sum(0)
-                row.state = array("f", of_row.float().tolist())
+                pooled = states.tensor[end - 1 if row.pooling == "last" else start : end]
+                # In float32: half precision need not have room for the sum of a long prompt.
+                row.state = array("f", pooled.sum(0, dtype=torch.float32).tolist())
             elif row.targets:
                 self._record_target_logprobs(row, states.tensor[start:end])
 

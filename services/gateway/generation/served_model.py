@@ -32,8 +32,9 @@ def check_model(model: str | None, served: ServedModel) -> None:
 
 def check_vocabulary(name: str, token_ids: bytes, served: ServedModel) -> None:
     """Raises InvalidRequest that names the field and its first token id that the model does not have."""
-    outside = next((token_id for token_id in unpack(token_ids) if token_id >= served.vocab_size), None)
-    if outside is not None:
+    given = unpack(token_ids)
+    if given and max(given) >= served.vocab_size:
+        outside = next(token_id for token_id in given if token_id >= served.vocab_size)
         raise InvalidRequest(
             f"{name}: token id {outside} is outside the model's vocabulary of {served.vocab_size}", param=name
         )
@@ -45,9 +46,15 @@ def check_number(number: int, what: str, param: str, served: ServedModel) -> Non
         raise InvalidRequest(f"{number} {what}; this gateway holds {served.max_choices}", param=param)
 
 
-def check_context(name: str, prompt: Prompt, served: ServedModel) -> None:
-    """Raises ContextTooLong for too many token ids. The length of a text is known only to the tokenizer."""
-    if isinstance(prompt, bytes) and count(prompt) > served.context_length:
+def check_prompt_ids(name: str, prompt: Prompt, served: ServedModel) -> None:
+    """Checks a prompt of token ids; what is wrong with a text is known only to the tokenizer.
+
+    Raises ContextTooLong for too many, and InvalidRequest that names the field for one that the model does not have.
+    """
+    if not isinstance(prompt, bytes):
+        return
+    if count(prompt) > served.context_length:
         raise ContextTooLong(
             f"the prompt has {count(prompt)} tokens; the model's context holds {served.context_length}", param=name
         )
+    check_vocabulary(name, prompt, served)

@@ -17,6 +17,10 @@ def _rank(entry: tuple[int, int, Request]) -> tuple[int, int]:
     return entry[:2]
 
 
+def _is_without_tokens(request: Request) -> bool:
+    return not request.message.output_ids
+
+
 class WaitingQueue:
     """Requests that wait. A request keeps its arrival when it comes back after a retraction."""
 
@@ -56,8 +60,11 @@ class WaitingQueue:
             del self._by_tenant[request.params.tenant]
 
     def next_suspect(self) -> Request | None:
-        """Returns the oldest request that must run on probation."""
-        return self._suspects[0][1] if self._suspects else None
+        """Returns the request whose turn on probation it is: those that have tokens go first, and of them the oldest.
+
+        What ends executors has rarely had a token, and so it comes when the others have gone on.
+        """
+        return min((request for _, request in self._suspects), key=_is_without_tokens, default=None)
 
     def aged_requests(self, now: float, running: Callable[[], Mapping[str, int]]) -> list[Request]:
         """Returns the next requests that waited so long that no younger one goes before them.

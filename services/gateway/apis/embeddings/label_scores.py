@@ -12,7 +12,12 @@ from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.choice_output import ChoiceOutput
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
 from xylem.services.gateway.generation.read_params import from_body
-from xylem.services.gateway.generation.served_model import ServedModel, check_number, check_vocabulary
+from xylem.services.gateway.generation.served_model import (
+    ServedModel,
+    check_number,
+    check_prompt_ids,
+    check_vocabulary,
+)
 from xylem.services.gateway.http.response_writer import Head, Usage, WholeOnly
 from xylem.shared.protocol import GenerationParams, LogprobParams, SamplingParams, StopConditions
 from xylem.shared.runtime.errors import Internal, InvalidRequest
@@ -23,7 +28,7 @@ def label_request(body: ScoreBody, served: ServedModel) -> GenerationRequest:
 
     Raises InvalidRequest.
     """
-    prompts = _prompts(body)
+    prompts = _prompts(body, served)
     labels = body.label_token_ids
     if not labels:
         raise InvalidRequest("label_token_ids is missing or empty", param="label_token_ids")
@@ -48,7 +53,7 @@ def label_request(body: ScoreBody, served: ServedModel) -> GenerationRequest:
     )
 
 
-def _prompts(body: ScoreBody) -> list[Prompt]:
+def _prompts(body: ScoreBody, served: ServedModel) -> list[Prompt]:
     queries, items = body.query, body.items
     if queries is None:
         raise InvalidRequest("query is missing", param="query")
@@ -56,6 +61,9 @@ def _prompts(body: ScoreBody) -> list[Prompt]:
         raise InvalidRequest("items is missing", param="items")
     if len(queries) != 1:
         raise InvalidRequest(f"query must be one text, not {len(queries)}", param="query")
+    for name, prompts in (("query", queries), ("items", items)):
+        for prompt in prompts:
+            check_prompt_ids(name, prompt, served)
     return [_joined(queries[0], item, item_first=body.item_first) for item in items]
 
 

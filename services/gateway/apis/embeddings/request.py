@@ -6,7 +6,7 @@ from xylem.services.gateway.apis.embeddings.fields import VectorBody
 from xylem.services.gateway.fields.field_types import Prompt
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
 from xylem.services.gateway.generation.read_params import from_body
-from xylem.services.gateway.generation.served_model import ServedModel, check_context, check_number
+from xylem.services.gateway.generation.served_model import ServedModel, check_number, check_prompt_ids
 from xylem.shared.protocol import GenerationParams, StopConditions
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -36,4 +36,4 @@ def check_prompt(name: str, prompt: Prompt, served: ServedModel) -> None:
     """Raises InvalidRequest for an empty prompt, which has no vector."""
     if not prompt:
         raise InvalidRequest(f"{name} has an empty text", param=name)
-    check_context(name, prompt, served)
+    check_prompt_ids(name, prompt, served)

@@ -7,7 +7,7 @@ from xylem.services.gateway.generation.build_request import build_request, check
 from xylem.services.gateway.generation.generation_request import ChoiceSpec, GenerationRequest
 from xylem.services.gateway.generation.read_params import max_tokens_of, read_params
 from xylem.services.gateway.generation.seeds import choice_seeds, with_seed
-from xylem.services.gateway.generation.served_model import ServedModel, check_context, check_model
+from xylem.services.gateway.generation.served_model import ServedModel, check_model, check_prompt_ids
 from xylem.shared.protocol import LogprobParams
 from xylem.shared.runtime.errors import InvalidRequest
 
@@ -28,7 +28,7 @@ def completion_request(body: CompletionBody, served: ServedModel) -> GenerationR
         logprobs=_logprob_params(body, chooses=num_made > body.n),
     )
     for prompt in body.prompt:
-        check_context("prompt", prompt, served)
+        check_prompt_ids("prompt", prompt, served)
     check_sequences(num_made, len(body.prompt), served)
     choices = [
         ChoiceSpec(

@@ -13,9 +13,9 @@ from xylem.services.gateway.generation.read_params import REST_OF_CONTEXT, from_
 from xylem.services.gateway.generation.seeds import draw_seeds, successive_seeds, with_seed
 from xylem.services.gateway.generation.served_model import (
     ServedModel,
-    check_context,
     check_model,
     check_number,
+    check_prompt_ids,
     check_vocabulary,
 )
 from xylem.services.gateway.generation.structured_output import grammar_of
@@ -80,7 +80,7 @@ def generate_request(body: GenerateBody, served: ServedModel) -> Generation:
     names = _each("rid", body.rid, len(prompts))
     drawn = iter(draw_seeds(num_choices))
     for i, (prompt, plan) in enumerate(zip(prompts, plans, strict=True)):
-        check_context(name, prompt, served)
+        check_prompt_ids(name, prompt, served)
         params = from_body(plan.params, body, logprobs=logprobs.of(i, name, prompt), cache_salt=_salt(body))
         seeds = [next(drawn) for _ in range(plan.n)] if plan.seed is None else successive_seeds(plan.seed, plan.n)
         for each, seed in enumerate(seeds):

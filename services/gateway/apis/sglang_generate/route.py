@@ -5,10 +5,15 @@ from fastapi import APIRouter, Request, Response
 from xylem.services.gateway.apis.sglang_generate.fields import GenerateBody
 from xylem.services.gateway.apis.sglang_generate.request import generate_request
 from xylem.services.gateway.apis.sglang_generate.response import GenerateResponseWriter
+from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.json_object import read_object
 from xylem.services.gateway.generation.context import context_of
 from xylem.services.gateway.http.openapi import describe
 from xylem.services.gateway.http.respond import respond
+
+LIMIT = (r"^max_tokens$", "sampling_params.max_new_tokens")
+TEXT_NAMES = ErrorFieldNames([LIMIT, (r"^prompt$", "text")])
+IDS_NAMES = ErrorFieldNames([LIMIT, (r"^prompt$", "input_ids")])
 
 router = APIRouter()
 
@@ -26,7 +31,10 @@ router = APIRouter()
 )
 async def generate(request: Request) -> Response:
     context = context_of(request)
-    generation = generate_request(GenerateBody.read(await read_object(request)), context.served_model)
-    return await respond(
-        request, context, generation.request, "gen", lambda head: GenerateResponseWriter(head, generation)
-    )
+    body = GenerateBody.read(await read_object(request))
+    generation = generate_request(body, context.served_model)
+    names = IDS_NAMES if body.text is None else TEXT_NAMES
+    with names.spoken():
+        return await respond(
+            request, context, generation.request, "gen", lambda head: GenerateResponseWriter(head, generation)
+        )

@@ -11,6 +11,7 @@ from tests.tiny_models import build
 from xylem.kernels import registry
 from xylem.services.executor.model_runner.cpu import CpuModelRunner
 from xylem.services.executor.model_runner.cuda.failed_rows import fail_marked, mark_failed
+from xylem.services.executor.model_runner.loaded_model import HiddenStates, LoadedModel
 from xylem.services.executor.step.row import StepRow
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import LogprobParams, SamplingParams
@@ -96,6 +97,16 @@ def test_embeddings_and_log_probabilities_of_prompts_fail_too(tmp_path: Path) ->
         assert row.failure is not None
         assert row.failure.code == "model_failure"
     assert pooled.state is None
+
+
+@pytest.mark.parametrize(("pooling", "expected"), [("mean", 180_000.0), ("last", 60_000.0)])
+def test_half_precision_has_no_room_for_the_sum_of_a_prompt(tmp_path: Path, pooling: str, expected: float) -> None:
+    model = LoadedModel(ModelCard.load(build("llama", tmp_path)), device=torch.device("cpu"), dtype=torch.float32)
+    row = row_of([1, 2, 3], 0, sample=False)
+    row.pooling = pooling
+    model.record_prompt_outputs([row], HiddenStates(torch.full((3, 8), 60_000.0, dtype=torch.float16), [3]))
+    assert row.state is not None
+    assert row.state.tolist() == pytest.approx([expected] * 8, rel=1e-3)
 
 
 def test_marks_of_a_device() -> None:

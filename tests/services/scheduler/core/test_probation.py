@@ -31,9 +31,10 @@ class Pool:
                     self.running[admit.start.request_id] = action.executor, admit.sequence_id, num_prompt
         check_integrity(self.core)
 
-    def submit(self, name: str, *, suspected: bool = False, now: float = 1.0) -> None:
+    def submit(self, name: str, *, suspected: bool = False, now: float = 1.0, num_output: int = 0) -> None:
         prompt = pack([hash(name) % 1000 + i for i in range(5)])
-        self.feed(e.Submit(Tokenized(name, 0, "gw", "d", prompt, params=limited(20), suspected=suspected)), now=now)
+        message = Tokenized(name, 0, "gw", "d", prompt, pack([7] * num_output), params=limited(20), suspected=suspected)
+        self.feed(e.Submit(message), now=now)
 
     def report(self, name: str, num_tokens: int, finish: int = FinishReason.NONE, *, have: int = 0) -> None:
         """num_tokens: the step's, after `have` earlier ones."""
@@ -109,6 +110,21 @@ def test_suspects_run_one_at_a_time_and_nobody_beside_them() -> None:
     pool.report("second", 4, FinishReason.STOP)
     pool.submit("after")
     assert pool.where("after") == other
+
+
+def test_who_had_tokens_goes_on_before_who_had_none() -> None:
+    pool = Pool("a")
+    pool.submit("innocent")
+    pool.submit("poison", suspected=True)
+    pool.submit("new", suspected=True)
+    pool.submit("long", suspected=True, num_output=9)
+    pool.submit("short", suspected=True, num_output=1)
+    order: list[str] = []
+    pool.report("innocent", 1, FinishReason.STOP)
+    for _ in range(4):
+        order += [name for name in ("poison", "new", "long", "short") if pool.where(name) and name not in order]
+        pool.report(order[-1], 1, FinishReason.STOP)
+    assert order == ["long", "short", "poison", "new"]
 
 
 def test_a_suspect_that_ends_early_makes_room_for_the_next() -> None:
