@@ -60,6 +60,9 @@ class HttpPolicy:
     max_trailers: int = 32
     max_trailer_bytes: int = 8 << 10
     max_chunks_per_turn: int = 512  # of the event loop: half a millisecond
+    unpack_step_bytes: int = 64 << 10  # of a compressed body, in one turn of the event loop
+    max_packed_frames: int = 64
+    max_window_bits: int = 23  # of zstd: 8 MiB of memory, as RFC 9659 has it
     linger_s: float = 5.0  # for a client to take an answer that came before its request was complete
     send_grace_s: float = 30.0  # after the last choice must have ended, for a client that reads slowly
     shutdown_s: float = 10.0  # for responses to be written out when all requests have ended

@@ -16,6 +16,7 @@ from xylem.services.gateway.app import build
 from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.generation.request_state_table import RequestStateTable
 from xylem.services.gateway.generation.served_model import ServedModel
+from xylem.services.gateway.http.allowed_hosts import is_loopback
 from xylem.services.gateway.http.server import HttpServer, bind
 from xylem.services.gateway.http.tls import server_context
 from xylem.services.gateway.metrics import Metrics
@@ -98,7 +99,7 @@ class GatewayService(Service[GatewaySettings]):
         self.context.accepting = True
         self.spawn(self.orphans.adopt_orphans(), name="orphans")
         log.info("listening on %s", self.server.url)
-        if keys is None and not _is_loopback(self.settings.host):
+        if keys is None and not is_loopback(self.settings.host):
             log.warning("everybody who reaches this address is let in: no --api-keys-file is given")
 
     async def drain(self) -> None:
@@ -159,7 +160,3 @@ def _family(card: ModelCard, settings: GatewaySettings) -> Family:
         )
     except ValueError as error:
         raise StartupError(str(error)) from None
-
-
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from xylem.shared.model_info.model_card import ModelCard, locate
 from xylem.shared.protocol.subjects import slug
+from xylem.shared.runtime.names import Hosts, Origins, is_repeatable
 from xylem.shared.runtime.sizes import Bytes, Tokens
 
 PREFIX = "XYLEM_"
@@ -74,6 +75,17 @@ class GatewaySettings(Settings):
     tls_cert_file: str = Field("", description="Certificate of the gateway (PEM, its chain included); TLS if given.")
     tls_key_file: str = Field("", description="The certificate's private key (PEM, not encrypted).")
     api_keys_file: str = Field("", description="TOML file of the keys that are let in. Everybody is if empty.")
+    allowed_hosts: Hosts = Field(
+        (),
+        description="Names that clients may call the gateway by, *.example for all below; * for any. On 127.0.0.1 the"
+        " default is addresses, names without a dot and those of private networks; elsewhere any.",
+    )
+    allow_origin: Origins = Field(
+        (), description="Origins whose pages may use the gateway (CORS), such as https://app.example; * for all."
+    )
+    ping_s: float = Field(
+        15.0, ge=0, description="A stream is sent a comment after so long without anything; 0 sends none."
+    )
     max_body_bytes: Bytes = Field(32 << 20, gt=0, description="Largest request body.")
     max_open_requests: int = Field(4096, gt=0, description="Requests a gateway holds at once; more get 429.")
     max_open_requests_per_key: int = Field(
@@ -217,6 +229,8 @@ def _flags(kind: type[Settings], arguments: Sequence[str]) -> dict[str, Any]:
             if not rest:
                 raise SettingsError(f"{flag} needs a value")
             value = rest.pop(0)
+        if name in given and is_repeatable(kind.model_fields[name].annotation):
+            value = f"{given[name]},{value}"
         given[name] = value
     return given
 

@@ -1,5 +1,7 @@
 """The JSON object of a request body."""
 
+import codecs
+
 import msgspec
 from starlette.requests import Request
 
@@ -19,9 +21,9 @@ async def read_object(request: Request) -> JsonObject:
 
 
 def parse_object(data: bytes) -> JsonObject:
-    """Parses the bytes of a JSON object. Raises InvalidRequest for anything else."""
+    """Parses a JSON object, after a byte order mark or without. Raises InvalidRequest for anything else."""
     try:
-        body: Json = _decoder.decode(data)
+        body: Json = _decoder.decode(data.removeprefix(codecs.BOM_UTF8))
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"the body is no valid UTF-8: {error.reason} at byte {error.start}") from None
     except msgspec.DecodeError as error:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.requests import Request
 
@@ -18,6 +19,17 @@ from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import QueueFull, Unavailable
 from xylem.shared.runtime.settings import GatewaySettings
+
+
+class OpenRequests(NamedTuple):
+    """Says how many requests may be open at once, and how many are."""
+
+    limit: int
+    num_open: int
+
+    @property
+    def num_left(self) -> int:
+        return max(0, self.limit - self.num_open)
 
 
 @dataclass(slots=True)
@@ -68,9 +80,20 @@ class Context:
         finally:
             self.questions -= Counter([tenant])
 
+    def open_requests(self, key: Key | None) -> OpenRequests | None:
+        """Returns what is open of this key, of everybody without one; None when it has no limit of its own."""
+        if key is None:
+            return OpenRequests(
+                self.settings.max_open_requests, self.request_states.num_counted + self.questions.total()
+            )
+        limit = self.settings.max_open_requests_per_key if key.max_open_requests is None else key.max_open_requests
+        num_open = self.request_states.num_open_of(key.name) + self.questions[key.name]
+        return OpenRequests(limit, num_open) if limit else None
+
     def _check_room(self, num_choices: int, key: Key | None) -> None:
-        limit = self.settings.max_open_requests
-        num_open = self.request_states.num_counted + self.questions.total()
+        everybody = self.open_requests(None)
+        assert everybody is not None
+        limit, num_open = everybody
         if num_open + num_choices > limit:
             raise QueueFull(
                 f"{num_open} sequences are open here and {num_choices} more are asked for; {limit} are allowed",
@@ -80,14 +103,12 @@ class Context:
             self._check_room_of(key, num_choices)
 
     def _check_room_of(self, key: Key, num_choices: int) -> None:
-        own = key.max_open_requests
-        shared = ("max_open_requests_per_key", self.settings.max_open_requests_per_key)
-        name, limit = shared if own is None else ("max_open_requests", own)
-        num_open = self.request_states.num_open_of(key.name) + self.questions[key.name]
-        if limit and num_open + num_choices > limit:
+        own = self.open_requests(key)
+        if own is not None and own.num_open + num_choices > own.limit:
+            name = "max_open_requests_per_key" if key.max_open_requests is None else "max_open_requests"
             raise QueueFull(
-                f"{num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
-                f" its {name} is {limit}",
+                f"{own.num_open} sequences of {key.name} are open and {num_choices} more are asked for;"
+                f" its {name} is {own.limit}",
                 retry_after_s=1.0,
             )
 

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from xylem.services.gateway.http.errors import problem_response
 from xylem.services.gateway.http.request_body import RequestBody
 from xylem.services.gateway.http.request_head import RequestHead
+from xylem.services.gateway.http.request_id import HEADER, new_request_id
 from xylem.services.gateway.policy import HttpPolicy
 from xylem.shared.runtime.errors import RequestTimeout, XylemError
 
@@ -170,8 +171,8 @@ class Connection(HttpToolsProtocol):
             self.cycle.disconnected = True  # for the application; what it says from now on is not sent
             self.cycle.message_event.set()
         response = problem_response(error, path="")  # which is not known
-        headers = [*response.raw_headers, (b"connection", b"close")]
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        response.headers.update({HEADER: new_request_id(), "connection": "close"})
+        lines = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
         self.transport.write(STATUS_LINE[error.status] + lines + b"\r\n" + bytes(response.body))
         self._half_close()
 

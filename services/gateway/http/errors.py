@@ -67,7 +67,17 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     response = problem_response(_of_framework(request, error), request.url.path)
     response.status_code = error.status_code
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["allow"] = ", ".join(_methods_at(request))
     return response
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Returns all methods of the path; the framework names those of its first route only."""
+    path = request.scope["path"]
+    routes = [route for route in request.app.state.routes if route.path_regex.match(path)]
+    methods = {method for route in routes for method in route.methods}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def _of_framework(request: Request, error: HTTPException) -> XylemError:
@@ -94,7 +104,8 @@ async def _on_client_gone(_: Request, __: Exception) -> Response:
 
 async def _on_anything(request: Request, error: Exception) -> Response:
     # Starlette raises it once more after this answer, and the server logs it with its traceback.
-    log.error("%s %s failed: %s", request.method, request.url.path, type(error).__name__)
+    request_id = request.scope.get("xylem.request_id")
+    log.error("%s %s (%s) failed: %s", request.method, request.url.path, request_id, type(error).__name__)
     return problem_response(Internal("internal error; the gateway's log says more"), request.url.path)
 
 

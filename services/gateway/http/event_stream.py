@@ -1,67 +1,60 @@
-"""An answer as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""The answer to a request as server-sent events, as its tokens come."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
-from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from xylem.services.gateway.generation.client_gone import ClientGone
+from xylem.services.gateway.generation.context import Context
 from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import StreamCursor
 from xylem.services.gateway.http.errors import problem
+from xylem.services.gateway.http.pinged_stream import PingedStream
 from xylem.services.gateway.http.response_writer import ChunkUsage, ResponseWriter, Usage
 from xylem.services.gateway.http.server_sent_event import DONE, event
 from xylem.shared.protocol import FinishReason
 from xylem.shared.runtime.errors import XylemError
 
-log = logging.getLogger(__name__)
-
+FirstDeltas = asyncio.Future[list[OutputDelta]]
 
 C = TypeVar("C")
 
 
-class EventStream(StreamingResponse):
-    """The chunks of a session, which is closed however the response ends: it may be cancelled while it sends."""
+class EventStream(PingedStream):
+    """The chunks of a session. first: its first deltas, which may be still to come."""
 
     def __init__(
         self,
         session: GenerationSession,
         writer: ResponseWriter[C],
-        first: list[OutputDelta],
+        first: FirstDeltas,
         cursor: StreamCursor | None,
-        timeout_s: float,
+        context: Context,
     ) -> None:
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_events(session, writer, first, cursor), headers=headers, media_type="text/event-stream")
+        events = _events(session, writer, first, cursor)
+        super().__init__(events, timeout_s=context.response_timeout_s, ping_s=context.settings.ping_s)
         self._session = session
-        self._timeout_s = timeout_s
+        self._first = first
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.warning("%s: the client did not read its stream to the end", self._session.id)
-        finally:
-            self._session.close()
+    def end_stream(self) -> None:
+        self._first.cancel()
+        self._session.close()
 
 
 async def _events(
-    session: GenerationSession, writer: ResponseWriter[C], first: list[OutputDelta], cursor: StreamCursor | None
+    session: GenerationSession, writer: ResponseWriter[C], first: FirstDeltas, cursor: StreamCursor | None
 ) -> AsyncIterator[bytes]:
     request = session.request
     write = writer.write_event
     end = b"" if writer.named else DONE
     # null everywhere when usage is asked for, except in the chunk that has it; otherwise no such field at all.
     usage: ChunkUsage = None if request.include_usage else msgspec.UNSET
-    pieces = first
     try:
+        pieces = await first
         while True:
             if request.continuous_usage:
                 usage = Usage.of(session.totals())

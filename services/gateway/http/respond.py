@@ -11,10 +11,9 @@ from starlette.responses import Response
 from xylem.services.gateway.generation.choice_output import ChoiceOutput, best
 from xylem.services.gateway.generation.context import Context, key_of
 from xylem.services.gateway.generation.generation_request import GenerationRequest
-from xylem.services.gateway.generation.output_queue import OutputDelta
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import HEADER, StreamCursor
-from xylem.services.gateway.http.event_stream import EventStream
+from xylem.services.gateway.http.event_stream import EventStream, FirstDeltas
 from xylem.services.gateway.http.response_writer import Head, ResponseWriter, Usage
 
 C = TypeVar("C")
@@ -39,6 +38,7 @@ async def respond(
 ) -> Response:
     """Runs the request. The status goes out with the first tokens: until then every stage may refuse with its own.
 
+    Of a stream it goes out with the first ping, if that comes earlier; a refusal is then its last event.
     resumable: clients may reconnect with Last-Event-ID. Raises XylemError, ClientGone.
     """
     admit(request, context, generation)
@@ -56,26 +56,36 @@ async def respond(
     session = GenerationSession(context, generation, cursor, request.headers.get("traceparent", ""))
     try:
         session.start_choices(request.receive, found)
-        first = await session.take_deltas()
         if generation.stream:
-            marked = cursor if generation.event_ids else None
-            return EventStream(session, writer, first, marked, context.response_timeout_s)
-        return await _whole(session, writer, first)
+            first = await _first_deltas(session, context.settings.ping_s)
+            return EventStream(session, writer, first, cursor if generation.event_ids else None, context)
+        return await _whole(session, writer)
     except BaseException as error:
         session.mark_failed(error)
         session.close()
         raise
 
 
-async def _whole(session: GenerationSession, writer: ResponseWriter[C], first: list[OutputDelta]) -> Response:
+async def _first_deltas(session: GenerationSession, ping_s: float) -> FirstDeltas:
+    """Returns them when they are there, or when the client is to be pinged. Raises XylemError, ClientGone."""
+    first = asyncio.ensure_future(session.take_deltas())
+    try:
+        await asyncio.wait((first,), timeout=ping_s or None)
+    except asyncio.CancelledError:
+        first.cancel()
+        raise
+    if first.done():
+        first.result()
+    return first
+
+
+async def _whole(session: GenerationSession, writer: ResponseWriter[C]) -> Response:
     results = [ChoiceOutput() for _ in session.request.choices]
-    pieces = first
     while True:
-        for piece in pieces:
+        for piece in await session.take_deltas():
             results[piece.index].add_output(piece)
         if session.done:
             break
-        pieces = await session.take_deltas()
     shown, usage = best(results, session.request), Usage.of(session.totals())
     # Thousands of vectors take a second to compare and write down, in which others want to be served.
     data = (

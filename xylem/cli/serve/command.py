@@ -63,7 +63,7 @@ def _serve_with(
     nats_url: str | None,
     state_file: Path | None,
 ) -> int:
-    given = {name: str(value) for name, value in settings.items() if value is not None}
+    given = {name: _written(value) for name, value in settings.items() if value not in (None, [])}
     nats: OwnServer | None = None
     try:
         counts = parse_replicas(replicas)
@@ -95,6 +95,11 @@ def _serve_with(
         typer.echo(f"xylem serve: {error}", err=True)
         return STARTUP_FAILED
     return 0
+
+
+def _written(value: Any) -> str:
+    """A setting as its variable has it."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 async def _serve(fleet: Fleet, nats: OwnServer | None, nats_url: str, screen: Screen, state: StateFile) -> None:

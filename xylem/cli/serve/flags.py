@@ -8,6 +8,7 @@ import typer
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
+from xylem.shared.runtime.names import is_repeatable
 from xylem.shared.runtime.settings import ALL, Settings
 
 # `serve` says these two itself: nats_url decides whether it starts a server.
@@ -28,7 +29,7 @@ def setting_fields() -> Iterator[tuple[str, str, FieldInfo]]:
 
 def has_unit(field: FieldInfo) -> bool:
     """Whether a setting is a number that may be written with a unit; its type reads it."""
-    return any(isinstance(part, BeforeValidator) for part in field.metadata)
+    return not is_repeatable(field.annotation) and any(isinstance(part, BeforeValidator) for part in field.metadata)
 
 
 def _parameter(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
@@ -36,10 +37,14 @@ def _parameter(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
         "--" + name.replace("_", "-"),
         help=field.description,
         rich_help_panel=panel,
-        show_default=str(field.default) if field.default != "" else False,
+        show_default=str(field.default) if field.default not in ("", ()) else False,
         metavar=("2GiB" if name.endswith("_bytes") else "32k") if has_unit(field) else None,
     )
-    value: Any = str if has_unit(field) else field.annotation
+    value: Any = field.annotation
+    if is_repeatable(value):
+        value = list[str]
+    elif has_unit(field):
+        value = str
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
     )

@@ -1,5 +1,7 @@
 """POST /v1/responses, and what can be done with a response that was made: GET, DELETE, cancel, its input items."""
 
+import asyncio
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -9,6 +11,7 @@ from xylem.services.gateway.apis.openai_responses.event_stream import ResponseSt
 from xylem.services.gateway.apis.openai_responses.fields import ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import referenced_ids
 from xylem.services.gateway.apis.openai_responses.listing import MAX_LISTED, listed
+from xylem.services.gateway.apis.openai_responses.path import RESPONSE_PATH
 from xylem.services.gateway.apis.openai_responses.request import new_record, previous_of, understand
 from xylem.services.gateway.apis.openai_responses.run import ResponseRun, nobody
 from xylem.services.gateway.apis.openai_responses.store.archive import Archive
@@ -49,7 +52,12 @@ async def create(request: Request) -> Response:
         await archive.until_stored(in_memory)
         return await _stream(request, location) if streams else _json(response_request.response)
     try:
-        await (run.begun() if streams else run.ended())
+        if streams:
+            with suppress(TimeoutError):  # the client is pinged then
+                async with asyncio.timeout(context.settings.ping_s or None):
+                    await run.begun()
+        else:
+            await run.ended()
     except BaseException:
         run.cancel()
         raise
@@ -60,7 +68,7 @@ async def create(request: Request) -> Response:
 
 
 @router.get(
-    "/v1/responses/{response_id}",
+    RESPONSE_PATH,
     summary="A response that was made, or is being made",
     response_model=None,
     responses=answers("A response object, or with stream=true its events from the next one on."),
@@ -82,7 +90,7 @@ async def retrieve(
 
 
 @router.delete(
-    "/v1/responses/{response_id}",
+    RESPONSE_PATH,
     summary="Forgets a response; one that is being made ends",
     response_model=None,
     responses=answers('{"id": "...", "object": "response", "deleted": true}'),
@@ -93,7 +101,7 @@ async def delete(request: Request, response_id: Identity) -> Response:
 
 
 @router.post(
-    "/v1/responses/{response_id}/cancel",
+    f"{RESPONSE_PATH}/cancel",
     summary="Ends a response that is being made",
     response_model=None,
     responses=answers("The response with what it has come to; one that had ended before is unchanged."),
@@ -103,7 +111,7 @@ async def cancel(request: Request, response_id: Identity) -> Response:
 
 
 @router.get(
-    "/v1/responses/{response_id}/input_items",
+    f"{RESPONSE_PATH}/input_items",
     summary="What a response was made from",
     response_model=None,
     responses=answers("A list of items, those of earlier responses of the conversation among them."),
@@ -138,7 +146,7 @@ async def _stream(
     request: Request, location: ResponseLocation, after: int = -1, attended: ResponseRun | None = None
 ) -> Response:
     events = await location.stream_events(after, key_of(request))
-    return ResponseStream(events, context_of(request).response_timeout_s, attended)
+    return ResponseStream(events, context_of(request), attended)
 
 
 def _json(body: object) -> Response:

@@ -54,7 +54,7 @@ async def test_errors_of_the_framework(http: httpx.AsyncClient) -> None:
         error = response.json()["error"]
         assert error["code"] == code
         assert len(error["message"]) > 10
-    assert response.headers["allow"] == "GET"
+    assert response.headers["allow"] == "GET, HEAD"
 
 
 async def test_an_error_of_ours_shows_no_traceback(
