@@ -33,7 +33,8 @@ def make_parser(family: Family, *, tools: list[dict[str, Any]] | None, thinking:
     """
     schemas = _schemas(tools or [])
     thinking_markers = family.thinking_markers if thinking else None
-    if not (FORMATS[family.format].steps or schemas or thinking_markers or family.ends):
+    format_ = FORMATS[family.format]
+    if not (format_.steps or schemas or thinking_markers or family.ends or format_.ignored):
         return PlainParser()
     if thinking_markers and prefix and not any(marker in prefix for marker in thinking_markers.pair):
         # The prompt ends within an answer that has no thoughts.
@@ -53,11 +54,11 @@ def _steps(buffer: ParserBuffer, family: Family, thinking_markers: ThinkingMarke
     form = format_.form if buffer.tools else None
     if thinking_markers and (yield from think(buffer, thinking_markers, form)):
         # Some models close their thoughts behind the calls.
-        yield from calls_in_text(buffer, form, [thinking_markers.ending])
+        yield from calls_in_text(buffer, form, [thinking_markers.ending, *format_.ignored])
     elif form:
-        yield from answer_with_calls(buffer, form)
+        yield from answer_with_calls(buffer, form, format_.ignored)
     else:
-        yield from plain(buffer)
+        yield from plain(buffer, format_.ignored)
 
 
 def _schemas(tools: list[dict[str, Any]]) -> dict[str, Schema]:

@@ -8,12 +8,16 @@ from typing import Any
 
 from xylem.services.gateway.output_parsers.format_table import FORMATS
 from xylem.services.gateway.output_parsers.formats import (
+    cohere,
     deepseek_v3,
+    deepseek_v32,
+    gemma4,
     glm45,
     gpt_oss,
     hermes,
     kimi_k2,
     llama3_json,
+    minimax_m2,
     mistral,
 )
 from xylem.services.gateway.output_parsers.formats import qwen3_coder as coder
@@ -191,6 +195,31 @@ def _glm45(name: str, schema: Schema) -> Node:
     return _tag(f"{glm45.OPENING}{name}\n", _styled(schema, "glm_xml"), glm45.CLOSING)
 
 
+def _glm47(name: str, schema: Schema) -> Node:
+    return _tag(f"{glm45.OPENING}{name}", _styled(schema, "glm_xml"), glm45.CLOSING)
+
+
+def _deepseek_v32(name: str, schema: Schema) -> Node:
+    tags = deepseek_v32.TAGS
+    return _tag(f'{tags.opening}{name}">\n', _styled(schema, "deepseek_xml"), f"{tags.closing}\n")
+
+
+def _minimax_m2(name: str, schema: Schema) -> Node:
+    tags = minimax_m2.TAGS
+    return _tag(f'{tags.opening}{name}">\n', _styled(schema, "minimax_xml"), f"{tags.closing}\n")
+
+
+def _gemma4(name: str, schema: Schema) -> Node:
+    arguments = {**_styled(schema, "gemma"), "excludes": [gemma4.OPENING, gemma4.CLOSING]}
+    return _tag(f"{gemma4.OPENING}{gemma4.CALL}{name}", arguments, gemma4.CLOSING)
+
+
+def _cohere(name: str, schema: Schema) -> Node:
+    number = {"type": "regex", "pattern": "[0-9]{1,2}"}
+    before = _text(f'", "{cohere.NAME}": {json.dumps(name)}, "parameters": ')
+    return _tag('{"tool_call_id": "', _sequence([number, before, _json(schema)]), "}")
+
+
 def _kimi_k2(name: str, schema: Schema) -> Node:
     number = {"type": "regex", "pattern": "[0-9]{1,2}"}
     content = {"type": "sequence", "elements": [number, _text(kimi_k2.ARGUMENTS), _json(schema)]}
@@ -220,7 +249,12 @@ CALL_GRAMMARS: Mapping[str, CallGrammar] = {
     "mistral_v11": CallGrammar(_mistral_v11, "", mistral.OPENING),
     "deepseek_v3": _sectioned(_deepseek_v3, "\n", *_DEEPSEEK),
     "deepseek_v31": _sectioned(_deepseek_v31, "", *_DEEPSEEK),
+    "deepseek_v32": _sectioned(_deepseek_v32, "", f"{deepseek_v32.SECTION}\n", deepseek_v32.SECTION_END),
     "glm45": CallGrammar(_glm45, "\n", glm45.OPENING),
+    "glm47": CallGrammar(_glm47, "", glm45.OPENING),
+    "minimax_m2": _sectioned(_minimax_m2, "", f"{minimax_m2.SECTION}\n", minimax_m2.SECTION_END),
+    "gemma4": CallGrammar(_gemma4, "", gemma4.OPENING),
+    "cohere": _sectioned(_cohere, ", ", f"{cohere.OPENING}[", f"]{cohere.CLOSING}", cohere.OPENING),
     "kimi_k2": _sectioned(_kimi_k2, "", kimi_k2.SECTION, kimi_k2.SECTION_END),
     "gpt_oss": CallGrammar(_gpt_oss, "", f"{gpt_oss.CHANNEL}commentary to=", only_one=True),
 }

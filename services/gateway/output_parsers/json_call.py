@@ -10,11 +10,11 @@ from xylem.services.gateway.output_parsers.scan_steps import blank, literal, pee
 _ARGUMENTS = ("arguments", "parameters")
 # What else models write beside the two. An object with other keys in front of its name is an answer in JSON, and
 # should not have to wait for its end.
-_BESIDE = ("type", "id", "index")
+_BESIDE = ("type", "id", "index", "tool_call_id")
 
 
-def json_call(buffer: ParserBuffer) -> Steps[None]:
-    """Reads the object; the call begins as soon as its name is known.
+def json_call(buffer: ParserBuffer, name_key: str = "name") -> Steps[None]:
+    """Reads the object; the call begins as soon as its name, the value of `name_key`, is known.
 
     Models mostly write the name first, but not always: arguments in front of it wait. Raises Broken.
     """
@@ -29,7 +29,7 @@ def json_call(buffer: ParserBuffer) -> Steps[None]:
         yield from blank(buffer)
         yield from literal(buffer, ":")
         yield from blank(buffer)
-        if key == "name" and not begun:
+        if key == name_key and not begun:
             buffer.begin((yield from json_text(buffer)))
             begun = True
             buffer.arguments(_whole(early))

@@ -17,6 +17,8 @@ THINKS: dict[str, ThinkingMarkers | None] = {
     "kimi_k2": ThinkingMarkers(),
     "kimi": ThinkingMarkers("◁think▷", "◁/think▷"),
     "mistral": ThinkingMarkers("[THINK]", "[/THINK]", special=True),
+    "gemma4": ThinkingMarkers("<|channel>thought", "<channel|>", special=True),
+    "cohere": ThinkingMarkers("<|START_THINKING|>", "<|END_THINKING|>", special=True),
     # Its thoughts are a channel, which its format reads.
     "gpt_oss": None,
 }
@@ -28,6 +30,13 @@ THINKS_ALIASES = {
     "deepseek-v3": "qwen3",
     "qwen3-thinking": "qwen3_thinking",
     "glm": "glm45",
+    "glm47": "glm45",
+    "deepseek_v32": "qwen3",
+    "deepseek-v32": "qwen3",
+    "minimax": "qwen3",
+    "minimax_m2": "qwen3",
+    "qwen3_5": "qwen3",
+    "gemma": "gemma4",
     "gpt-oss": "gpt_oss",
     "openai_gptoss": "gpt_oss",
 }
@@ -64,11 +73,16 @@ class Family:
 # What a chat template says when it writes calls, the most telling first: all of the words of a row are in it.
 _TEMPLATE_FORMATS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("<|channel|>", "<|message|>"), "gpt_oss"),
+    (("<|tool_call>", "call:"), "gemma4"),
+    (("<|START_ACTION|>", "tool_name"), "cohere"),
+    (("｜DSML｜",), "deepseek_v32"),
+    (("<minimax:tool_call>", "<invoke name="), "minimax_m2"),
     (("<|tool_call_begin|>", "<|tool_call_argument_begin|>"), "kimi_k2"),
     (("<｜tool▁call▁begin｜>", "```json"), "deepseek_v3"),
     (("<｜tool▁call▁begin｜>",), "deepseek_v31"),
     (("[TOOL_CALLS]", "[ARGS]"), "mistral_v11"),
     (("[TOOL_CALLS]",), "mistral"),
+    (("{function-name}<arg_key>", "<arg_value>"), "glm47"),
     (("<arg_key>", "<arg_value>"), "glm45"),
     (("<tool_call>", "<function="), "qwen3_coder"),
     (("<tool_call>",), "hermes"),
@@ -81,6 +95,8 @@ _TEMPLATE_FORMATS: tuple[tuple[tuple[str, ...], str], ...] = (
 _TEMPLATE_THINKS: tuple[tuple[str, str], ...] = (
     ("◁think▷", "kimi"),
     ("[THINK]", "mistral"),
+    ("<|channel>thought", "gemma4"),
+    ("<|START_THINKING|>", "cohere"),
 )
 
 # Where a template says nothing of tools or thoughts, or there is none: what models of a type are known to write.
@@ -95,6 +111,13 @@ _MODEL_TYPES: Mapping[str, tuple[str, str]] = {
     "qwen3": ("hermes", "qwen3"),
     "qwen3_moe": ("hermes", "qwen3"),
     "qwen3_next": ("hermes", "none"),
+    "qwen3_5": ("qwen3_coder", "qwen3"),
+    "qwen3_5_moe": ("qwen3_coder", "qwen3"),
+    "deepseek_v32": ("deepseek_v32", "qwen3"),
+    "minimax_m2": ("minimax_m2", "qwen3"),
+    "gemma4": ("gemma4", "gemma4"),
+    "gemma4_text": ("gemma4", "gemma4"),
+    "cohere2": ("cohere", "cohere"),
     "mistral": ("mistral", "none"),
     "mistral3": ("mistral", "none"),
     "mixtral": ("mistral", "none"),

@@ -223,4 +223,91 @@ EXAMPLES = [
     Example("gpt_oss", "none", "<|channel|>commentary<|message|>I look.<|end|>", ("I look.", "", [])),
     Example("gpt_oss", "none", _gpt_oss("x", "{}"), (_gpt_oss("x", "{}").removesuffix("<|call|>"), "", [])),
     Example("gpt_oss", "none", "to you, plainly", ("to you, plainly", "", [])),
+    # deepseek_v32
+    Example(
+        "deepseek_v32",
+        "qwen3",
+        '<think>Hm</think>Ok.\n\n<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n'
+        '<｜DSML｜parameter name="city" string="true">New\n"York" <b></｜DSML｜parameter>\n'
+        '<｜DSML｜parameter name="hours" string="false">[1, 2]</｜DSML｜parameter>\n'
+        "</｜DSML｜invoke>\n</｜DSML｜function_calls><｜end▁of▁sentence｜>",
+        ("Ok.", "Hm", [("get_weather", '{"city": "New\\n\\"York\\" <b>", "hours": [1, 2]}')]),
+    ),
+    Example(
+        "deepseek_v32",
+        "none",
+        '<｜DSML｜invoke name="now"></｜DSML｜invoke>',
+        ("", "", [EMPTY]),
+    ),
+    Example("deepseek_v32", "none", 'See <｜DSML｜invoke name="rm">', ('See <｜DSML｜invoke name="rm">', "", [])),
+    # glm47
+    Example(
+        "glm47",
+        "glm45",
+        "<think>Hm</think><tool_call>get_weather<arg_key>days</arg_key><arg_value>3</arg_value></tool_call>"
+        "<tool_call>now</tool_call><|observation|>",
+        ("", "Hm", [("get_weather", '{"days": 3}'), EMPTY]),
+    ),
+    # minimax_m2
+    Example(
+        "minimax_m2",
+        "minimax",
+        '<think>\nHm\n</think>\n\nOk.\n<minimax:tool_call>\n<invoke name="get_weather">\n'
+        '<parameter name="city">O\'Fallon </parameter>\n<parameter name="days">3</parameter>\n'
+        '<parameter name="exact">true</parameter>\n</invoke>\n<invoke name="now">\n</invoke>\n'
+        "</minimax:tool_call>[e~[",
+        ("Ok.", "Hm", [("get_weather", '{"city": "O\'Fallon ", "days": 3, "exact": true}'), EMPTY]),
+    ),
+    Example(
+        "minimax_m2",
+        "none",
+        '<invoke name="get_weather"><parameter name="city">Paris<parameter name="note">null</invoke>.',
+        (".", "", [("get_weather", '{"city": "Paris", "note": null}')]),
+    ),
+    # qwen3_5
+    Example(
+        "qwen3_coder",
+        "qwen3_5",
+        f"<think>\nHm\n</think>\n\n{_CODER}<|im_end|>",
+        ("", "Hm", [("get_weather", _CODER_JSON)]),
+    ),
+    # gemma4
+    Example(
+        "gemma4",
+        "gemma4",
+        "<|channel>thought\nHm\n<channel|>Ok.<|tool_call>call:get_weather{"
+        'city:<|"|>New {"York"}, <b><|"|>,days:-3,exact:true,note:null,hours:[1,2], x:{y:[<|"|>a<|"|>,{}]}}<tool_call|>'
+        "<|tool_call>call:now{}<tool_call|><turn|>",
+        (
+            "Ok.",
+            "Hm",
+            [
+                (
+                    "get_weather",
+                    r'{"city": "New {\"York\"}, <b>", "days": -3, "exact": true, "note": null, "hours": [1, 2], '
+                    '"x": {"y": ["a", {}]}}',
+                ),
+                EMPTY,
+            ],
+        ),
+    ),
+    Example("gemma4", "none", '<|tool_call>call:now{a: "b", c: d}', ("", "", [("now", '{"a": "b", "c": "d"}')])),
+    Example("gemma4", "none", "<|tool_call>call:rm{}", ("<|tool_call>call:rm{}", "", [])),
+    Example("gemma4", "none", "<|tool_call>now{}", ("<|tool_call>now{}", "", [])),
+    # cohere
+    Example(
+        "cohere",
+        "cohere",
+        "<|START_THINKING|>Hm<|END_THINKING|><|START_ACTION|>[\n"
+        f'    {{"tool_call_id": "0", "tool_name": "get_weather", "parameters": {PARIS}}},\n'
+        '    {"tool_call_id": "1", "tool_name": "now", "parameters": {}}\n]<|END_ACTION|><|END_OF_TURN_TOKEN|>',
+        ("", "Hm", [ONE, EMPTY]),
+    ),
+    Example(
+        "cohere",
+        "cohere",
+        "<|START_THINKING|>Hm<|END_THINKING|><|START_RESPONSE|>Yes.<|END_RESPONSE|><|END_OF_TURN_TOKEN|>",
+        ("Yes.", "Hm", []),
+    ),
+    Example("cohere", "none", "<|START_ACTION|>[] no", ("<|START_ACTION|>[] no", "", [])),
 ]

@@ -21,6 +21,9 @@ GLM = "<tool_call>{{ name }}<arg_key>{{ k }}</arg_key><arg_value>{{ v }}</arg_va
 R1 = "<｜tool▁call▁begin｜>```json {% if add_generation_prompt %}{{'<｜Assistant｜><think>\\n'}}{% endif %}"
 KIMI = "<|tool_call_begin|>{{ id }}<|tool_call_argument_begin|>{} <|tool_call_end|> <think>{{ r }}</think>"
 
+GEMMA4_THOUGHTS = ThinkingMarkers("<|channel>thought", "<channel|>", special=True)
+COHERE_THOUGHTS = ThinkingMarkers("<|START_THINKING|>", "<|END_THINKING|>", special=True)
+
 
 @pytest.mark.parametrize(
     ("template", "format_", "thinking"),
@@ -40,6 +43,16 @@ KIMI = "<|tool_call_begin|>{{ id }}<|tool_call_argument_begin|>{} <|tool_call_en
         (KIMI, "kimi_k2", ThinkingMarkers()),
         ("<|channel|>analysis<|message|> <think>", "gpt_oss", None),
         ("<|python_tag|>", "llama3_json", None),
+        ("<|tool_call>call:{{ name }} <|channel>thought", "gemma4", GEMMA4_THOUGHTS),
+        ("<|START_ACTION|> 'tool_name' <|START_THINKING|>", "cohere", COHERE_THOUGHTS),
+        ("<｜DSML｜function_calls> </think>", "deepseek_v32", ThinkingMarkers()),
+        ('<minimax:tool_call><invoke name="f"> <think>', "minimax_m2", ThinkingMarkers()),
+        (
+            "<tool_call>{function-name}<arg_key>{k}</arg_key><arg_value>{v}</arg_value> <think>",
+            "glm47",
+            ThinkingMarkers(),
+        ),
+        (CODER + "<think>", "qwen3_coder", ThinkingMarkers()),
         ("<|python_start|> <|python_tag|>", "pythonic", None),
     ],
 )
