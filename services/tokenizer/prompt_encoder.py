@@ -5,12 +5,15 @@ from typing import Any
 import msgspec
 
 from xylem.services.tokenizer.chat_template import ChatTemplate
+from xylem.services.tokenizer.plain_user_text import PlainUserText
 from xylem.services.tokenizer.template_messages import parse_json, parse_messages
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 from xylem.shared.protocol import Detokenize, Generate, Grammar, StopConditions, Tokenize, Tokenized
 from xylem.shared.protocol.columns import pack, unpack
 from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
+
+Chat = tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]  # messages, tools, variables of the template
 
 
 class PromptEncoder:
@@ -24,8 +27,14 @@ class PromptEncoder:
         context_length: int,
         vocab_size: int,
         strict_max_tokens: bool = False,
+        plain_user_text: bool = False,
     ) -> None:
-        """strict_max_tokens: a max_tokens beyond the rest of the context is refused, not taken for the rest."""
+        """strict_max_tokens: a max_tokens beyond the rest of the context is refused, not taken for the rest.
+
+        plain_user_text: tokens that users spell out in messages stay text.
+        """
+        added = (token.content for token in codec.tokenizer.get_added_tokens_decoder().values())
+        self._user_text = PlainUserText(added if plain_user_text else ())
         self._codec = codec
         self._template = template
         self._context_length = context_length
@@ -35,7 +44,9 @@ class PromptEncoder:
         self._max_chars = context_length * codec.longest_token_chars()
 
     @classmethod
-    def load(cls, card: ModelCard, *, strict_max_tokens: bool = False) -> "PromptEncoder":
+    def load(
+        cls, card: ModelCard, *, strict_max_tokens: bool = False, plain_user_text: bool = False
+    ) -> "PromptEncoder":
         """Loads the tokenizer and the chat template of a model's folder. Raises ModelError."""
         codec = TextCodec.load(card.path)
         template = ChatTemplate.load(codec)
@@ -45,6 +56,7 @@ class PromptEncoder:
             context_length=card.context_length,
             vocab_size=card.vocab_size,
             strict_max_tokens=strict_max_tokens,
+            plain_user_text=plain_user_text,
         )
 
     def encode_request(self, generate: Generate, trace: str) -> Tokenized:
@@ -81,7 +93,7 @@ class PromptEncoder:
     def encode_question(self, question: Tokenize) -> list[int]:
         """Returns the token ids of a text or of chat messages, of any length."""
         if question.messages is not None:
-            prompt = self._template.render_messages(*_parse_chat(question, question.messages))
+            prompt = self._template.render_messages(*self._parse_chat(question, question.messages))
             return self._encode(prompt, "messages", add_special_tokens=False, bounded=False)
         add_special_tokens = question.add_special_tokens
         return self._encode(question.prompt or "", "prompt", add_special_tokens=add_special_tokens, bounded=False)
@@ -105,13 +117,22 @@ class PromptEncoder:
             raise InvalidRequest(
                 f"the text has half of a surrogate pair at character {error.start}", param=param
             ) from None
-        ids = self._codec.encode(text, add_special_tokens=add_special_tokens)
+        first, *others = self._user_text.split_prompt(text)
+        ids = self._codec.encode(first, add_special_tokens=add_special_tokens)
+        for part in others:
+            ids += self._codec.encode(part, add_special_tokens=False)
         self._check_ids(ids, param)
         return ids
 
+    def _parse_chat(self, source: Generate | Tokenize, messages: bytes) -> Chat:
+        tools = parse_json(source.tools, "tools", list) if source.tools else []
+        given = source.template_arguments
+        arguments = parse_json(given, "chat_template_kwargs", dict) if given else {}
+        return self._user_text.mark_messages(parse_messages(messages)), tools, arguments
+
     def _render_chat(self, generate: Generate, messages: bytes) -> tuple[str, str]:
         """The prompt, and the beginning of the answer that it ends with, if the gateway wants to know it."""
-        chat = _parse_chat(generate, messages)
+        chat = self._parse_chat(generate, messages)
         prompt, markers = self._template.render_messages(*chat), generate.answer_markers
         prefix = self._template.answer_prefix(prompt, markers, *chat) if markers else ""
         grammar = generate.params.grammar
@@ -164,15 +185,6 @@ class PromptEncoder:
             )
         # The client can't know the prompt's length: its limit is what it can bear, not what it needs.
         return msgspec.structs.replace(wanted, max_tokens=room, min_tokens=min(wanted.min_tokens, room))
-
-
-def _parse_chat(
-    source: Generate | Tokenize, messages: bytes
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
-    """Messages, tools and variables for the chat template."""
-    tools = parse_json(source.tools, "tools", list) if source.tools else []
-    given = source.template_arguments
-    return parse_messages(messages), tools, parse_json(given, "chat_template_kwargs", dict) if given else {}
 
 
 def _is_open(grammar: Grammar, prefix: str) -> bool:

@@ -61,7 +61,11 @@ class TokenizerService(Service[TokenizerSettings]):
 
     def _load_encoder(self) -> PromptEncoder:
         settings = self.settings
-        return PromptEncoder.load(settings.load_model_card(), strict_max_tokens=settings.strict_max_tokens)
+        return PromptEncoder.load(
+            settings.load_model_card(),
+            strict_max_tokens=settings.strict_max_tokens,
+            plain_user_text=settings.template_specials == "user-text=plain",
+        )
 
     async def drain(self) -> None:
         await self.bus.leave(subjects.tokenize(self.model))

@@ -118,6 +118,9 @@ class TokenizerSettings(Settings):
     strict_max_tokens: bool = Field(
         False, description="Whether max_tokens beyond the rest of the context is an error; else the rest is meant."
     )
+    template_specials: Literal["", "user-text=plain"] = Field(
+        "", description="user-text=plain: tokens that users and tools spell out in chat messages stay text."
+    )
 
 
 class RouterSettings(Settings):
