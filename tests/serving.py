@@ -34,11 +34,13 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *flags: str, environment: dict[str, str] | None = None) -> Iterator[Served]:
-    """Runs `xylem serve --port FREE *flags`; ready on entry, stopped by SIGTERM on exit."""
+def serving(
+    folder: Path, *flags: str, environment: dict[str, str] | None = None, program: str = "xylem"
+) -> Iterator[Served]:
+    """Runs `xylem serve --port FREE *flags`; ready on entry, stopped by SIGTERM on exit. program: a module."""
     port = free_port()
     state_file = folder / f"serve-{port}.json"
-    command = [sys.executable, "-m", "xylem", "serve", "--port", str(port), "--state-file", str(state_file), *flags]
+    command = [sys.executable, "-m", program, "serve", "--port", str(port), "--state-file", str(state_file), *flags]
     process = subprocess.Popen(
         command,
         cwd=ROOT,

@@ -49,6 +49,22 @@ checking.run({distribution!r}, version({distribution!r}))
     return ["-c", program]
 
 
+def install_packages(folder: Path, language: str, packages: Sequence[str], *, node: str) -> list[Path]:
+    """Installs packages for "node" (with this version of Node) or "python", unless they are there already.
+
+    Returns the folders of their programs. Raises NotInstalled.
+    """
+    done, asked = folder / DONE, " ".join(packages)
+    client = Client(folder.name, language, (*([node] if language == "node" else []), *packages), "", ())
+    if not done.is_file() or done.read_text() != asked:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _install_node(client, folder) if language == "node" else _install_python(client, folder)
+        done.write_text(asked)
+    modules = folder / "node_modules"
+    return [folder / "venv" / "bin"] if language == "python" else [modules / ".bin", modules / "node" / "bin"]
+
+
 def _python_of(folder: Path) -> Path:
     return folder / "venv" / "bin" / "python"
 
