@@ -59,6 +59,25 @@ def test_attention(backend: Ops, step: str, heads: tuple[int, int], window: int 
     torch.testing.assert_close(given, expected, atol=tolerance, rtol=tolerance)
 
 
+@pytest.mark.parametrize("left", [float("nan"), float("inf")])
+@pytest.mark.parametrize("window", [None, 5])
+@pytest.mark.parametrize("step", STEPS)
+def test_attention_takes_nothing_from_slots_that_a_failed_request_has_left(
+    step: str, window: int | None, left: float
+) -> None:
+    """Also in the pages of a row, behind its last token: zero times NaN would be NaN."""
+    for backend in BACKENDS.values():
+        torch.manual_seed(0)
+        layout, num_slots = layout_of(STEPS[step])
+        free = sorted(set(range(num_slots)) - {int(slot) for span in layout.spans for slot in layout.slots(span)})
+        assert free
+        query = torch.randn(len(layout.positions), 6, 16)
+        keys, values = (torch.randn(num_slots, 2, 16) for _ in range(2))
+        expected = backend.attention(query, keys, values, layout, AttentionKind(0.25, window))
+        keys[free] = values[free] = left
+        assert torch.equal(backend.attention(query, keys, values, layout, AttentionKind(0.25, window)), expected)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("window", [None, 5])
 @pytest.mark.parametrize("step", ["decode, mixed lengths", "mixed"])
