@@ -65,7 +65,6 @@ class EbnfGrammar:
     engine = "ebnf"
 
     def __init__(self, compiled: "xgrammar.CompiledGrammar") -> None:
-        """Raises GrammarFailed for a grammar that matches nothing."""
         self._compiled = compiled
 
     @classmethod
@@ -80,16 +79,17 @@ class EbnfGrammar:
                 raise GrammarFailed(NO_TEXT)
             return compiler.compile_grammar(grammar)
 
-        return cls._made(compile_it)
+        return cls.made(compile_it)
 
     @classmethod
     def from_tag(cls, vocabulary: EbnfVocabulary, tag: str) -> "EbnfGrammar":
         """Raises GrammarFailed."""
         compiler = vocabulary.compiler
-        return cls._made(lambda: compiler.compile_structural_tag(tag))
+        return cls.made(lambda: compiler.compile_structural_tag(tag))
 
     @classmethod
-    def _made(cls, compile_it: "Callable[[], xgrammar.CompiledGrammar]") -> "EbnfGrammar":
+    def made(cls, compile_it: "Callable[[], xgrammar.CompiledGrammar]") -> "EbnfGrammar":
+        """Makes one with what xgrammar compiles. Raises GrammarFailed, also for a grammar that matches nothing."""
         try:
             made = cls(compile_it())
         except (RuntimeError, ValueError, TypeError) as error:  # of xgrammar, which says more than it needs

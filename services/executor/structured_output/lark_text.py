@@ -49,12 +49,12 @@ def to_regex(node: Node) -> str:
             return "[" + "".join(_range(first, last) for first, last in ranges) + "]"
         case Seq(parts):
             return "".join(map(to_regex, parts))
-        case Alt(options):
+        case Alt((_, *_) as options):
             return "(?:" + "|".join(map(to_regex, options)) + ")"
         case Repeat(inner, least, most):
             return f"(?:{to_regex(inner)}){_count(least, most)}"
         case _:
-            raise AssertionError(f"{type(node).__name__} is not regular")
+            raise AssertionError(f"no regular expression matches {type(node).__name__}")
 
 
 class _Writer:

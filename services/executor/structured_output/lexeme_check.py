@@ -7,8 +7,9 @@ from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
 
 from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.lark_text import lexeme_to_lark
-from xylem.services.executor.structured_output.nodes import NOTHING, Lexeme, Node
+from xylem.services.executor.structured_output.nodes import NOTHING, Lexeme, Node, prune
 
+END = 256  # of the vocabulary below
 DEAD_END = "NoExtension"
 """llguidance's error begins with it where nothing may follow, and an end may not, either."""
 
@@ -16,7 +17,7 @@ DEAD_END = "NoExtension"
 class _Bytes:
     """A vocabulary of the single bytes, and an end."""
 
-    eos_token_id = 256
+    eos_token_id = END
     bos_token_id = None
     tokens: ClassVar = [*(bytes((i,)) for i in range(256)), b""]
 
@@ -26,11 +27,12 @@ class _Bytes:
 
 @lru_cache
 def _tokenizer() -> LLTokenizer:
-    return LLTokenizer(TokenizerWrapper(_Bytes()), n_vocab=257, slices=[])
+    return LLTokenizer(TokenizerWrapper(_Bytes()), n_vocab=END + 1, slices=[])
 
 
 def possible(node: Node) -> Node:
     """Returns the node, or NOTHING for a lexeme that no text matches. Raises GrammarFailed when it is too complex."""
+    node = prune(node, set())
     if not isinstance(node, Lexeme) or len(node.all_of) + len(node.none_of) == 1:
         return node
     return node if _is_possible(lexeme_to_lark(node)) else NOTHING
@@ -39,7 +41,9 @@ def possible(node: Node) -> Node:
 @lru_cache(4096)
 def _is_possible(written: str) -> bool:
     matcher = LLMatcher(_tokenizer(), f"start: T\nT: {written}\n", log_level=0)
-    matcher.compute_bitmask()
-    if matcher.is_error() and not matcher.get_error().startswith(DEAD_END):
+    may_follow = matcher.compute_bitmask()[: END // 8]
+    if matcher.is_error():
+        if matcher.get_error().startswith(DEAD_END):
+            return False
         raise GrammarFailed("the schema's patterns, or numbers, are too complex together")
-    return matcher.is_accepting() or not matcher.is_stopped()
+    return matcher.is_accepting() or any(may_follow)

@@ -195,7 +195,8 @@ def prune(node: Node, alive: set[str]) -> Node:
             return NOTHING
         case Lexeme(all_of, none_of):
             pruned = [prune(part, alive) for part in all_of]
-            return NOTHING if NOTHING in pruned else Lexeme(tuple(pruned), none_of)
+            refused = [kept for part in none_of if (kept := prune(part, alive)) != NOTHING]
+            return NOTHING if NOTHING in pruned else Lexeme(tuple(pruned), tuple(refused))
         case _:
             return node
 
