@@ -44,13 +44,13 @@ class Head(msgspec.Struct, frozen=True, gc=False):
     model: str
 
 
-def matched_stop(ended: OutputDelta | ChoiceOutput) -> int | str | msgspec.UnsetType:
+def matched_stop(ended: OutputDelta | ChoiceOutput) -> int | str | None:
     """The stop string or token id that ended a choice, where one did (an extension that SGLang has, too)."""
     if ended.finish is not FinishReason.STOP:
-        return msgspec.UNSET
+        return None
     if ended.matched is not None:
         return ended.matched
-    return unpack(ended.token_ids[-ITEM_BYTES:])[0] if ended.token_ids else msgspec.UNSET
+    return unpack(ended.token_ids[-ITEM_BYTES:])[0] if ended.token_ids else None
 
 
 def call_id(head: Head, choice: int, index: int) -> str:

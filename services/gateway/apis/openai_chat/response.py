@@ -43,7 +43,7 @@ class ChunkChoice(msgspec.Struct, frozen=True, gc=False):
     delta: Delta
     logprobs: ChatLogprobs | None = None
     finish_reason: str | None = None
-    matched_stop: int | str | msgspec.UnsetType = msgspec.UNSET
+    matched_stop: int | str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +79,7 @@ class AnswerChoice(msgspec.Struct, frozen=True, gc=False):
     message: AnswerMessage
     finish_reason: str
     logprobs: ChatLogprobs | None = None
-    matched_stop: int | str | msgspec.UnsetType = msgspec.UNSET
+    matched_stop: int | str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -146,7 +146,7 @@ class ChatResponseWriter(PlainEvents):
         *,
         logprobs: ChatLogprobs | None = None,
         reason: str | None = None,
-        matched: int | str | msgspec.UnsetType = msgspec.UNSET,
+        matched: int | str | msgspec.UnsetType | None = msgspec.UNSET,
     ) -> Chunk:
         choice = ChunkChoice(index, delta, logprobs, reason, matched)
         head = self._head

@@ -22,7 +22,7 @@ class CompletionChoice(msgspec.Struct, frozen=True, gc=False):
     text: str
     finish_reason: str | None = None
     logprobs: CompletionLogprobs | None = None
-    matched_stop: int | str | msgspec.UnsetType = msgspec.UNSET
+    matched_stop: int | str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Completion(msgspec.Struct, frozen=True, gc=False):

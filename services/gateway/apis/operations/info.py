@@ -33,7 +33,7 @@ def _model(context: Context) -> dict[str, object]:
     settings, card = context.settings, context.card
     return {
         "model_path": settings.model,
-        "tokenizer_path": settings.model,
+        "tokenizer_path": str(card.path),
         "served_model_name": context.served_model.model,
         "is_generation": True,
         "model_type": card.config.get("model_type"),

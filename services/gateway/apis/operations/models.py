@@ -1,5 +1,7 @@
 """GET /v1/models and /v1/models/{id}"""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
@@ -12,12 +14,21 @@ router = APIRouter()
 
 
 def _card(context: Context) -> JsonObject:
+    """OpenAI's card, with vLLM's and SGLang's fields, and Anthropic's, whose names differ."""
+    model, context_length = context.served_model.model, context.served_model.context_length
     return {
-        "id": context.served_model.model,
+        "id": model,
         "object": "model",
         "created": context.created,
         "owned_by": "xylem",
-        "max_model_len": context.served_model.context_length,
+        "root": context.settings.model,
+        "parent": None,
+        "max_model_len": context_length,
+        "type": "model",
+        "display_name": model,
+        "created_at": datetime.fromtimestamp(context.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "max_input_tokens": context_length,
+        "max_tokens": context_length,
     }
 
 
@@ -25,7 +36,9 @@ def _card(context: Context) -> JsonObject:
     "/v1/models", summary="The models that are served", response_model=None, responses=answers("A list of models.")
 )
 async def list_models(request: Request) -> JSONResponse:
-    return JSONResponse({"object": "list", "data": [_card(context_of(request))]})
+    card = _card(context_of(request))
+    pages: JsonObject = {"first_id": card["id"], "last_id": card["id"], "has_more": False}  # Anthropic's
+    return JSONResponse({"object": "list", "data": [card], **pages})
 
 
 @router.get("/v1/models/{model:path}", summary="One model", response_model=None, responses=answers("A model."))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -13,11 +14,14 @@ from tests.services.gateway.conftest import MODEL
 from xylem.shared.protocol import PROTOCOL_VERSION, Presence
 
 
-async def test_models(http: httpx.AsyncClient) -> None:
+async def test_models(http: httpx.AsyncClient, gateway: Any) -> None:
     listed = (await http.get("/v1/models")).json()
     assert listed["object"] == "list"
     (model,) = listed["data"]
     assert (model["id"], model["object"], model["max_model_len"]) == ("tiny", "model", 256)
+    assert (model["root"], model["parent"], model["display_name"]) == (gateway.settings.model, None, "tiny")
+    assert (model["type"], model["max_input_tokens"]) == ("model", 256)
+    assert datetime.fromisoformat(model["created_at"]).timestamp() == model["created"]
     assert isinstance(model["created"], int)
     assert (await http.get("/v1/models/tiny")).json() == model
     missing = await http.get("/v1/models/org/other")

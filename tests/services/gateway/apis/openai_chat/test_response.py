@@ -126,9 +126,9 @@ def test_log_probabilities_of_completions() -> None:
 def test_the_stop_that_was_met_is_told() -> None:
     assert whole(ChatResponseWriter(HEAD), piece(finish=FinishReason.STOP, matched="END"))["matched_stop"] == "END"
     assert whole(ChatResponseWriter(HEAD), piece(finish=FinishReason.STOP, token_ids=pack([4, 2])))["matched_stop"] == 2
-    assert "matched_stop" not in whole(
-        ChatResponseWriter(HEAD), piece(finish=FinishReason.LENGTH, token_ids=pack([4, 2]))
-    )
+    cut = piece(finish=FinishReason.LENGTH, token_ids=pack([4, 2]))
+    assert whole(ChatResponseWriter(HEAD), cut)["matched_stop"] is None
+    assert streamed(ChatResponseWriter(HEAD), cut)[-1]["matched_stop"] is None
 
 
 @pytest.mark.parametrize("names_tool", [False, True])

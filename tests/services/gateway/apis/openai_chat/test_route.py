@@ -36,6 +36,7 @@ async def test_whole_answer(http: httpx.AsyncClient, pipeline: Any) -> None:
             "message": {"role": "assistant", "content": "w0 w1 w2 ", "refusal": None},
             "finish_reason": "length",
             "logprobs": None,
+            "matched_stop": None,
         }
     ]
     assert answer["usage"] == {

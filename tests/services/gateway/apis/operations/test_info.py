@@ -27,7 +27,8 @@ async def heard(gateway: Any, pipeline: Any, kind: str, **changes: Any) -> None:
 @pytest.mark.parametrize("path", ["/model_info", "/get_model_info"])
 async def test_model_info(http: httpx.AsyncClient, gateway: Any, path: str) -> None:
     info = (await http.get(path)).json()
-    assert info["model_path"] == info["tokenizer_path"] == gateway.settings.model
+    assert info["model_path"] == gateway.settings.model
+    assert info["tokenizer_path"] == str(gateway.context.card.path)
     assert (info["is_generation"], info["context_length"], info["vocab_size"]) == (True, 256, 512)
     assert info["architectures"] == ["LlamaForCausalLM"]
 
