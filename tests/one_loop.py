@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,15 +44,17 @@ class FakeExecutor(ExecutorService):
 
 
 class OneLoop:
-    """`do` runs a coroutine beside the services; `ended` says which of them did not stay."""
+    """`do` runs a coroutine beside the services; `ended` says which of them did not stay.
 
-    def __init__(self, url: str, folder: Path) -> None:
+    url_of: the URL of each kind's user, and of the `stranger` whose bus is `bus`.
+    """
+
+    def __init__(self, url_of: Callable[[str], str], folder: Path, stranger: str = "stranger") -> None:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="services")
         self._stop = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         common: dict[str, Any] = {
-            "nats_url": url,
             "model": str(folder),
             "served_name": MODEL,
             "heartbeat_s": HEARTBEAT_S,
@@ -69,7 +71,9 @@ class OneLoop:
             self.executor,
             DetokenizerService(DetokenizerSettings(**common, id="d")),
         ]
-        self.url = url
+        for service in self.services:
+            service.settings.nats_url = url_of(service.kind)
+        self.url = url_of(stranger)
         self.bus: Bus
         self.http: httpx.AsyncClient
 
@@ -109,12 +113,14 @@ class OneLoop:
 
 
 @contextmanager
-def one_loop(url: str, folder: Path) -> Iterator[OneLoop]:
+def one_loop(
+    url: str, folder: Path, url_of: Callable[[str], str] | None = None, stranger: str = "stranger"
+) -> Iterator[OneLoop]:
     """Running services, with a model of their own in `folder`."""
     tokenizer_kinds.write_model(
         folder, tokenizer_kinds.byte_level(), context_length=200, chat_template="{{ messages[0].content }}"
     )
-    system = OneLoop(url, folder)
+    system = OneLoop(url_of or (lambda _: url), folder, stranger)
     with ExitStack() as stack:
         system._thread.start()
         stack.callback(system._loop.close)

@@ -85,10 +85,10 @@ class DetokenizerService(Service[DetokenizerSettings]):
             await self._filled.wait()
             self._filled.clear()
             for gateway, deltas in self._transcriber.text_deltas.take_messages(self.id):
-                await self._publish(subjects.gateway(gateway), deltas)
+                await self._publish(subjects.gateway(gateway, self.kind), deltas)
             refusals, self._transcriber.refusals = self._transcriber.refusals, []
             for gateway, refused in refusals:
-                await self._publish(subjects.gateway(gateway), refused)
+                await self._publish(subjects.gateway(gateway, self.kind), refused)
             aborts, self._transcriber.aborts = self._transcriber.aborts, []
             for scheduler, abort in aborts:
                 await self._publish(subjects.abort(self.model, scheduler), abort)

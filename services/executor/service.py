@@ -198,7 +198,7 @@ class ExecutorService(Service[ExecutorSettings]):
             for detokenizer, deltas in token_deltas(output, self.id):
                 await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
             for gateway, answer in answers(output):
-                await self._publish(subjects.gateway(gateway), answer)
+                await self._publish(subjects.gateway(gateway, self.kind), answer)
             await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
             self._last_step = output.step
         self._num_running = output.num_running

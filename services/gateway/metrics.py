@@ -47,6 +47,7 @@ class Metrics(Collector):
         num_resubmitted: Callable[[], int],
         num_model_failures: Callable[[], int] = lambda: 0,
         store_trouble: Callable[[], str] = str,
+        num_dropped: Callable[[], int] = lambda: 0,
     ) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()  # by route and status
         self.prompt_tokens = 0
@@ -63,6 +64,7 @@ class Metrics(Collector):
         self._num_resubmitted = num_resubmitted
         self._num_model_failures = num_model_failures
         self._store_trouble = store_trouble
+        self._num_dropped = num_dropped
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -87,6 +89,11 @@ class Metrics(Collector):
             "xylem_model_failures",
             "Sequences for which the model gave NaN or infinity.",
             value=self._num_model_failures(),
+        )
+        yield CounterMetricFamily(
+            "xylem_dropped_messages",
+            "Messages that were not believed: garbage, or in somebody else's name.",
+            value=self._num_dropped(),
         )
         yield GaugeMetricFamily("xylem_open_requests", "Sequences this gateway waits for.", value=self._num_open())
         yield GaugeMetricFamily(

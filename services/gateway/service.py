@@ -59,6 +59,7 @@ class GatewayService(Service[GatewaySettings]):
             num_open=lambda: len(request_states),
             num_resubmitted=lambda: request_states.num_resubmitted,
             num_model_failures=lambda: request_states.num_model_failures,
+            num_dropped=self.bus.dropped.total,
             store_trouble=lambda: self.context.store_trouble(),
         )
         self.context = Context(

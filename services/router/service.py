@@ -71,7 +71,7 @@ class RouterService(Service[RouterSettings]):
         known = error if isinstance(error, XylemError) else Internal("the request could not be routed")
         try:
             await self.bus.publish(
-                subjects.gateway(tokenized.gateway), refusal(known, tokenized.request_id, tokenized.attempt)
+                subjects.gateway(tokenized.gateway, self.kind), refusal(known, tokenized.request_id, tokenized.attempt)
             )
         except XylemError as lost:
             # The gateway learns of the outage from its own connection.

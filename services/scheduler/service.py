@@ -257,12 +257,12 @@ class SchedulerService(Service[SchedulerSettings]):
                         cached_tokens=action.num_cached_tokens,
                     )
                     span.end()
-                await self._publish(subjects.gateway(gateway), started)
+                await self._publish(subjects.gateway(gateway, self.kind), started)
             case e.Accept(gateway, accepted):
-                await self._publish(subjects.gateway(gateway), accepted)
+                await self._publish(subjects.gateway(gateway, self.kind), accepted)
             case e.Refuse(gateway, refused):
                 self._end_span(refused.request_id, refused.attempt, refused.message)
-                await self._publish(subjects.gateway(gateway), refused)
+                await self._publish(subjects.gateway(gateway, self.kind), refused)
             case e.RequestForgotten():
                 self._end_span(action.request_id, action.attempt, "aborted")
             case e.AbortOrphan():

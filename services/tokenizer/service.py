@@ -107,7 +107,7 @@ class TokenizerService(Service[TokenizerSettings]):
             error = Unavailable("no router took the request")
         try:
             await self.bus.publish(
-                subjects.gateway(generate.gateway), refusal(error, generate.request_id, generate.attempt)
+                subjects.gateway(generate.gateway, self.kind), refusal(error, generate.request_id, generate.attempt)
             )
         except XylemError as lost:
             # The gateway learns of the outage from its own connection.

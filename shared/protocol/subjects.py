@@ -63,8 +63,10 @@ def resume(model: str, detokenizer: str) -> str:
     return f"xy.{model}.detok.{detokenizer}.resume"
 
 
-def gateway(gateway: str) -> str:
-    return f"xy.gw.{gateway}"
+def gateway(gateway: str, sender: str) -> str:
+    """Returns where a kind of service says something to a gateway: one subject for each, so that nobody can pass
+    for another kind."""
+    return f"xy.gw.{gateway}.from.{sender}"
 
 
 def responses(gateway: str) -> str:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 
 from xylem.shared.protocol import Ack, Message, decode, encode
+from xylem.shared.protocol.senders import agrees_with_subject
 from xylem.shared.runtime.errors import PayloadTooLarge, Unavailable
 from xylem.shared.runtime.permissions import inbox, user_of, without_password
 
@@ -33,6 +35,7 @@ M = TypeVar("M", bound=Message)
 MIN_SERVER_VERSION = (2, 11)
 REFUSED = "authorization violation"
 CLOSE_S = 1.0
+MAX_DROPPED_SUBJECTS = 1024  # that are told apart; a wildcard hears as many as a sender makes up
 PENDING_MESSAGES = 65536  # per subscription; more than that unread is a slow consumer, and a new epoch
 
 
@@ -72,6 +75,8 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscriptions: dict[str, Subscription] = {}
         self._draining = False
+        # Messages that were not believed, by subject, and what the server refused us, by its reason.
+        self.dropped: Counter[str] = Counter()
         self.epoch = 0
 
     @classmethod
@@ -296,10 +301,20 @@ class Bus:
 
     def _decoded(self, msg: Msg, kind: Any) -> Message | None:
         try:
-            return decode(msg.data, kind)  # type: ignore[no-any-return]
+            message: Message = decode(msg.data, kind)
         except msgspec.DecodeError as error:
-            log.error("dropped a message on %s that can't be decoded: %s", msg.subject, error)
+            self._drop(msg.subject, f"it can't be decoded: {error}")
             return None
+        if not agrees_with_subject(msg.subject, message):
+            self._drop(msg.subject, f"the {type(message).__name__} names another sender")
+            return None
+        return message
+
+    def _drop(self, subject: str, why: str) -> None:
+        """Counts a message that is not believed; the log has the first one of each subject."""
+        if not self.dropped[subject]:
+            log.error("dropped a message on %s: %s", subject, why)
+        self.dropped[subject if len(self.dropped) < MAX_DROPPED_SUBJECTS else "others"] += 1
 
     async def _subscribe(self, subject: str, queue: str, callback: Callable[[Msg], Awaitable[None]]) -> None:
         async def guarded(msg: Msg) -> None:
@@ -324,7 +339,9 @@ class Bus:
             log.error("slow consumer on %s: messages were dropped", getattr(error, "subject", "?"))
             self._begin_epoch()
         elif "permissions violation" in str(error).lower():
-            log.error("this service may not do what it tried: %s", error)
+            if not self.dropped[str(error)]:
+                log.error("this service may not do what it tried: %s", error)
+            self.dropped[str(error)] += 1
         else:
             log.debug("bus: %s: %s", type(error).__name__, error)
             stranger = isinstance(error, ssl.SSLCertVerificationError)

@@ -1,7 +1,8 @@
 """One table says what each kind of service may say and hear on the bus; nats-server users are made from it.
 
 A service that was broken into can then do no more than its own part: a tokenizer can't plan, a gateway can't pretend to
-be an executor, and nobody reads the answers that others get. Answers themselves need no row: who was asked may answer.
+be an executor, and nobody reads the answers that others get. What the server can't see, that a message names its sender
+as its subject does, receivers check: `protocol/senders.py`. Answers themselves need no row: who was asked may answer.
 """
 
 import json
@@ -39,12 +40,12 @@ PARTS: dict[str, Part] = {
             s.bucket_key(s.RESPONSES, ">"),
             *s.bucket_calls(s.RESPONSES),
         ),
-        hears=(s.gateway(ANY), s.responses(ANY)),
+        hears=(s.gateway(ANY, ANY), s.responses(ANY)),
     ),
-    "tokenizer": Part(says=(s.route(ANY), s.gateway(ANY)), hears=(s.tokenize(ANY),)),
-    "router": Part(says=(s.submit(ANY, ANY), s.gateway(ANY)), hears=(s.route(ANY), s.cache(ANY, ANY))),
+    "tokenizer": Part(says=(s.route(ANY), s.gateway(ANY, "tokenizer")), hears=(s.tokenize(ANY),)),
+    "router": Part(says=(s.submit(ANY, ANY), s.gateway(ANY, "router")), hears=(s.route(ANY), s.cache(ANY, ANY))),
     "scheduler": Part(
-        says=(s.plan(ANY, ANY), s.gateway(ANY), s.cache(ANY, ANY), s.abort(ANY, ANY)),
+        says=(s.plan(ANY, ANY), s.gateway(ANY, "scheduler"), s.cache(ANY, ANY), s.abort(ANY, ANY)),
         hears=(
             s.submit(ANY, ANY),
             s.abort(ANY, ANY),
@@ -54,9 +55,11 @@ PARTS: dict[str, Part] = {
             s.steps(ANY, ANY),
         ),
     ),
-    "executor": Part(says=(s.steps(ANY, ANY), s.detokenizer(ANY, ANY), s.gateway(ANY)), hears=(s.plan(ANY, ANY),)),
+    "executor": Part(
+        says=(s.steps(ANY, ANY), s.detokenizer(ANY, ANY), s.gateway(ANY, "executor")), hears=(s.plan(ANY, ANY),)
+    ),
     "detokenizer": Part(
-        says=(s.gateway(ANY), s.abort(ANY, ANY)),
+        says=(s.gateway(ANY, "detokenizer"), s.abort(ANY, ANY)),
         hears=(s.detokenizer(ANY, ANY), s.resume(ANY, ANY), s.abort_any(ANY), s.all_aborts(ANY)),
     ),
 }

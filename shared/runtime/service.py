@@ -20,7 +20,7 @@ from xylem.shared.protocol import Control, ControlReply, Presence, WhoIsThere, s
 from xylem.shared.runtime import telemetry
 from xylem.shared.runtime.bus import Bus, BusError
 from xylem.shared.runtime.errors import Unavailable
-from xylem.shared.runtime.presence import MISSED, Directory
+from xylem.shared.runtime.presence import ANY_EPOCH, MISSED, Directory
 from xylem.shared.runtime.settings import Settings, load_or_exit
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Service(Generic[S]):
         self.model = settings.model_slug
         # Grows from life to life on one host, so that the older of two is known: of namesakes, and of schedulers.
         self.epoch = _now_ms()
+        self._own_epochs = {ANY_EPOCH}  # of heartbeats that may still come back to us
         self.state = "starting"
         self.crashed = False  # set before the end by who knows that a fault is its cause
         self.stopping = asyncio.Event()
@@ -93,6 +94,7 @@ class Service(Generic[S]):
 
     def renew_epoch(self) -> None:
         """Says that this service has forgotten, or may have missed, what was in flight."""
+        self._own_epochs.add(self.epoch)
         self.epoch = max(self.epoch + 1, _now_ms())
         self.spawn(self.announce(), name="announce")
 
@@ -107,6 +109,7 @@ class Service(Generic[S]):
             )
         except BusError as error:
             raise StartupError(str(error)) from None
+        await self._claim_name()
         self.directory = Directory(self.model, heartbeat_s=self.settings.heartbeat_s)
         self.bus.on_epoch(self._on_bus_epoch)
         self.bus.on_loss(self._on_bus_loss)
@@ -120,6 +123,16 @@ class Service(Generic[S]):
         await self.bus.barrier()
         await self.announce()
         log.info("%s %s is ready for model %s", self.kind, self.id, self.model)
+
+    async def _claim_name(self) -> None:
+        """Raises StartupError when the owner of our name lives, and so answers."""
+        try:
+            ping = subjects.control(self.kind, self.id)
+            await self.bus.request(ping, Control("ping"), ControlReply, timeout_s=MISSED * self.settings.heartbeat_s)
+        except Unavailable:
+            return
+        await self.bus.drain()
+        raise StartupError(f"a {self.kind} with the id {self.id} is already here. Set XYLEM_ID to run several")
 
     async def _close(self) -> None:
         if self.state == "ready":
@@ -176,8 +189,9 @@ class Service(Generic[S]):
         await self.announce()
 
     async def _on_namesake(self, other: Presence) -> None:
-        if other.epoch > self.epoch and other.state != "bye":
-            log.error("a younger %s with the id %s is here; stopping. Set XYLEM_ID to run several", self.kind, self.id)
+        """The owner of a name keeps it: whoever has come, or come back, after another one has to go."""
+        if other.epoch < self.epoch and other.epoch not in self._own_epochs and other.state != "bye":
+            log.error("an older %s with the id %s is here; stopping. Set XYLEM_ID to run several", self.kind, self.id)
             self.stopping.set()
 
     async def _on_control(self, control: Control) -> ControlReply:

@@ -27,12 +27,11 @@ from xylem.shared.protocol import (
     TextDeltas,
     subjects,
 )
+from xylem.shared.protocol.senders import SAID_TO_GATEWAYS
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import ModelFailure, Unavailable, XylemError
 from xylem.shared.runtime.presence import Directory
 from xylem.shared.runtime.settings import GatewaySettings
-
-GatewayMessage = TextDeltas | Accepted | Started | Refused | Embedded
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +69,8 @@ class RequestStateTable:
         """Subscribes to messages for this gateway and starts the stall probe."""
         self._directory.on_change(self._on_presence)
         self._bus.on_epoch(self._on_bus_epoch)
-        await self._bus.listen(subjects.gateway(self._id), GatewayMessage, self._on_message)
+        for kind, messages in SAID_TO_GATEWAYS.items():
+            await self._bus.listen(subjects.gateway(self._id, kind), messages, self._on_message)
         self._spawn(self._stall_probe.probe_states(), name="stall probe")
 
     def __len__(self) -> int:

@@ -53,7 +53,7 @@ class Gateway:
         self.aborts: asyncio.Queue[Abort] = asyncio.Queue()
 
     async def open(self, bus: Bus, name: str) -> None:
-        await bus.listen(subjects.gateway(name), TextDeltas, self.deltas.put)
+        await bus.listen(subjects.gateway(name, "detokenizer"), TextDeltas, self.deltas.put)
         await bus.listen(subjects.abort(MODEL, "s"), Abort, self.aborts.put)
         await bus.barrier()
 

@@ -34,6 +34,7 @@ from xylem.shared.protocol import (
     subjects,
 )
 from xylem.shared.protocol.columns import pack, unpack
+from xylem.shared.protocol.senders import SAID_TO_GATEWAYS
 from xylem.shared.runtime.bus import Bus
 from xylem.shared.runtime.errors import Unavailable
 from xylem.shared.runtime.service import running
@@ -87,7 +88,8 @@ class FakePipeline:
             del self.peers[kind]
 
     async def say(self, message: Message, gateway: str = "gw") -> None:
-        await self.bus.publish(subjects.gateway(gateway), message)
+        sender = next(kind for kind in reversed(KINDS) if isinstance(message, SAID_TO_GATEWAYS[kind]))
+        await self.bus.publish(subjects.gateway(gateway, sender), message)
 
     async def accept(self, g: Generate) -> None:
         await self.say(Accepted(g.request_id, g.attempt, "scheduler-0", NUM_PROMPT_TOKENS), g.gateway)

@@ -43,7 +43,7 @@ async def show(service: RouterService, bus: Bus, name: str, *, waiting: int = 0,
 
 async def listen(bus: Bus, gateway: str) -> "asyncio.Queue[Refused]":
     refused: asyncio.Queue[Refused] = asyncio.Queue()
-    await bus.listen(subjects.gateway(gateway), Refused, refused.put)
+    await bus.listen(subjects.gateway(gateway, "router"), Refused, refused.put)
     return refused
 
 

@@ -61,7 +61,7 @@ class Peers:
         self.paused = False
 
     async def open(self) -> None:
-        await self.bus.listen(subjects.gateway("gw"), Accepted | Started | Refused, self._on_answer)
+        await self.bus.listen(subjects.gateway("gw", "scheduler"), Accepted | Started | Refused, self._on_answer)
         await self.bus.listen(subjects.plan(MODEL, "x"), Plan, self._on_plan)
         await self.bus.listen(subjects.presence("scheduler", self.service.id), Presence, self.presences.put)
         await self.bus.barrier()

@@ -60,7 +60,7 @@ class Next:
     async def open(self, bus: Bus, gateway: str, *, with_router: bool = True) -> None:
         if with_router:
             await bus.answer(subjects.route(MODEL), Tokenized, self.tokenized.put)
-        await bus.listen(subjects.gateway(gateway), Refused, self.refused.put)
+        await bus.listen(subjects.gateway(gateway, "tokenizer"), Refused, self.refused.put)
         await bus.barrier()
 
 

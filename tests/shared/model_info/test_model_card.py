@@ -114,7 +114,7 @@ def test_overrides_replace_members_of_the_configuration(tmp_path: Path) -> None:
     assert json.loads((path / "config.json").read_text()) == CONFIG
 
 
-@pytest.mark.parametrize(("text", "fault"), [("{", "no JSON"), ("[]", "JSON object"), ("3", "JSON object")])
+@pytest.mark.parametrize(("text", "fault"), [("{", "read as JSON"), ("[]", "JSON object"), ("3", "JSON object")])
 def test_faulty_overrides_are_named(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(ModelError, match=f"model_overrides.*{fault}"):
         ModelCard.load(folder(tmp_path, config=CONFIG), overrides=text)

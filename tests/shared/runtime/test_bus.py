@@ -218,15 +218,15 @@ async def test_a_name_that_makes_no_subject_harms_nobody(bus: Bus, name: str) ->
     async def hear(message: Accepted) -> None:
         heard.append(message)
 
-    await bus.listen(subjects.gateway("b"), Accepted, hear)
+    await bus.listen(subjects.gateway("b", "scheduler"), Accepted, hear)
     await bus.barrier()
     with suppress(Unavailable):
-        await bus.publish(subjects.gateway(name), Accepted("stray", 0, "s", 1))
+        await bus.publish(subjects.gateway(name, "scheduler"), Accepted("stray", 0, "s", 1))
     with pytest.raises(Unavailable):
-        await bus.request(subjects.gateway(name), Ack(), Ack, timeout_s=0.5)
-    await bus.publish(subjects.gateway("b"), Accepted("proper", 0, "s", 1))
+        await bus.request(subjects.gateway(name, "scheduler"), Ack(), Ack, timeout_s=0.5)
+    await bus.publish(subjects.gateway("b", "scheduler"), Accepted("proper", 0, "s", 1))
     await bus.barrier()
-    await bus.leave(subjects.gateway("b"))
+    await bus.leave(subjects.gateway("b", "scheduler"))
     assert [message.request_id for message in heard] == ["proper"]
     assert bus.epoch == 0
 

@@ -8,7 +8,25 @@ import pytest
 
 from tests.conftest import NatsServer
 from tests.patience import PATIENCE_S
-from xylem.shared.protocol import Ack, Control, ControlReply, Generate, Message, Plan, Presence, WhoIsThere, subjects
+from xylem.shared.protocol import (
+    Accepted,
+    Ack,
+    Control,
+    ControlReply,
+    Embedded,
+    Generate,
+    Message,
+    Plan,
+    Presence,
+    Refused,
+    Started,
+    StepReport,
+    TextDeltas,
+    WhoIsThere,
+    subjects,
+)
+from xylem.shared.protocol.columns import pack
+from xylem.shared.protocol.senders import SAID_TO_GATEWAYS
 from xylem.shared.runtime import permissions
 from xylem.shared.runtime.bus import Bus, BusError
 from xylem.shared.runtime.errors import Unavailable
@@ -130,3 +148,85 @@ def test_urls() -> None:
 
 def test_no_two_passwords_are_alike(tmp_path: Path) -> None:
     assert len(set(PASSWORDS.values()) | set(permissions.passwords().values())) == 2 * len(PASSWORDS)
+
+
+FOR_GATEWAYS: list[Message] = [
+    Accepted("r", 0, "s", 1),
+    Started("r", 0, "s", "x", 1),
+    Refused("r", 0, "internal", "forged"),
+    Embedded("r", 0, b"", 1),
+    TextDeltas("d", ("r",), *[pack([0])] * 4, ("forged",), *[pack([0])] * 3),
+]
+
+
+async def test_every_kind_says_to_gateways_what_the_table_has_and_nothing_else(server: NatsServer) -> None:
+    """Walks every user, subject of a gateway and message; what came is told by the message's type and subject."""
+    gateway = await connect(server, "gateway")
+    heard: set[tuple[str, str]] = set()
+    for kind, types in SAID_TO_GATEWAYS.items():
+
+        async def hear(message: Message, kind: str = kind) -> None:
+            heard.add((kind, type(message).__name__))
+
+        await gateway.listen(subjects.gateway("g", kind), types, hear)
+    await gateway.barrier()
+    for user in permissions.PARTS:
+        heard.clear()
+        service = await connect(server, user)
+        for kind in SAID_TO_GATEWAYS:
+            for message in FOR_GATEWAYS:
+                await service.publish(subjects.gateway("g", kind), message)
+        await service.barrier()
+        await gateway.barrier()
+        may = SAID_TO_GATEWAYS.get(user)
+        assert heard == {(user, type(message).__name__) for message in FOR_GATEWAYS if may and isinstance(message, may)}
+        await service.drain()
+    await gateway.drain()
+
+
+async def test_presence_of_a_kind_comes_from_its_users_alone(
+    server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Walks every user, subject of presence and kind in the payload."""
+    watching = await connect(server, "gateway")
+    heard: list[tuple[str, str]] = []
+
+    async def hear(presence: Presence) -> None:
+        heard.append((presence.kind, presence.id))
+
+    await watching.listen(subjects.ALL_PRESENCE, Presence, hear)
+    await watching.barrier()
+    for user in permissions.PARTS:
+        heard.clear()
+        service = await connect(server, user)
+        for kind in permissions.PARTS:
+            for claimed in permissions.PARTS:
+                for state in ("ready", "bye"):
+                    await service.publish(subjects.presence(kind, "i"), Presence(claimed, "i", 1, MODEL, state))
+        await service.publish(subjects.presence(user, "i"), Presence(user, "other", 1, MODEL, "bye"))
+        await service.barrier()
+        await watching.barrier()
+        assert heard == [(user, "i")] * 2
+        await service.drain()
+    num_forged = len(permissions.PARTS) - 1  # in the name of each other kind, ready and bye, and of another instance
+    assert set(watching.dropped.values()) == {2 * num_forged + 1}
+    assert caplog.text.count("names another sender") == len(permissions.PARTS)
+    await watching.drain()
+
+
+async def test_reports_are_believed_of_the_executor_whose_subject_it_is(server: NatsServer) -> None:
+    scheduler, executor = await connect(server, "scheduler"), await connect(server, "executor")
+    heard: list[str] = []
+
+    async def hear(report: StepReport) -> None:
+        heard.append(report.executor)
+
+    await scheduler.listen(subjects.steps(MODEL, "x"), StepReport, hear)
+    await scheduler.barrier()
+    for name in ("y", "x"):
+        await executor.publish(subjects.steps(MODEL, "x"), StepReport(name, 1, 1, 0, 0))
+    await executor.barrier()
+    await scheduler.barrier()
+    assert heard == ["x"]
+    await executor.drain()
+    await scheduler.drain()

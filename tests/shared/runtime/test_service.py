@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.conftest import NatsServer
@@ -180,14 +181,33 @@ async def test_reconnection_is_a_new_epoch_and_peers_are_found_again(own_nats_se
         await bus.drain()
 
 
-async def test_the_younger_of_two_namesakes_stays(nats_url: str) -> None:
-    older = Probe(settings(nats_url, "same"))
-    async with running(older):
-        younger = Probe(settings(nats_url, "same"))
-        younger.epoch = older.epoch + 1
-        async with running(younger):
-            await asyncio.wait_for(older.stopping.wait(), PATIENCE_S)
-            assert not younger.stopping.is_set()
+async def test_a_name_can_t_be_taken_while_its_owner_lives(nats_url: str) -> None:
+    owner = Probe(settings(nats_url, "same"))
+    async with running(owner):
+        with pytest.raises(ExceptionGroup) as caught:
+            async with running(Probe(settings(nats_url, "same"))):
+                pass
+        assert isinstance(caught.value.exceptions[0], StartupError)
+        assert "already here" in str(caught.value.exceptions[0])
+        assert not owner.stopping.is_set()
+    async with running(Probe(settings(nats_url, "same"))):  # it has gone, and so the name is free
+        pass
+
+
+async def test_who_comes_back_to_a_name_that_another_one_has_taken_goes(bus: Bus, nats_url: str) -> None:
+    probe = Probe(settings(nats_url, "back"))
+    async with running(probe):
+        subject = subjects.presence("router", "back")
+        younger = Presence("router", "back", probe.epoch + 10_000, "demonstration")
+        await bus.publish(subject, younger)
+        before = probe.epoch
+        probe.renew_epoch()
+        await bus.publish(subject, msgspec.structs.replace(younger, epoch=before))  # its own, come late
+        await bus.barrier()
+        await probe.bus.barrier()
+        assert not probe.stopping.is_set()
+        await bus.publish(subject, msgspec.structs.replace(younger, epoch=before - 1))
+        await asyncio.wait_for(probe.stopping.wait(), PATIENCE_S)
 
 
 async def test_a_start_up_error_comes_out_as_itself(nats_url: str) -> None:
