@@ -285,7 +285,7 @@ async def test_a_stage_that_has_just_gone_is_waited_for(
     await asyncio.wait_for(gone.wait(), PATIENCE_S)
     request_states = gateway.context.request_states
     begin, begun = request_states.begin_state, asyncio.Event()
-    monkeypatch.setattr(request_states, "begin_state", lambda *arguments: (begin(*arguments), begun.set())[0])
+    monkeypatch.setattr(request_states, "begin_state", lambda *args, **more: (begin(*args, **more), begun.set())[0])
     request = asyncio.create_task(http.post(PATH, json=BODY))
     await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert pipeline.generates == []
