@@ -99,7 +99,7 @@ def test_a_hostile_grammar_fails_alone_and_is_not_remembered() -> None:
 
 
 def test_a_process_that_stands_still_is_replaced() -> None:
-    process = CompilerProcess(CompilerStart([b"a", b"b", b""], 3, [2], 1 << 30))
+    process = CompilerProcess(CompilerStart([*(bytes((i,)) for i in range(256)), b""], 257, [256], 1 << 30))
     try:
         process.start()
         os.kill(process.pid, signal.SIGSTOP)
@@ -121,10 +121,10 @@ def test_many_properties_are_no_hard_work(grammars: GrammarBackend) -> None:
 
 
 def test_a_greedy_grammar_fails_alone() -> None:
-    grammars = start(memory_bytes=100 << 20, quick_s=60, timeout_s=60)
+    grammars = start(memory_bytes=60 << 20, quick_s=60, timeout_s=60)
     try:
         with pytest.raises(GrammarFailed, match="needs too much memory") as failed:
-            grammars.compile(Grammar("json_schema", json.dumps({"const": "a" * (64 << 20)}))).result(120)
+            grammars.compile(Grammar("json_schema", json.dumps({"const": "a" * (24 << 20)}))).result(120)
         assert failed.value.code == "invalid_request"
         assert grammars.compile(SMALL).result(120).num_bytes > 0
     finally:
