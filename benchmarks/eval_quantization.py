@@ -87,8 +87,8 @@ def read(texts: list[Text], runner: CpuModelRunner) -> Read:
             logprobs=LogprobParams(num_top=1),
             targets=text.token_ids[1:],
         )
-        runner.launch([row])
-        for scored, own in zip(row.target_scores, text.own, strict=True):
+        runner.launch_step([row])
+        for scored, own in zip(row.target_logprobs, text.own, strict=True):
             if own:
                 found.log_probs.append(scored.logprob)
                 found.likeliest.append(scored.top_ids[0])

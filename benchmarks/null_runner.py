@@ -25,7 +25,7 @@ class NullRunner:
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         pass
 
-    def launch(self, rows: Sequence[StepRow]) -> "NullStep":
+    def launch_step(self, rows: Sequence[StepRow]) -> "NullStep":
         return NullStep([next(self._tokens) for row in rows if row.sample])
 
     def warm_up(self) -> None:

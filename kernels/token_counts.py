@@ -37,7 +37,7 @@ class TokenCounts:
         """[distinct] float32, as `ids`; a view, good until the next add."""
         return self._counts[: len(self._places)]
 
-    def add(self, token_id: int) -> None:
+    def add_token(self, token_id: int) -> None:
         """One more token at the end of the sequence."""
         place = self._places.setdefault(token_id, len(self._places))
         if place == len(self._ids):

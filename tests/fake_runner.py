@@ -80,7 +80,7 @@ class FakeRunner:
 
         self.enqueue(copy)
 
-    def launch(self, rows: Sequence[StepRow]) -> "FakeInFlightStep":
+    def launch_step(self, rows: Sequence[StepRow]) -> "FakeInFlightStep":
         if self.steps == self.fail_at:
             raise RuntimeError("the device broke")
         self.steps += 1
@@ -116,12 +116,12 @@ class FakeRunner:
         if row.pooling:
             row.state = array("f", [1.0, float(known[-1] % 7)])
         if row.logprobs is not None:
-            row.target_scores = [self._scored(row.logprobs) for _ in row.targets]
+            row.target_logprobs = [self._scored(row.logprobs) for _ in row.targets]
         if not row.sample:
             return []
-        row.scored = None if row.logprobs is None else self._scored(row.logprobs)
+        row.sampled_logprobs = None if row.logprobs is None else self._scored(row.logprobs)
         token_id = next_token(known, row.sampling, self.vocab_size)
-        matcher = None if row.shaping is None else row.shaping.matcher
+        matcher = None if row.logits_processor is None else row.logits_processor.matcher
         self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
         return [self.last_token[row.slot]]
 

@@ -21,8 +21,8 @@ class _Columns:
     token_ids: list[int] = field(default_factory=list)
     finishes: list[int] = field(default_factory=list)
     starts: list[tuple[int, SequenceStart]] = field(default_factory=list)
-    scores: list[tuple[int, Logprobs]] = field(default_factory=list)
-    prompt_scores: list[tuple[int, Logprobs]] = field(default_factory=list)
+    logprobs: list[tuple[int, Logprobs]] = field(default_factory=list)
+    prompt_logprobs: list[tuple[int, Logprobs]] = field(default_factory=list)
     extra_bytes: int = 0  # of starts and scores
 
 
@@ -65,7 +65,7 @@ def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDelt
         if start is not None:
             columns.starts.append((output.sequence_ids[row], start))
             columns.extra_bytes += len(start.output_ids) + len(start.context_ids)
-        for found, scores in ((output.scores, columns.scores), (output.prompt_scores, columns.prompt_scores)):
+        for found, scores in ((output.logprobs, columns.logprobs), (output.prompt_logprobs, columns.prompt_logprobs)):
             if row in found:
                 scores.append((len(columns.sequence_ids) - 1, found[row]))
                 columns.extra_bytes += _num_bytes(found[row])
@@ -74,7 +74,7 @@ def token_deltas(output: StepOutput, executor: str) -> list[tuple[str, TokenDelt
     return [(name, _message(columns, output, executor)) for name, columns in [*full, *groups.items()]]
 
 
-def answers(output: StepOutput) -> list[tuple[str, Refused | Embedded]]:
+def gateway_answers(output: StepOutput) -> list[tuple[str, Refused | Embedded]]:
     """(gateway, what it is told) of sequences that end without a token."""
     told: list[tuple[str, Refused | Embedded]] = []
     for start, failed in output.refused:
@@ -103,8 +103,8 @@ def _message(columns: _Columns, output: StepOutput, executor: str) -> TokenDelta
         token_ids=pack(columns.token_ids),
         finishes=pack(columns.finishes),
         starts=tuple(columns.starts),
-        scores=tuple(columns.scores),
-        prompt_scores=tuple(columns.prompt_scores),
+        scores=tuple(columns.logprobs),
+        prompt_scores=tuple(columns.prompt_logprobs),
         plan_epoch=output.plan_epoch,
     )
 

@@ -16,7 +16,7 @@ from xylem.services.executor.engine.head_gate import head_gates
 from xylem.services.executor.engine.step_loop import LoopEnded, StepLoop
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.services.executor.model_runner.factory import make_model_runner
-from xylem.services.executor.reports import answers, step_report, token_deltas
+from xylem.services.executor.reports import gateway_answers, step_report, token_deltas
 from xylem.services.executor.spans import SequenceSpans
 from xylem.services.executor.step.grammar_gate import grammar_gates
 from xylem.services.executor.step.runner_interface import ModelRunner
@@ -74,7 +74,7 @@ class ExecutorService(Service[ExecutorSettings]):
         self._capacity = await self._steps.ask(self._capacity_of)
         self._steps.reset(self.epoch)
         self.spawn(self._watch(), name="watch the step loop")
-        self.spawn(self._steps.deliver(self._tell), name="tell steps")
+        self.spawn(self._steps.deliver(self._publish_step), name="tell steps")
         await self.bus.listen(subjects.plan(self.model, self.id), Plan, self._on_plan)
 
     async def drain(self) -> None:
@@ -188,21 +188,21 @@ class ExecutorService(Service[ExecutorSettings]):
     # Plans in, steps out.
 
     async def _on_plan(self, plan: Plan) -> None:
-        self._steps.offer(plan)  # first: what is wrong with a plan is the engine's to say
-        self._spans.plan(plan, time.time_ns())
+        self._steps.submit_plan(plan)  # first: what is wrong with a plan is the engine's to say
+        self._spans.record_plan(plan, time.time_ns())
         if plan.executor_epoch == self.epoch:
             self._last_plan = (plan.epoch, plan.number)
 
-    async def _tell(self, output: StepOutput) -> None:
+    async def _publish_step(self, output: StepOutput) -> None:
         if output.epoch == self.epoch:  # nobody waits for what an earlier life has done
             for detokenizer, deltas in token_deltas(output, self.id):
                 await self._publish(subjects.detokenizer(self.model, detokenizer), deltas)
-            for gateway, answer in answers(output):
+            for gateway, answer in gateway_answers(output):
                 await self._publish(subjects.gateway(gateway, self.kind), answer)
             await self._publish(subjects.steps(self.model, self.id), step_report(output, self.id))
             self._last_step = output.step
         self._num_running = output.num_running
-        self._spans.step(output)
+        self._spans.record_step(output)
         self._news.set()
 
     async def _publish(self, subject: str, message: Message) -> None:

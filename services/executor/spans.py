@@ -58,7 +58,7 @@ class SequenceSpans:
         self._traced: dict[int, _Traced] = {}
         self._plan_epoch = -1
 
-    def plan(self, plan: Plan, now_ns: int) -> None:
+    def record_plan(self, plan: Plan, now_ns: int) -> None:
         """Notes the traced admits, and ends the spans of what is dropped."""
         if plan.epoch != self._plan_epoch:
             self._plan_epoch = plan.epoch
@@ -73,7 +73,7 @@ class SequenceSpans:
                 num_tokens = admit.num_cached + count(admit.token_ids)
                 self._traced[admit.sequence_id] = _Traced(admit.start.trace, plan.number, num_tokens, admit.num_cached)
 
-    def step(self, output: StepOutput) -> None:
+    def record_step(self, output: StepOutput) -> None:
         """Moves the traced sequences on by one step."""
         if not self._traced or output.plan_epoch != self._plan_epoch:
             return

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from xylem.services.executor.engine.admission_check import check_range, check_request, without_params
 from xylem.services.executor.engine.gate import ClosedGate, GateFactory
-from xylem.services.executor.engine.integrity import faults
+from xylem.services.executor.engine.integrity import find_faults
 from xylem.services.executor.engine.sequence_state import SequenceState
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.services.executor.engine.step_schedule import select
+from xylem.services.executor.engine.step_schedule import schedule_step
 from xylem.services.executor.failures import MODEL_FAILURE, SequenceFailed, as_failure
-from xylem.services.executor.step.logprobs import scores_message, unscored
+from xylem.services.executor.step.logprobs import logprobs_message, unknown_logprobs
 from xylem.services.executor.step.row import StepRow
 from xylem.services.executor.step.runner_interface import InFlightStep, ModelRunner
 from xylem.shared.protocol import Admit, FinishReason, Logprobs, PageCopy, Plan
@@ -31,7 +31,7 @@ from xylem.shared.protocol.columns import INT32_MAX, count, unpack
 
 log = logging.getLogger(__name__)
 
-NO_LIFE = -1  # the epoch of an engine that takes no plan
+NO_EPOCH = -1  # the epoch of an engine that takes no plan
 NO_PLAN = -1
 
 
@@ -67,7 +67,7 @@ class Engine:
         eos_token_ids: Iterable[int],
         gates: Sequence[GateFactory] = (),
         context_length: int = INT32_MAX,
-        epoch: int = NO_LIFE,
+        epoch: int = NO_EPOCH,
     ) -> None:
         self.runner = runner
         self.max_running = max_running
@@ -83,7 +83,7 @@ class Engine:
         return len(self._running)
 
     def reset(self, epoch: int) -> None:
-        """Forgets everything and begins another life; in NO_LIFE every plan is ignored."""
+        """Forgets everything and begins another life; in NO_EPOCH every plan is ignored."""
         self._forget_all()
         self._under_way: _EngineStep | None = None
         self.epoch = epoch
@@ -95,7 +95,8 @@ class Engine:
         """Whether a step would move any sequence, or is under way."""
         page_size = self.runner.page_size
         return self._under_way is not None or any(
-            min(sequence.num_ready, sequence.room(page_size)) > 0 or (sequence.gates and sequence.can_open_gate())
+            min(sequence.num_ready, sequence.num_granted_tokens(page_size)) > 0
+            or (sequence.gates and sequence.can_open_gate())
             for sequence in self._running.values()
         )
 
@@ -104,15 +105,15 @@ class Engine:
         output = StepOutput(self.epoch, self.plan_epoch, self.plan_number, self.num_steps)
         self.num_steps += 1
         self._open_gates(output)
-        step = self._still_wanted(self._under_way) or self._begun()
+        step = self._still_wanted(self._under_way) or self._begin_step()
         following = self._launch() if self.runner.runs_ahead else None
         if step is not None:
             self._settle(step, output)
-        self._under_way = self._gone_on(following)
+        self._under_way = self._start_sampling(following)
         output.num_running = len(self._running)
         return output
 
-    def _begun(self) -> _EngineStep | None:
+    def _begin_step(self) -> _EngineStep | None:
         """A step that nothing went before."""
         step = self._launch()
         if step is not None:
@@ -121,17 +122,17 @@ class Engine:
 
     def _launch(self) -> _EngineStep | None:
         """Has the pending tokens of who decodes and the next chunks of prompts computed."""
-        chosen = select(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
-        turns = [(sequence, sequence.launch(num_tokens)) for sequence, num_tokens in chosen]
-        return _EngineStep(turns, self.runner.launch([row for _, row in turns])) if turns else None
+        chosen = schedule_step(self._running.values(), page_size=self.runner.page_size, token_budget=self.token_budget)
+        turns = [(sequence, sequence.launch_row(num_tokens)) for sequence, num_tokens in chosen]
+        return _EngineStep(turns, self.runner.launch_step([row for _, row in turns])) if turns else None
 
-    def _gone_on(self, step: _EngineStep | None) -> _EngineStep | None:
-        """Begins the draws of a step that was launched before another one was settled, those that are still wanted."""
+    def _start_sampling(self, step: _EngineStep | None) -> _EngineStep | None:
+        """Starts sampling for the in-flight step, skipping finished sequences."""
         step = self._still_wanted(step)
         if step is None:
             return None
         for sequence, row in step.turns:
-            if row.sample and (sequence.is_forced_on or not self._runs(sequence)):
+            if row.sample and (sequence.has_forced_next_token or not self._runs(sequence)):
                 row.sample = False
                 sequence.num_awaited -= 1
         step.in_flight.start_sampling()
@@ -152,18 +153,18 @@ class Engine:
             token_id = next(drawn) if row.sample else None
             if not self._runs(sequence):
                 continue
-            sequence.settle(row)
+            sequence.finish_row(row)
             try:
                 if row.failure is not None:
                     raise row.failure
                 if token_id is not None:
-                    self._tell_tokens(output, sequence, row, *sequence.accept(token_id))
-                elif sequence.ahead and sequence.is_read:
-                    self._tell_tokens(output, sequence, row, *sequence.jump())
+                    self._report_tokens(output, sequence, row, *sequence.accept_token(token_id))
+                elif sequence.forced_prefix and sequence.is_prefilled:
+                    self._report_tokens(output, sequence, row, *sequence.accept_forced_prefix())
                 elif sequence.params.pooling:
-                    self._tell_state(output, sequence, row)
+                    self._report_state(output, sequence, row)
                 else:
-                    output.add(sequence, [], FinishReason.NONE)
+                    output.add_row(sequence, [], FinishReason.NONE)
             except Exception as error:
                 self._fail(output, sequence, error)
 
@@ -189,43 +190,43 @@ class Engine:
             failed,
             exc_info=error if failed is not error else None,
         )
-        if sequence.num_told:
+        if sequence.num_reported:
             output.broken.add(len(output.sequence_ids))
-        if not sequence.num_told or failed.code == MODEL_FAILURE:
+        if not sequence.num_reported or failed.code == MODEL_FAILURE:
             output.refused.append((sequence.start, failed))
-        output.add(sequence, [], FinishReason.ERROR, sequence.offset + sequence.num_told)
+        output.add_row(sequence, [], FinishReason.ERROR, sequence.offset + sequence.num_reported)
         self._forget(sequence)
 
-    def _tell_tokens(
+    def _report_tokens(
         self, output: StepOutput, sequence: SequenceState, row: StepRow, token_ids: list[int], finish: FinishReason
     ) -> None:
         index = len(output.sequence_ids)
         first = sequence.num_new - len(token_ids)
         # All that may fail goes first: what is in the output by then would stand for another sequence.
         start = sequence.start.for_detokenizer() if first == 0 else None
-        prompt_scores = _prompt_scores(sequence) if first == 0 and sequence.prompt_scores else None
-        scores = None if row.scored is None else scores_message([row.scored])
+        prompt_scores = _prompt_scores(sequence) if first == 0 and sequence.prompt_logprobs else None
+        scores = None if row.sampled_logprobs is None else logprobs_message([row.sampled_logprobs])
         if start is not None:
             output.starts[index] = start
         if prompt_scores is not None:
-            output.prompt_scores[index] = prompt_scores
+            output.prompt_logprobs[index] = prompt_scores
         if scores is not None:
-            output.scores[index] = scores
-        output.add(sequence, token_ids, finish, sequence.offset + first)
+            output.logprobs[index] = scores
+        output.add_row(sequence, token_ids, finish, sequence.offset + first)
         if finish is not FinishReason.NONE:
             self._forget(sequence)
 
-    def _tell_state(self, output: StepOutput, sequence: SequenceState, row: StepRow) -> None:
+    def _report_state(self, output: StepOutput, sequence: SequenceState, row: StepRow) -> None:
         assert row.state is not None
         if sequence.pooled is None or sequence.params.pooling == "last":
             sequence.pooled = row.state
         else:
             sequence.pooled = array("f", map(float.__add__, sequence.pooled, row.state))
-        if not sequence.is_read:
-            output.add(sequence, [], FinishReason.NONE)
+        if not sequence.is_prefilled:
+            output.add_row(sequence, [], FinishReason.NONE)
             return
         output.embedded.append((sequence.start, sequence.pooled))
-        output.add(sequence, [], FinishReason.STOP)
+        output.add_row(sequence, [], FinishReason.STOP)
         self._forget(sequence)
 
     def _forget(self, sequence: SequenceState) -> None:
@@ -284,7 +285,7 @@ class Engine:
         if logprobs is not None and logprobs.prompt_from == 0:
             if sequence.num_cached:
                 raise ValueError("cached tokens can't be scored")
-            sequence.prompt_scores.append(unscored(logprobs, count(logprobs.token_ids)))
+            sequence.prompt_logprobs.append(unknown_logprobs(logprobs, count(logprobs.token_ids)))
         if failure is None:
             made = [make_gate(admit, sequence) for make_gate in self._gate_factories]
             sequence.gates = [gate for gate in made if gate is not None]
@@ -300,10 +301,10 @@ class Engine:
         """
         try:
             check_request(admit, self.runner.vocab_size)
-            return SequenceState.begin(admit, self.eos_token_ids, self.runner.vocab_size), None
+            return SequenceState.from_admit(admit, self.eos_token_ids, self.runner.vocab_size), None
         except ValueError as error:
             failure = SequenceFailed(f"the executor can't compute this request: {error}")
-            return SequenceState.begin(without_params(admit), self.eos_token_ids, self.runner.vocab_size), failure
+            return SequenceState.from_admit(without_params(admit), self.eos_token_ids, self.runner.vocab_size), failure
 
     def _copy(self, copy: PageCopy) -> None:
         check_range("page", (copy.source, copy.target), self.runner.num_pages)
@@ -329,7 +330,7 @@ class Engine:
 
     def check_integrity(self) -> None:
         """Raises IntegrityError when the books contradict themselves."""
-        found = faults(self._running.values(), page_size=self.runner.page_size)
+        found = find_faults(self._running.values(), page_size=self.runner.page_size)
         if len(self._running) > self.max_running:
             found.append(f"{len(self._running)} sequences run, {self.max_running} may")
         if found:
@@ -337,5 +338,5 @@ class Engine:
 
 
 def _prompt_scores(sequence: SequenceState) -> Logprobs:
-    scored_from = sequence.prompt_len - len(sequence.prompt_scores) - sequence.num_cached
-    return scores_message(sequence.prompt_scores, sequence.prompt_ids[scored_from:])
+    scored_from = sequence.prompt_len - len(sequence.prompt_logprobs) - sequence.num_cached
+    return logprobs_message(sequence.prompt_logprobs, sequence.prompt_ids[scored_from:])

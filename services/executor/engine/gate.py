@@ -22,10 +22,10 @@ class Gate(Protocol):
     @property
     def allows_prefill(self) -> bool: ...
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether the work is finished, well or not. Called in every step: must return at once."""
 
-    def open(self, sequence: "SequenceState") -> None:
+    def open_for(self, sequence: "SequenceState") -> None:
         """Gives the sequence what it waited for. Raises SequenceFailed, which ends this sequence alone."""
 
 
@@ -37,10 +37,10 @@ class ClosedGate:
     def __init__(self, failure: SequenceFailed) -> None:
         self._failure = failure
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         return True
 
-    def open(self, sequence: "SequenceState") -> None:
+    def open_for(self, sequence: "SequenceState") -> None:
         """Raises the failure."""
         raise self._failure
 

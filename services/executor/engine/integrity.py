@@ -6,7 +6,7 @@ from collections.abc import Collection
 from xylem.services.executor.engine.sequence_state import SequenceState
 
 
-def faults(sequences: Collection[SequenceState], *, page_size: int) -> list[str]:
+def find_faults(sequences: Collection[SequenceState], *, page_size: int) -> list[str]:
     """Returns what is wrong, in words; nothing when all is well.
 
     Granted pages cover what was computed, and a page that is still written has one owner. Several tables may hold a
@@ -16,7 +16,7 @@ def faults(sequences: Collection[SequenceState], *, page_size: int) -> list[str]
     holders = Counter(page for sequence in sequences for page in set(sequence.pages))
     for sequence in sequences:
         name = f"sequence {sequence.sequence_id}"
-        if sequence.room(page_size) < 0:
+        if sequence.num_granted_tokens(page_size) < 0:
             found.append(f"{name} has {sequence.length} tokens in {len(sequence.pages)} pages")
         if not _length_fits(sequence):
             found.append(f"{name} has length {sequence.length}, which does not follow from its tokens")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from xylem.services.executor.engine.engine import NO_LIFE, NO_PLAN, Engine, PlanGap
+from xylem.services.executor.engine.engine import NO_EPOCH, NO_PLAN, Engine, PlanGap
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.shared.protocol import Plan
 
@@ -64,7 +64,7 @@ class StepLoop:
         if self._error is not None:
             raise self._error
 
-    def offer(self, plan: Plan) -> None:
+    def submit_plan(self, plan: Plan) -> None:
         """Has the plan applied before the next step."""
         self._inbox.put(lambda engine: self._apply(engine, plan))
 
@@ -190,7 +190,7 @@ class StepLoop:
             return engine.apply(plan)
         except PlanGap as gap:
             log.warning("starting anew: %s", gap)
-            engine.reset(NO_LIFE)
+            engine.reset(NO_EPOCH)
             self._loop.call_soon_threadsafe(self._on_gap)
             return False
 

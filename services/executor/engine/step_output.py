@@ -13,7 +13,7 @@ from xylem.shared.protocol import FinishReason, Logprobs, SequenceStart
 class StepOutput:
     """Holds what one step did: parallel lists, one entry per sequence that took part; token_ids are concatenated.
 
-    offsets: index of a row's first token among its request's output tokens. starts, prompt_scores: of the sequences
+    offsets: index of a row's first token among its request's output tokens. starts, prompt_logprobs: of the sequences
     whose first tokens these are, by row. broken: rows of sequences that end without a token after others. embedded (the
     pooled state) and refused (those without any token) are for gateways. started_ns (Unix time) and duration_us belong
     to whoever drives the engine.
@@ -31,8 +31,8 @@ class StepOutput:
     offsets: list[int] = field(default_factory=list)
     detokenizers: list[str] = field(default_factory=list)
     starts: dict[int, SequenceStart] = field(default_factory=dict)
-    scores: dict[int, Logprobs] = field(default_factory=dict)
-    prompt_scores: dict[int, Logprobs] = field(default_factory=dict)
+    logprobs: dict[int, Logprobs] = field(default_factory=dict)
+    prompt_logprobs: dict[int, Logprobs] = field(default_factory=dict)
     embedded: "list[tuple[SequenceStart, array[float]]]" = field(default_factory=list)
     broken: set[int] = field(default_factory=set)
     refused: list[tuple[SequenceStart, SequenceFailed]] = field(default_factory=list)
@@ -40,7 +40,7 @@ class StepOutput:
     started_ns: int = 0
     duration_us: int = 0
 
-    def add(self, sequence: SequenceState, token_ids: Sequence[int], finish: FinishReason, offset: int = 0) -> None:
+    def add_row(self, sequence: SequenceState, token_ids: Sequence[int], finish: FinishReason, offset: int = 0) -> None:
         """A row."""
         self.sequence_ids.append(sequence.sequence_id)
         self.lengths.append(sequence.length)

@@ -7,7 +7,7 @@ from xylem.services.executor.engine.sequence_state import SequenceState
 Turn = tuple[SequenceState, int]  # a sequence and the number of its tokens to compute
 
 
-def select(sequences: Iterable[SequenceState], *, page_size: int, token_budget: int) -> list[Turn]:
+def schedule_step(sequences: Iterable[SequenceState], *, page_size: int, token_budget: int) -> list[Turn]:
     """The known tokens of every decoding sequence that has pages for them, then prompt chunks, in order.
 
     Decoding counts against the budget first and is never cut. Reading gets what is left, but at least one page of
@@ -17,16 +17,16 @@ def select(sequences: Iterable[SequenceState], *, page_size: int, token_budget: 
     reading: list[SequenceState] = []
     num_decoding = 0
     for sequence in sequences:
-        if sequence.is_reading:
+        if sequence.is_prefilling:
             reading.append(sequence)
             continue
-        num_tokens = min(sequence.num_ready, sequence.room(page_size))
+        num_tokens = min(sequence.num_ready, sequence.num_granted_tokens(page_size))
         if num_tokens > 0:
             turns.append((sequence, num_tokens))
             num_decoding += num_tokens
     budget = max(token_budget - num_decoding, page_size)
     for sequence in reading:
-        num_tokens = min(sequence.num_ready, sequence.room(page_size), budget)
+        num_tokens = min(sequence.num_ready, sequence.num_granted_tokens(page_size), budget)
         if num_tokens > 0:
             turns.append((sequence, num_tokens))
             budget -= num_tokens

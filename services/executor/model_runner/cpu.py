@@ -61,23 +61,23 @@ class CpuModelRunner:
         self._pool.copy_page(source, target, num_tokens)
 
     @torch.inference_mode()
-    def launch(self, rows: Sequence[StepRow]) -> "ComputedStep":
+    def launch_step(self, rows: Sequence[StepRow]) -> "ComputedStep":
         """Runs the forward pass of the rows; sampling comes later."""
         model = self._model
         sampling = [row for row in rows if row.sample]
-        masks = self._masks.begin(sampling)
+        masks = self._masks.start_filling(sampling)
         states = self._forward(rows)
         model.mark_failures(rows, model.finite_rows(states).tolist())
         model.record_prompt_outputs(rows, states)
         if not sampling:
             return ComputedStep(list)
-        logits = model.logits(rows, states)
+        logits = model.compute_logits(rows, states)
         return ComputedStep(lambda: self._sample(logits, sampling, None if masks is None else masks.result()))
 
     @torch.inference_mode()
-    def logits(self, rows: Sequence[StepRow]) -> Tensor:
+    def compute_logits(self, rows: Sequence[StepRow]) -> Tensor:
         """Returns float32 logits [rows with sample=True, V]."""
-        return self._model.logits(rows, self._forward(rows))
+        return self._model.compute_logits(rows, self._forward(rows))
 
     def _forward(self, rows: Sequence[StepRow]) -> HiddenStates:
         token_ids = [token for row in rows for token in row.token_ids]
@@ -106,7 +106,7 @@ class CpuModelRunner:
         """Runs a prompt and a decoding step, so that the first request does not pay for the set-up of torch."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([StepRow([0] * num_tokens, 0, pages, True, SamplingParams(temperature=0.0))]).start_sampling()
+        self.launch_step([StepRow([0] * num_tokens, 0, pages, True, SamplingParams(temperature=0.0))]).start_sampling()
         self._decode_once()
 
     def choose_num_threads(self) -> None:
@@ -117,7 +117,9 @@ class CpuModelRunner:
         """Runs a decoding step of a few sequences, on whatever the pages hold."""
         num_tokens = min(self.num_pages * self.page_size, 32)
         pages = array("i", range(-(-num_tokens // self.page_size)))
-        self.launch([StepRow([0], num_tokens - 1, pages, True, SamplingParams(temperature=1.0))] * 4).start_sampling()
+        self.launch_step(
+            [StepRow([0], num_tokens - 1, pages, True, SamplingParams(temperature=1.0))] * 4
+        ).start_sampling()
 
 
 class ComputedStep:

@@ -71,7 +71,7 @@ class LoadedModel:
         for row in rows:
             end += len(row.token_ids)
             if row.targets:
-                num_needed = len(row.token_ids) - row.first_scored
+                num_needed = len(row.token_ids) - row.first_target
             elif row.pooling == "mean":
                 num_needed = len(row.token_ids)
             else:
@@ -96,11 +96,13 @@ class LoadedModel:
             last = last[token_tensor([end - 1 for end in states.ends], self.device)]
         return last.sum(1, dtype=torch.float32).isfinite()  # a tenth of what looking at each number costs
 
-    def logits(self, rows: Sequence[StepRow], states: HiddenStates) -> Tensor:
+    def compute_logits(self, rows: Sequence[StepRow], states: HiddenStates) -> Tensor:
         """Returns float32 logits [rows with sample, V]."""
         last = [end - 1 for end, row in zip(states.ends, rows, strict=True) if row.sample]
         tensor = states.tensor
-        return self.decoder.logits(tensor if len(last) == len(tensor) else tensor[token_tensor(last, self.device)])
+        return self.decoder.compute_logits(
+            tensor if len(last) == len(tensor) else tensor[token_tensor(last, self.device)]
+        )
 
     def record_prompt_outputs(self, rows: Sequence[StepRow], states: HiddenStates) -> None:
         """Writes pooled states and log probabilities of prompts into the rows that ask for them."""
@@ -117,8 +119,8 @@ class LoadedModel:
     def _record_target_logprobs(self, row: StepRow, states: Tensor) -> None:
         for first in range(0, len(row.targets), MAX_LOGPROB_TOKENS):
             targets = row.targets[first : first + MAX_LOGPROB_TOKENS]
-            logits = self.decoder.logits(states[first : first + len(targets)])
-            row.target_scores += self.compute_logprobs(logits, targets, [row] * len(targets))
+            logits = self.decoder.compute_logits(states[first : first + len(targets)])
+            row.target_logprobs += self.compute_logprobs(logits, targets, [row] * len(targets))
 
     def apply_logits_processors(self, logits: Tensor, rows: Sequence[StepRow], mask: Tensor | None) -> None:
         """Adjusts logits [B, V] float32 in place. mask: of GrammarMasks, on the model's device."""
@@ -128,7 +130,7 @@ class LoadedModel:
 
     def _adjustment(self, row: StepRow) -> LogitsAdjustment | None:
         try:
-            return None if row.shaping is None else row.shaping.adjustment()
+            return None if row.logits_processor is None else row.logits_processor.adjustment()
         except Exception as error:
             fail_row(row, error)
             return None
@@ -136,7 +138,7 @@ class LoadedModel:
     def record_logprobs(self, rows: Sequence[StepRow], logits: Tensor, token_ids: Sequence[int]) -> None:
         """Writes the log probabilities of sampled tokens into their rows. logits: of the model, not adjusted."""
         for row, scored in zip(rows, self.compute_logprobs(logits, token_ids, rows), strict=True):
-            row.scored = scored
+            row.sampled_logprobs = scored
 
     def compute_logprobs(self, logits: Tensor, token_ids: Sequence[int], rows: Sequence[StepRow]) -> list[RowLogprobs]:
         """Returns the log probabilities that the rows ask for. logits: [B, V] of the model, not adjusted."""

@@ -75,7 +75,7 @@ class Decoder:
         assert delta is not None
         return delta
 
-    def logits(self, states: Tensor) -> Tensor:
+    def compute_logits(self, states: Tensor) -> Tensor:
         """float32 logits [B, V] after tokens with these last states [B, N]."""
         config = self.config
         logits = self._head(states, torch.float32)

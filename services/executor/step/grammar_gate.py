@@ -13,7 +13,7 @@ Compile = Callable[[Grammar, str], "Future[CompiledGrammar]"]
 
 class _HasLogitsProcessor(Protocol):
     @property
-    def shaping(self) -> LogitsProcessor | None: ...
+    def logits_processor(self) -> LogitsProcessor | None: ...
 
 
 class GrammarGate:
@@ -25,10 +25,10 @@ class GrammarGate:
         self._compiled = compiled
         self._processor = processor
 
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         return self._compiled.done()
 
-    def open(self, sequence: object) -> None:
+    def open_for(self, sequence: object) -> None:
         """Begins matching. Raises GrammarFailed."""
         self._processor.begin_matching(self._compiled.result())
 
@@ -40,7 +40,7 @@ def grammar_gates(compile_grammar: Compile) -> Callable[[Admit, _HasLogitsProces
         grammar = admit.start.params.grammar
         if grammar is None:
             return None
-        assert sequence.shaping is not None
-        return GrammarGate(compile_grammar(grammar, admit.start.params.tenant), sequence.shaping)
+        assert sequence.logits_processor is not None
+        return GrammarGate(compile_grammar(grammar, admit.start.params.tenant), sequence.logits_processor)
 
     return make_gate

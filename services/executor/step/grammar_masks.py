@@ -19,18 +19,18 @@ class GrammarMasks:
         self._num_words = -(-vocab_size // BITS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="masks")
 
-    def begin(self, rows: Sequence[StepRow]) -> "Future[Tensor] | None":
+    def start_filling(self, rows: Sequence[StepRow]) -> "Future[Tensor] | None":
         """int32 [len(rows), V / 32], a set bit for each allowed token; None when no row has a grammar."""
-        if all(row.shaping is None or row.shaping.matcher is None for row in rows):
+        if all(row.logits_processor is None or row.logits_processor.matcher is None for row in rows):
             return None
         return self._thread.submit(self._fill, rows)
 
     def _fill(self, rows: Sequence[StepRow]) -> Tensor:
         mask = torch.full((len(rows), self._num_words), ALL_ALLOWED, dtype=torch.int32)
         for index, row in enumerate(rows):
-            if row.shaping is not None and row.shaping.matcher is not None:
+            if row.logits_processor is not None and row.logits_processor.matcher is not None:
                 try:
-                    row.shaping.matcher.fill_mask(mask, index)
+                    row.logits_processor.matcher.fill_mask(mask, index)
                 except Exception as error:
                     fail_row(row, error)
                     mask[index] = ALL_ALLOWED

@@ -9,8 +9,8 @@ from xylem.shared.protocol import Admit
 from xylem.shared.protocol.columns import unpack, unpack_floats
 
 
-def is_bent(admit: Admit) -> bool:
-    """Whether any draw of the sequence needs a Shaping. Raises ValueError for a broken column."""
+def needs_logits_processor(admit: Admit) -> bool:
+    """Whether any token of the sequence is sampled with a LogitsProcessor. Raises ValueError for a broken column."""
     params = admit.start.params
     sampling, min_tokens = params.sampling, params.stop_conditions.min_tokens
     penalised = sampling.repetition_penalty != 1.0 or sampling.frequency_penalty or sampling.presence_penalty
@@ -66,7 +66,7 @@ class LogitsProcessor:
             raise GrammarFailed(f"the output so far can't be gone on from: {error}", code="internal_error") from None
 
     def adjustment(self) -> LogitsAdjustment | None:
-        """For the next token. Its arrays are views, good until the next `add`."""
+        """For the next token. Its arrays are views, good until the next `accept_token`."""
         if self._seen is None and self._output is None and not len(self._bias_ids) and not self._num_to_end:
             return None
         adjustment = LogitsAdjustment(bias_ids=self._bias_ids, bias_values=self._bias_values)
@@ -82,12 +82,12 @@ class LogitsProcessor:
             adjustment.forbidden_ids = self._forbidden
         return adjustment
 
-    def add(self, token_id: int) -> None:
+    def accept_token(self, token_id: int) -> None:
         """Takes the next output token. Raises GrammarFailed for one that the grammar does not allow."""
         if self._seen is not None:
-            self._seen.add(token_id)
+            self._seen.add_token(token_id)
         if self._output is not None:
-            self._output.add(token_id)
+            self._output.add_token(token_id)
         if self._num_to_end:
             self._num_to_end -= 1
         if self.matcher is not None:
@@ -98,6 +98,6 @@ class LogitsProcessor:
         elif self._grammar is not None:  # no gate has waited for it
             raise GrammarFailed("this executor compiles no grammars", param=self._grammar.param)
 
-    def forced(self, limit: int) -> list[int]:
+    def find_forced_tokens(self, limit: int) -> list[int]:
         """Returns the tokens that must follow now, whatever the model says: at most so many tokens."""
         return [] if self.matcher is None else self.matcher.find_forced_tokens(limit)

@@ -7,16 +7,16 @@ from xylem.kernels.interface import RowLogprobs
 from xylem.shared.protocol import LogprobParams, Logprobs
 from xylem.shared.protocol.columns import pack, pack_floats
 
-__all__ = ["RowLogprobs", "scores_message", "unscored"]
+__all__ = ["RowLogprobs", "logprobs_message", "unknown_logprobs"]
 
 
-def unscored(params: LogprobParams, num_asked: int) -> RowLogprobs:
+def unknown_logprobs(params: LogprobParams, num_asked: int) -> RowLogprobs:
     """Returns those of a prompt's first token, which nothing predicts: as many as others have, all NaN."""
     nothing = math.nan
     return RowLogprobs(nothing, [0] * params.num_top, [nothing] * params.num_top, [nothing] * num_asked)
 
 
-def scores_message(scored: Iterable[RowLogprobs], token_ids: Sequence[int] = ()) -> Logprobs:
+def logprobs_message(scored: Iterable[RowLogprobs], token_ids: Sequence[int] = ()) -> Logprobs:
     """Returns the message of consecutive tokens; token_ids where the message does not have them elsewhere."""
     scored = list(scored)
     return Logprobs(

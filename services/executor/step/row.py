@@ -20,9 +20,10 @@ class StepRow:
     """Tokens to compute at positions [start, start + len(token_ids)).
 
     A single token may be PLACEHOLDER_ID. pages: the page table from position 0, the same array in all steps of a
-    sequence, which only grows. sample: whether a token is sampled after the last one, with logits changed by `shaping`.
-    logprobs: asks for the log probabilities of the sampled token and of `targets`, the tokens that follow those from
-    first_scored on. pooling: "last" or "mean" asks for the hidden states. slot: unique among running sequences, from 1.
+    sequence, which only grows. sample: whether a token is sampled after the last one, with logits changed by the
+    logits_processor. logprobs: asks for the log probabilities of the sampled token and of `targets`, the tokens that
+    follow those from first_target on. pooling: "last" or "mean" asks for the hidden states. slot: unique among running
+    sequences, from 1.
     """
 
     token_ids: Sequence[int]
@@ -30,16 +31,16 @@ class StepRow:
     pages: "array[int]"
     sample: bool
     sampling: SamplingParams
-    shaping: LogitsProcessor | None = None
+    logits_processor: LogitsProcessor | None = None
     logprobs: LogprobParams | None = None
-    first_scored: int = 0
+    first_target: int = 0
     targets: Sequence[int] = ()
     pooling: str = ""
     slot: int = 1
 
     # Results, filled by the runner.
-    scored: RowLogprobs | None = None  # of the sampled token
-    target_scores: list[RowLogprobs] = field(default_factory=list)
+    sampled_logprobs: RowLogprobs | None = None  # of the sampled token
+    target_logprobs: list[RowLogprobs] = field(default_factory=list)
     state: "array[float] | None" = None  # the last token's, or the sum of all: float32 [N]
     failure: SequenceFailed | None = None  # then the others mean nothing, and neither does the sampled token
 

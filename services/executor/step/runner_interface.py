@@ -42,5 +42,5 @@ class ModelRunner(Protocol):
     def copy_page(self, source: int, target: int, num_tokens: int) -> None:
         """Copies the KV of the first num_tokens of a page to another one."""
 
-    def launch(self, rows: Sequence[StepRow]) -> InFlightStep:
+    def launch_step(self, rows: Sequence[StepRow]) -> InFlightStep:
         """Begins the forward pass of the rows."""

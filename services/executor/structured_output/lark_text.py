@@ -8,7 +8,7 @@ from xylem.services.executor.structured_output.nodes import (
     NOTHING,
     Alt,
     Chars,
-    Embedded,
+    EmbeddedSchema,
     Lexeme,
     Node,
     Repeat,
@@ -74,7 +74,7 @@ class _Writer:
                 return self._terminal(node)
             case Until():
                 return self._until(node)
-            case Embedded(schema):
+            case EmbeddedSchema(schema):
                 return f"%json {schema}"
             case Rule(name):
                 return name

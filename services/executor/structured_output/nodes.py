@@ -65,7 +65,7 @@ class Until:
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddedSchema:
     """What llguidance's own compiler makes of a JSON schema, as text: multiples, for which there is no regular node."""
 
     schema: str
@@ -76,7 +76,7 @@ class Rule:
     name: str
 
 
-Node = Text | Chars | Seq | Alt | Repeat | Lexeme | Until | Embedded | Rule
+Node = Text | Chars | Seq | Alt | Repeat | Lexeme | Until | EmbeddedSchema | Rule
 
 EMPTY = Text("")
 NOTHING = Alt(())

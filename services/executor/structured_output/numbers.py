@@ -15,7 +15,7 @@ from xylem.services.executor.structured_output.failures import GrammarFailed
 from xylem.services.executor.structured_output.nodes import (
     NOTHING,
     Alt,
-    Embedded,
+    EmbeddedSchema,
     Node,
     Repeat,
     Seq,
@@ -125,7 +125,7 @@ def _embedded_multiples(bounds: Bounds, multiple: Fraction) -> Node:
             # Half a step further out, where no multiple is, a bound has one spelling.
             at = sign * (factor - (0 if is_whole else Fraction(1, 2))) * multiple
             schema[name] = int(at) if is_whole else float(at)
-    return Embedded(json.dumps(schema))
+    return EmbeddedSchema(json.dumps(schema))
 
 
 def _written(number: Fraction) -> str:

@@ -118,10 +118,10 @@ def _note(output: StepOutput, ran: list[Ran]) -> None:
         one.num_steps += output.counts[row] > 0
         start += output.counts[row]
         one.finish = FinishReason(output.finishes[row])
-        if row in output.scores:
-            one.scores.append(output.scores[row])
-        if row in output.prompt_scores:
-            one.prompt_scores = output.prompt_scores[row]
+        if row in output.logprobs:
+            one.scores.append(output.logprobs[row])
+        if row in output.prompt_logprobs:
+            one.prompt_scores = output.prompt_logprobs[row]
     for sequence_start, state in output.embedded:
         ran[int(sequence_start.request_id[1:])].state = list(state)
     for sequence_start, failed in output.refused:

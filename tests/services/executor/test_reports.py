@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from tests.services.executor.plans import start_of
 from xylem.services.executor.engine.step_output import StepOutput
-from xylem.services.executor.reports import MAX_EXTRA_BYTES, answers, step_report, token_deltas
-from xylem.services.executor.step.logprobs import RowLogprobs, scores_message
+from xylem.services.executor.reports import MAX_EXTRA_BYTES, gateway_answers, step_report, token_deltas
+from xylem.services.executor.step.logprobs import RowLogprobs, logprobs_message
 from xylem.services.executor.structured_output import GrammarFailed
 from xylem.shared.protocol import Embedded, FinishReason, Refused, StepReport, TokenDeltas, decode, encode
 from xylem.shared.protocol.columns import unpack, unpack_floats
@@ -70,7 +70,7 @@ def test_an_end_without_a_token_is_for_the_gateway() -> None:
     ended.finishes[2] = FinishReason.ERROR
     ended.refused.append((start_of("r3"), GrammarFailed("no such keyword", param="regex")))
     assert list(unpack(dict(token_deltas(ended, "x"))["a"].sequence_ids)) == [1, 4]
-    [(gateway, refused)] = answers(ended)
+    [(gateway, refused)] = gateway_answers(ended)
     assert gateway == "g"
     assert refused == Refused("r3", 0, "invalid_request", "no such keyword", "regex")
 
@@ -82,14 +82,14 @@ def test_a_broken_sequence_ends_where_it_was_heard_of() -> None:
     assert list(unpack(group.sequence_ids)) == [1, 3, 4]
     assert list(unpack(group.counts)) == [1, 0, 2]
     assert list(unpack(group.token_ids)) == [100, 400, 401]
-    assert answers(broken) == []
+    assert gateway_answers(broken) == []
 
 
 def test_states_leave_with_length_one() -> None:
     embedding = StepOutput(epoch=7, plan_epoch=1, plan=4, step=12)
     embedding.embedded += [(start_of("r1"), array("f", [3.0, -4.0])), (start_of("r2"), array("f", [0.0, 0.0]))]
     vectors = []
-    for gateway, embedded in answers(embedding):
+    for gateway, embedded in gateway_answers(embedding):
         assert gateway == "g"
         assert isinstance(embedded, Embedded)
         vectors.append(list(unpack_floats(embedded.vector)))
@@ -99,8 +99,8 @@ def test_states_leave_with_length_one() -> None:
 
 def test_scores_travel_with_their_rows() -> None:
     scored = output()
-    of = {row: scores_message([RowLogprobs(-row, [row], [-row], [])]) for row in range(5)}
-    scored.scores, scored.prompt_scores = {1: of[1], 3: of[3]}, {3: of[0]}
+    of = {row: logprobs_message([RowLogprobs(-row, [row], [-row], [])]) for row in range(5)}
+    scored.logprobs, scored.prompt_logprobs = {1: of[1], 3: of[3]}, {3: of[0]}
     groups = dict(token_deltas(scored, "x"))
     a, b = groups["a"], groups["b"]
     assert (a.scores, a.prompt_scores) == (((1, of[3]),), ((1, of[0]),))

@@ -42,7 +42,7 @@ class Stepping:
         self.engine = Engine(FakeRunner(), max_running=8, token_budget=4, eos_token_ids=(), epoch=EXECUTOR_EPOCH)
 
     def plan(self, plan: Plan, now_ns: int = 0) -> None:
-        self.spans.plan(plan, now_ns)
+        self.spans.record_plan(plan, now_ns)
         self.engine.apply(plan)
 
     def step(self) -> None:
@@ -50,7 +50,7 @@ class Stepping:
         output = self.engine.step()
         output.started_ns = started_ns
         output.duration_us = 4000
-        self.spans.step(output)
+        self.spans.record_step(output)
 
 
 def test_a_sequence_has_a_prefill_and_a_decode_span(recorded: list[Recorded]) -> None:
@@ -85,7 +85,7 @@ def test_a_step_from_before_the_plan_does_not_count(recorded: list[Recorded]) ->
     stepping = Stepping()
     stepping.plan(plan(0, admit(1, [1], range(4), max_new_tokens=9)))
     news = plan(1, admit(2, [1], [9], max_new_tokens=1, trace="t"))
-    stepping.spans.plan(news, 0)  # offered, and applied after the step in hand
+    stepping.spans.record_plan(news, 0)  # offered, and applied after the step in hand
     stepping.step()
     stepping.engine.apply(news)
     stepping.step()

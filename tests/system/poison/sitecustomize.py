@@ -23,7 +23,7 @@ def _install() -> None:
     from xylem.services.executor.model_runner.cpu import CpuModelRunner
     from xylem.services.executor.step.logits_processor import LogitsProcessor
 
-    launch, adjustment = CpuModelRunner.launch, LogitsProcessor.adjustment
+    launch, adjustment = CpuModelRunner.launch_step, LogitsProcessor.adjustment
 
     def struck(self: CpuModelRunner, rows: Any) -> Any:
         for row in rows:
@@ -35,7 +35,7 @@ def _install() -> None:
             raise IndexError("a fault of the test")
         return adjustment(self)
 
-    CpuModelRunner.launch = struck  # type: ignore[method-assign]
+    CpuModelRunner.launch_step = struck  # type: ignore[method-assign]
     LogitsProcessor.adjustment = struck_row  # type: ignore[method-assign]
 
 

@@ -52,7 +52,7 @@ class DecodeGraphs:
             progress(2 * done, 2 * len(self._sizes))
             self._plain[size] = device.capture(lambda size=size: self._sample_plain(size))  # type: ignore[misc]
             progress(2 * done + 1, 2 * len(self._sizes))
-            self._forward[size] = device.capture(lambda size=size: self._compute_logits(size))  # type: ignore[misc]
+            self._forward[size] = device.capture(lambda size=size: self._capture_logits(size))  # type: ignore[misc]
         progress(2 * len(self._sizes), 2 * len(self._sizes))
 
     def can_run(self, rows: Sequence[StepRow]) -> bool:
@@ -66,7 +66,7 @@ class DecodeGraphs:
         self._plain[self._upload_inputs(rows)]()
         return self._token_ids[: len(rows)]
 
-    def logits(self, rows: Sequence[StepRow]) -> Tensor:
+    def compute_logits(self, rows: Sequence[StepRow]) -> Tensor:
         """Runs the forward pass and returns the logits [B, V] float32."""
         self._forward[self._upload_inputs(rows)]()
         return self._logits[: len(rows)]
@@ -100,9 +100,9 @@ class DecodeGraphs:
             ),
         )
         token_ids = self._slots.fill_placeholders(token_ids, slots)
-        return self._model.decoder.logits(self._model.decoder.forward(token_ids, layout, self._pool, rows))
+        return self._model.decoder.compute_logits(self._model.decoder.forward(token_ids, layout, self._pool, rows))
 
-    def _compute_logits(self, size: int) -> None:
+    def _capture_logits(self, size: int) -> None:
         self._logits[:size].copy_(self._pass(size))
 
     def _sample_plain(self, size: int) -> None:

@@ -22,7 +22,7 @@ class HostSampler:
 
     def sample(self, logits: Tensor, rows: Sequence[StepRow]) -> Download:
         """Samples one token per row; all rows have `sample`. logits: [B, V] float32; they are changed."""
-        masks = self._masks.begin(rows)
+        masks = self._masks.start_filling(rows)
         self._model.apply_logits_processors(
             logits, rows, None if masks is None else self._device.upload(masks.result().numpy())
         )

@@ -79,15 +79,15 @@ class CudaModelRunner:
         self._pool.copy_page(source, target, num_tokens)
 
     @torch.inference_mode()
-    def launch(self, rows: Sequence[StepRow]) -> InFlightStep:
+    def launch_step(self, rows: Sequence[StepRow]) -> InFlightStep:
         """Launches decoding steps as graphs, which also sample where the host has no part in it; others as kernels."""
         self._slots.update_slots(rows)
         if not self._graphs.can_run(rows):
             states = self._model.forward(rows, self._token_ids(rows), self._pool)
             sampling = [row for row in rows if row.sample]
-            return self._pending_sample(rows, sampling, self._model.logits(rows, states), states)
-        if any(row.shaping is not None or row.logprobs is not None for row in rows):
-            return self._pending_sample(rows, rows, self._graphs.logits(rows), None)
+            return self._pending_sample(rows, sampling, self._model.compute_logits(rows, states), states)
+        if any(row.logits_processor is not None or row.logprobs is not None for row in rows):
+            return self._pending_sample(rows, rows, self._graphs.compute_logits(rows), None)
         return PendingTokens(rows, self._device.download(self._graphs.sample(rows)))
 
     def _pending_sample(
@@ -117,7 +117,7 @@ class CudaModelRunner:
             pages = array("i", range(pool.num_pages))
             rows = [StepRow([0] * length, 0, pages, True, SamplingParams()) for length in lengths]
             states = model.forward(rows, self._token_ids(rows), pool)
-            logits = model.decoder.logits(states.tensor[:1].expand(max_running, -1))
+            logits = model.decoder.compute_logits(states.tensor[:1].expand(max_running, -1))
             slots = SequenceSlots(self._device, num_slots=0, table_len=1, dummy_page=0)
             padding = torch.full((max_running,), PADDING_SLOT, device=self._device.device)
             model.ops.sample_on_device(logits, slots.sampling_batch(padding), padding)

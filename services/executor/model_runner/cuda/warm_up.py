@@ -18,7 +18,7 @@ def warm_up(model: LoadedModel, pool: KvPool, *, page: int, token_budget: int, c
     """Runs the steps outside graphs, logits processing, and a copy of a page. page: a spare one to write to."""
     for rows in warm_up_steps(page, pool.page_size, token_budget, context_length):
         token_ids = token_tensor([token for row in rows for token in row.token_ids], model.device)
-        logits = model.logits(rows, model.forward(rows, token_ids, pool))
+        logits = model.compute_logits(rows, model.forward(rows, token_ids, pool))
     adjustment = LogitsAdjustment(seen_ids=np.zeros(1, dtype=np.int64), forbidden_ids=np.zeros(1, dtype=np.int64))
     mask = torch.full((len(logits), -(-logits.shape[1] // 32)), -1, dtype=torch.int32, device=model.device)
     for each in (None, mask):

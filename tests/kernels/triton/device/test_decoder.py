@@ -36,7 +36,7 @@ def test_tokens_of_a_model_are_those_of_transformers(tmp_path: Path, variant: st
     )  # fmt: skip
 
     def tokens_of(rows: list[StepRow]) -> list[int]:
-        in_flight = runner.launch(rows)
+        in_flight = runner.launch_step(rows)
         in_flight.start_sampling()
         return in_flight.sampled_tokens()
 

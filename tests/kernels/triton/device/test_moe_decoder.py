@@ -23,8 +23,8 @@ def test_a_model_with_latents_and_experts_gives_the_references_logits(tmp_path: 
             card, device=str(DEVICE), dtype=torch.float32, page_size=4, num_pages=8, kv_bytes=0, kernels=kernels
         )
         first, second = array("i", [6, 1, 3]), array("i", [0, 7])
-        runner.logits([StepRow(prompt[:5], 0, first, True, GREEDY), StepRow(other, 0, second, True, GREEDY)])
+        runner.compute_logits([StepRow(prompt[:5], 0, first, True, GREEDY), StepRow(other, 0, second, True, GREEDY)])
         found.append(
-            runner.logits([StepRow(prompt[5:], 5, first, True, GREEDY), StepRow([8], 4, second, True, GREEDY)])
+            runner.compute_logits([StepRow(prompt[5:], 5, first, True, GREEDY), StepRow([8], 4, second, True, GREEDY)])
         )
     torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-4)

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.fake_runner import FakeRunner, predict
 from tests.services.executor.plans import EXECUTOR_EPOCH, NaiveScheduler, admit, plan
-from xylem.services.executor.engine.engine import NO_LIFE, Engine, PlanGap, SequenceIntegrityError
+from xylem.services.executor.engine.engine import NO_EPOCH, Engine, PlanGap, SequenceIntegrityError
 from xylem.services.executor.engine.step_output import StepOutput
 from xylem.shared.protocol import FinishReason, PageCopy, Plan, SamplingParams
 
@@ -202,7 +202,7 @@ def test_a_plan_for_another_life_is_ignored(make_engine: MakeEngine) -> None:
 
 
 def test_an_engine_without_a_life_takes_no_plan(make_engine: MakeEngine) -> None:
-    engine = make_engine(epoch=NO_LIFE)
+    engine = make_engine(epoch=NO_EPOCH)
     assert not engine.apply(plan(0))
     engine.reset(8)
     assert engine.apply(plan(0, executor_epoch=8))

@@ -21,14 +21,14 @@ class Delivery:
     """A gate that opens when it is told to, as if something had arrived for its sequence."""
 
     allows_prefill: bool
-    is_done: bool = False
+    has_arrived: bool = False
     failure: SequenceFailed | None = None
     opened_for: list[int] = field(default_factory=list)
 
-    def done(self) -> bool:
-        return self.is_done
+    def is_done(self) -> bool:
+        return self.has_arrived
 
-    def open(self, sequence: SequenceState) -> None:
+    def open_for(self, sequence: SequenceState) -> None:
         if self.failure is not None:
             raise self.failure
         self.opened_for.append(sequence.sequence_id)
@@ -89,7 +89,7 @@ def test_a_sequence_waits_for_its_gate_and_holds_up_no_other(
     assert token_ids[FREE] == predict(PROMPTS[FREE], 4)[0]
     assert length_of(outputs, WAITING) == num_prefilled
     assert engine.num_running == 1
-    gate.is_done = True
+    gate.has_arrived = True
     assert engine.has_work()
     token_ids, _ = run(engine)
     assert token_ids[WAITING] == predict(PROMPTS[WAITING], 4)[0]
@@ -99,7 +99,7 @@ def test_a_sequence_waits_for_its_gate_and_holds_up_no_other(
 
 def test_a_gate_that_fails_ends_its_sequence_only(runner: FakeRunner) -> None:
     failure = SequenceFailed("the KV was lost on its way", code="unavailable")
-    engine = engine_with(runner, Delivery(allows_prefill=True, is_done=True, failure=failure))
+    engine = engine_with(runner, Delivery(allows_prefill=True, has_arrived=True, failure=failure))
     token_ids, outputs = run(engine)
     assert [(start.request_id, failed) for o in outputs for start, failed in o.refused] == [("r1", failure)]
     ends = {i: finish for o in outputs for i, finish in zip(o.sequence_ids, o.finishes, strict=True) if finish}
@@ -111,11 +111,11 @@ def test_a_gate_that_fails_ends_its_sequence_only(runner: FakeRunner) -> None:
 def test_all_gates_must_open(runner: FakeRunner) -> None:
     first, second = Delivery(allows_prefill=True), Delivery(allows_prefill=False)
     engine = engine_with(runner, first, second)
-    first.is_done = True
+    first.has_arrived = True
     token_ids, outputs = run(engine)
     assert (first.opened_for, second.opened_for) == ([WAITING], [])
     assert length_of(outputs, WAITING) == 0
-    second.is_done = True
+    second.has_arrived = True
     token_ids, _ = run(engine)
     assert token_ids[WAITING] == predict(PROMPTS[WAITING], 4)[0]
     assert first.opened_for == [WAITING], "a gate is opened once"
@@ -126,6 +126,6 @@ def test_a_dropped_sequence_leaves_its_gate_closed(runner: FakeRunner) -> None:
     engine = engine_with(runner, gate)
     run(engine)
     engine.apply(plan(1, drops=[WAITING]))
-    gate.is_done = True
+    gate.has_arrived = True
     assert not engine.has_work()
     assert gate.opened_for == []

@@ -92,7 +92,7 @@ def test_an_exception_while_tokens_are_taken(runner: FakeRunner, monkeypatch: py
     def add(self: LogitsProcessor, token_id: int) -> None:
         raise Broken
 
-    monkeypatch.setattr(LogitsProcessor, "add", add)
+    monkeypatch.setattr(LogitsProcessor, "accept_token", add)
     check_alone(runner, asking(sampling=SamplingParams(frequency_penalty=1.0)), "internal_error")
 
 
@@ -100,7 +100,7 @@ def test_an_exception_while_tokens_are_told(runner: FakeRunner, monkeypatch: pyt
     def scores(*_: Any) -> None:
         raise Broken
 
-    monkeypatch.setattr("xylem.services.executor.engine.engine.scores_message", scores)
+    monkeypatch.setattr("xylem.services.executor.engine.engine.logprobs_message", scores)
     check_alone(runner, asking(logprobs=LogprobParams(num_top=1)), "internal_error")
 
 
@@ -123,14 +123,14 @@ def test_a_row_that_the_runner_failed(runner: FakeRunner, error: Exception, code
 def test_a_sequence_that_fails_in_the_middle_ends_where_it_is_told(
     runner: FakeRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept = SequenceState.accept
+    accept = SequenceState.accept_token
 
     def failing(self: SequenceState, token_id: int) -> Any:
         if self.sequence_id == POISON and self.num_new == 2:
             raise Broken
         return accept(self, token_id)
 
-    monkeypatch.setattr(SequenceState, "accept", failing)
+    monkeypatch.setattr(SequenceState, "accept_token", failing)
     free, refused, ends = run_with(runner, asking())
     assert free == predict(PROMPTS[FREE], 4)[0]
     assert refused == []  # its detokenizer is told, which has tokens of it

@@ -66,7 +66,7 @@ async def stepping(runner: FakeRunner, gaps: Gaps | None = None) -> AsyncIterato
 @AT_EACH_DEPTH
 async def test_steps_follow_one_another_without_further_messages(runs_ahead: bool) -> None:
     async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
-        loop.offer(plan(0, admit(1, [1, 2], range(10), max_new_tokens=30)))
+        loop.submit_plan(plan(0, admit(1, [1, 2], range(10), max_new_tokens=30)))
         await listener.until(lambda: len(listener.outputs) == 30)
         assert listener.token_ids == predict([1, 2], 30)[0]
         assert [output.step for output in listener.outputs] == list(range(30))
@@ -81,9 +81,9 @@ async def test_torch_has_a_thread_of_its_own() -> None:
 @AT_EACH_DEPTH
 async def test_a_plan_of_drops_alone_is_acknowledged(runs_ahead: bool) -> None:
     async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
-        loop.offer(plan(0, admit(1, [1], [0], max_new_tokens=100)))
+        loop.submit_plan(plan(0, admit(1, [1], [0], max_new_tokens=100)))
         await listener.until(lambda: len(listener.outputs) == 4)  # its page is full
-        loop.offer(plan(1, drops=[1]))
+        loop.submit_plan(plan(1, drops=[1]))
         await listener.until(lambda: listener.outputs[-1].plan == 1)
         assert listener.outputs[-1].sequence_ids == []
         assert listener.outputs[-1].num_running == 0
@@ -93,14 +93,14 @@ async def test_a_plan_of_drops_alone_is_acknowledged(runs_ahead: bool) -> None:
 async def test_a_gap_forgets_everything_and_is_told_once(runs_ahead: bool) -> None:
     gaps = Gaps()
     async with stepping(FakeRunner(runs_ahead=runs_ahead), gaps) as (loop, listener):
-        loop.offer(plan(0, admit(1, [1], [0], max_new_tokens=100)))
-        loop.offer(plan(2))
-        loop.offer(plan(3, admit(2, [1], [1])))
+        loop.submit_plan(plan(0, admit(1, [1], [0], max_new_tokens=100)))
+        loop.submit_plan(plan(2))
+        loop.submit_plan(plan(3, admit(2, [1], [1])))
         await asyncio.wait_for(gaps.seen.wait(), PATIENCE_S)
         assert await loop.ask(lambda engine: engine.num_running) == 0
         loop.reset(EXECUTOR_EPOCH + 1)
         listener.outputs.clear()
-        loop.offer(plan(0, admit(5, [9], [0], max_new_tokens=2), epoch=2, executor_epoch=EXECUTOR_EPOCH + 1))
+        loop.submit_plan(plan(0, admit(5, [9], [0], max_new_tokens=2), epoch=2, executor_epoch=EXECUTOR_EPOCH + 1))
         await listener.until(lambda: len(listener.outputs) == 2)
         assert listener.token_ids == predict([9], 2)[0]
         assert {output.epoch for output in listener.outputs} == {EXECUTOR_EPOCH + 1}
@@ -109,7 +109,7 @@ async def test_a_gap_forgets_everything_and_is_told_once(runs_ahead: bool) -> No
 @AT_EACH_DEPTH
 async def test_an_exception_in_a_step_ends_the_loop_and_comes_out_of_watch(runs_ahead: bool) -> None:
     async with stepping(FakeRunner(fail_at=3, runs_ahead=runs_ahead)) as (loop, _):
-        loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=30)))
+        loop.submit_plan(plan(0, admit(1, [1], range(10), max_new_tokens=30)))
         with pytest.raises(RuntimeError, match="the device broke"):
             await asyncio.wait_for(loop.watch(), PATIENCE_S)
         with pytest.raises(LoopEnded):
@@ -158,7 +158,7 @@ async def test_a_loop_that_never_started_can_be_stopped() -> None:
 @AT_EACH_DEPTH
 async def test_delivered_waits_for_what_was_not_told(runs_ahead: bool) -> None:
     async with stepping(FakeRunner(runs_ahead=runs_ahead)) as (loop, listener):
-        loop.offer(plan(0, admit(1, [1], range(10), max_new_tokens=20)))
+        loop.submit_plan(plan(0, admit(1, [1], range(10), max_new_tokens=20)))
         while await loop.ask(lambda engine: engine.num_running):
             pass
         await asyncio.wait_for(loop.delivered(), PATIENCE_S)
@@ -169,7 +169,7 @@ async def test_a_listener_that_stands_still_holds_the_steps_up() -> None:
     runner = FakeRunner(num_pages=64)
     loop = StepLoop(lambda: engine_of(runner), on_gap=Gaps())
     await loop.start()
-    loop.offer(plan(0, admit(1, [1], range(64), max_new_tokens=200)))
+    loop.submit_plan(plan(0, admit(1, [1], range(64), max_new_tokens=200)))
     first = asyncio.Event()
     go_on = asyncio.Event()
     told: list[StepOutput] = []

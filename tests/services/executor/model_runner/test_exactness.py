@@ -87,7 +87,7 @@ def drive(runner: CpuModelRunner, sequences: list[Sequence], *, chunk: int = 512
     """Steps until every sequence has NUM_NEW tokens."""
     while running := [s for s in sequences if len(s.output) < NUM_NEW]:
         rows = [s.row(chunk) for s in running]
-        in_flight = runner.launch(rows)
+        in_flight = runner.launch_step(rows)
         in_flight.start_sampling()
         drawn = iter(in_flight.sampled_tokens())
         for sequence, row in zip(running, rows, strict=True):
@@ -170,7 +170,7 @@ def test_logits_are_close_to_transformers(folder: Path, make_runner: Callable[..
     with torch.no_grad():
         theirs = model(torch.tensor([prompt])).logits[0, -1]
     runner = make_runner()
-    ours = runner.logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0]
+    ours = runner.compute_logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -189,7 +189,7 @@ def test_coarser_forms_are_near(
     logits = []
     for form in ({}, {"dtype": dtype, "kernels": kernels, "quantization": quantization}):
         runner = make_runner(**form)
-        logits.append(runner.logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
+        logits.append(runner.compute_logits([StepRow(prompt, 0, tables(runner, 1)[0], True, GREEDY)])[0])
     similarity = torch.nn.functional.cosine_similarity(logits[0], logits[1], dim=0)
     assert 0.95 < similarity < 0.999999  # a router may choose another expert
 
@@ -204,5 +204,5 @@ def test_long_rope_is_exact_up_to_the_original_context(tmp_path: Path, length: i
     runner = CpuModelRunner(
         ModelCard.load(folder), device="cpu", dtype=torch.float32, page_size=16, num_pages=16, kv_bytes=0
     )
-    ours = runner.logits([StepRow(prompt, 0, array("i", range(16)), True, GREEDY)])[0]
+    ours = runner.compute_logits([StepRow(prompt, 0, array("i", range(16)), True, GREEDY)])[0]
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)

@@ -43,7 +43,7 @@ def row_of(token_ids: list[int], page: int, *, sample: bool = True, sampling: Sa
 
 
 def step(runner: CpuModelRunner, *rows: StepRow) -> list[int]:
-    launched = runner.launch(rows)
+    launched = runner.launch_step(rows)
     launched.start_sampling()
     return launched.sampled_tokens()
 
