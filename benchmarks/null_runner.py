@@ -9,7 +9,7 @@ from xylem.services.executor.step.row import StepRow
 
 @dataclass
 class NullRunner:
-    """A StepRunner of the executor. Every drawn token is the next of a cycle through `token_ids`."""
+    """A ModelRunner of the executor. Every drawn token is the next of a cycle through `token_ids`."""
 
     num_pages: int
     page_size: int

@@ -1,4 +1,4 @@
-"""What plots show, taken out of the JSON files of bench_serving and bench_peers; drawing.py draws it."""
+"""What plots show, taken out of the JSON files of bench_serving and bench_peers; plot.py draws it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

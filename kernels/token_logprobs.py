@@ -23,7 +23,7 @@ class RowLogprobs:
 
 
 class Score(Protocol):
-    """Log probabilities, to 1e-5, from the softmax of logits [B, V] float32: one Scored per row.
+    """Log probabilities, to 1e-5, from the softmax of logits [B, V] float32: one RowLogprobs per row.
 
     tokens: the token of each row whose log probability is wanted; num_top: how many of the likeliest; asked: further
     tokens by id. A token outside the vocabulary has minus infinity. What the model says is told from its own logits:

@@ -52,7 +52,7 @@ def predict(
 
 @dataclass
 class FakeRunner:
-    """Satisfies StepRunner. `steps` counts the steps, `rows` keeps the last step's rows.
+    """Satisfies ModelRunner. `steps` counts the steps, `rows` keeps the last step's rows.
 
     fail_at: the step (from 0) that raises, as a device that breaks. runs_ahead: works like a device with a queue: what
     it is given is done when somebody waits for it, as late as can be, in the order in which it was given.

@@ -137,7 +137,7 @@ def _sample(
     What top_k, top_p and min_p keep, each of what the one before has left, is what lies above a floor. The token is
     the inverse of the cumulative distribution over it, in the order of ids, at a number of seed and position alone:
     reference/sampling.py, with sums in float64 as there. weights: [B, vocab_size] float32 and sums: [B, num_sums]
-    float64 are room to work in. Parameters: see DrawColumns.
+    float64 are room to work in. Parameters: see SamplingBatch.
     """
     at = tl.program_id(0).to(tl.int64)
     row, weights, sums = logits + at * vocab_size, weights + at * vocab_size, sums + at * num_sums

@@ -1,6 +1,6 @@
 """Chat messages as they come over the bus, in the shape that chat templates expect.
 
-The gateway's `chat_messages` names the developer role and joins text parts, too: there to answer a client's mistake
+The gateway's `read_messages` names the developer role and joins text parts, too: there to answer a client's mistake
 with an error that names the field before a request exists, here because the shape is what templates need, and any
 service may send `Generate` or `Tokenize`. Services import nothing of one another, and in shared the two would be one
 function with the checks of both; so each keeps its few lines.

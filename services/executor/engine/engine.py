@@ -329,7 +329,7 @@ class Engine:
         return len({page for sequence in self._running.values() for page in sequence.pages})
 
     def check_integrity(self) -> None:
-        """Raises IntegrityError when the books contradict themselves."""
+        """Raises SequenceIntegrityError when the books contradict themselves."""
         found = find_faults(self._running.values(), page_size=self.runner.page_size)
         if len(self._running) > self.max_running:
             found.append(f"{len(self._running)} sequences run, {self.max_running} may")

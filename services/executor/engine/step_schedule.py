@@ -8,7 +8,7 @@ Turn = tuple[SequenceState, int]  # a sequence and the number of its tokens to c
 
 
 def schedule_step(sequences: Iterable[SequenceState], *, page_size: int, token_budget: int) -> list[Turn]:
-    """The known tokens of every decoding sequence that has pages for them, then prompt chunks, in order.
+    """First all known tokens of each decoding sequence that fit its pages, then prompt chunks in order of admission.
 
     Decoding counts against the budget first and is never cut. Reading gets what is left, but at least one page of
     tokens: however many decode, every prompt gets on.

@@ -15,7 +15,8 @@ MAX_COUNT = 1 << 16  # of layers, heads, experts
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """A pre-norm decoder with grouped-query attention and a gated MLP. Sizes in elements, window in tokens.
+    """A pre-norm decoder (post_norms: with norms behind, too), grouped-query attention, a gated MLP. Sizes in elements,
+    window in tokens.
 
     With `latent`, num_kv_heads is 1 and head_dim latent.key_dim: that is what attention reads, values included.
     """

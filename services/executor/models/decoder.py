@@ -21,7 +21,7 @@ class Decoder:
     """Weights and the pass through them."""
 
     def __init__(self, config: DecoderConfig, parameters: dict[str, Tensor], ops: Ops, *, quantization: str) -> None:
-        """parameters: see models.parameters.shapes; taken out of it, and the linear ones packed, one at a time.
+        """parameters: those of `decoder_map.parameter_shapes`; each is taken out, the linear ones packed.
 
         Raises NoSuchQuantization.
         """

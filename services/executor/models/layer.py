@@ -25,7 +25,7 @@ class Layer:
 
     @classmethod
     def of(cls, config: DecoderConfig, i: int, parameters: dict[str, Tensor], ops: Ops, pack: PackLinear) -> "Layer":
-        """Layer i. parameters: see models.parameters.shapes; those of the layer are taken out."""
+        """Layer i. parameters: those of `decoder_map.parameter_shapes`; the layer's own are taken out."""
         attention = GroupedAttention if config.latent is None else LatentAttention
         mlp = (
             MixtureOfExperts(config, i, parameters, ops, pack)

@@ -17,7 +17,10 @@ class _HasLogitsProcessor(Protocol):
 
 
 class GrammarGate:
-    """Waits for a compiled grammar, and gives it to the logits processor of its sequence."""
+    """Waits for a compiled grammar, and gives it to the logits processor of its sequence.
+
+    A `Gate` (engine/gate.py), which this folder may not import: it stands below the engine.
+    """
 
     allows_prefill = True  # the grammar only concerns output tokens
 

@@ -64,7 +64,7 @@ class Field:
         return self.kind.read_value(self.name, value)
 
     def _is_neutral(self, value: Json) -> bool:
-        """Where the neutral value is true or a number other than 0, false and 0 do ask for something."""
+        """Whether the value asks for nothing: false and 0 do not where a neutral value is true or another number."""
         if is_empty(value):
             return True
         # 0 and 0.0 are the same, but 0 and false are not.

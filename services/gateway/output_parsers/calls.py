@@ -74,7 +74,7 @@ def _has_name(text: str, form: CallForm, buffer: ParserBuffer) -> bool:
 
 
 def bracketed(buffer: ParserBuffer, read: ReadCall) -> Steps[None]:
-    """Reads calls with commas between, from the opening bracket to the closing one. Raises Broken."""
+    """Reads calls with commas between, from the opening bracket to the closing one. Raises ParseError."""
     yield from literal(buffer, "[")
     char = ","
     while char == ",":

@@ -17,7 +17,7 @@ _DEEPEST = 40
 
 
 def gemma_object(buffer: ParserBuffer, depth: int = 0) -> Steps[None]:
-    """Reads an object and gives it out as arguments. Raises Broken at the first character that can't belong to it."""
+    """Reads an object and gives it out as arguments. Raises ParseError at the first character that can't be its."""
     yield from literal(buffer, "{")
     _give(buffer, "{")
     yield from blank(buffer)

@@ -45,7 +45,7 @@ class IncrementalParser:
     def begin_with(self, prefix: str) -> None:
         """Takes the beginning of the answer that the prompt has: it is read like text, and not given out.
 
-        A call that begins in it is: nobody could do anything with the rest of one.
+        A call that begins in the prefix is given out all the same: without its beginning its rest would be of no use.
         """
         self._begun = [delta for delta in self.push_text(prefix) if isinstance(delta, CallBegun | CallArguments)]
         self._buffer.skip_held()

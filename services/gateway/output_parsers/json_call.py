@@ -16,7 +16,7 @@ _BESIDE = ("type", "id", "index", "tool_call_id")
 def json_call(buffer: ParserBuffer, name_key: str = "name") -> Steps[None]:
     """Reads the object; the call begins as soon as its name, the value of `name_key`, is known.
 
-    Models mostly write the name first, but not always: arguments in front of it wait. Raises Broken.
+    Models mostly write the name first, but not always: arguments in front of it wait. Raises ParseError.
     """
     begun = False
     early = ""
@@ -53,7 +53,7 @@ def json_call(buffer: ParserBuffer, name_key: str = "name") -> Steps[None]:
 
 
 def json_arguments(buffer: ParserBuffer) -> Steps[None]:
-    """Reads the arguments of the call that has begun, and gives them out as they come. Raises Broken.
+    """Reads the arguments of the call that has begun, and gives them out as they come. Raises ParseError.
 
     They are the model's own text. Where it writes the object into a string, it is what the string says; null is no
     arguments.

@@ -24,7 +24,7 @@ REPLACED = "\ufffd"
 def json_value(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
     """Reads one value and gives it out as it comes, as it is; without `give` it stays held.
 
-    Raises Broken at the first character that can't belong to it, which stays unread.
+    Raises ParseError at the first character that can't belong to it, which stays unread.
     """
     first = yield from peek(buffer)
     if first == '"':
@@ -69,14 +69,14 @@ def _string(buffer: ParserBuffer, give: Give | None) -> Steps[None]:
 
 
 def json_text(buffer: ParserBuffer) -> Steps[str]:
-    """Returns what a string says. It stays held. Raises Broken."""
+    """Returns what a string says. It stays held. Raises ParseError."""
     parts: list[str] = []
     yield from unescaped(buffer, parts.append)
     return "".join(parts)
 
 
 def unescaped(buffer: ParserBuffer, give: Give) -> Steps[None]:
-    """Reads a string and gives out what it says, as it comes; its own text stays held. Raises Broken."""
+    """Reads a string and gives out what it says, as it comes; its own text stays held. Raises ParseError."""
     yield from literal(buffer, '"')
     half = ""
     while True:

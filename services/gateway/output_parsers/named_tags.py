@@ -39,7 +39,7 @@ class NamedTags:
         return f"</{self.mark}parameter>"
 
     def read_call(self, buffer: ParserBuffer) -> Steps[None]:
-        """Reads a call behind its opening. Raises Broken."""
+        """Reads a call behind its opening. Raises ParseError."""
         following = Markers([self.parameter, self.closing])
         # A model sometimes forgets to close a parameter; the next one, or the call's end, does it then.
         endings = Markers([self.parameter_end, self.parameter, self.closing])

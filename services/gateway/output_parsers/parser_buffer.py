@@ -117,7 +117,7 @@ class ParserBuffer:
         return text[num_skipped:]
 
     def begin(self, name: str) -> None:
-        """A call begins, and what is held led to it. Raises Broken when there is no tool of that name."""
+        """A call begins, and what is held led to it. Raises ParseError when there is no tool of that name."""
         if name not in self.tools:
             raise ParseError
         self.drop()

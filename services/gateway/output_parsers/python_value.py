@@ -21,7 +21,7 @@ _DEEPEST = 40
 
 
 def python_value(buffer: ParserBuffer, depth: int = 0) -> Steps[None]:
-    """Reads a value and gives it out as arguments. Raises Broken at the first character that can't belong to it."""
+    """Reads a value and gives it out as arguments. Raises ParseError at the first character that can't belong to it."""
     if depth > _DEEPEST:
         raise ParseError
     first = yield from peek(buffer)

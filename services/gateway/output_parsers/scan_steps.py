@@ -44,7 +44,7 @@ def blank(buffer: ParserBuffer) -> Steps[None]:
 
 
 def word(buffer: ParserBuffer, pattern: re.Pattern[str] = _NAME) -> Steps[str]:
-    """Reads characters as long as they match. Raises Broken when not even one does."""
+    """Reads characters as long as they match. Raises ParseError when not even one does."""
     pieces = []
     while pattern.match(piece := (yield pattern)):
         pieces.append(piece)
@@ -55,7 +55,7 @@ def word(buffer: ParserBuffer, pattern: re.Pattern[str] = _NAME) -> Steps[str]:
 
 
 def literal(buffer: ParserBuffer, expected: str) -> Steps[None]:
-    """Reads exactly this. Raises Broken at the first other character, which stays unread."""
+    """Reads exactly this. Raises ParseError at the first other character, which stays unread."""
     for char in expected:
         if (yield None) != char:
             buffer.unread()
@@ -63,7 +63,7 @@ def literal(buffer: ParserBuffer, expected: str) -> Steps[None]:
 
 
 def either(buffer: ParserBuffer, markers: Markers) -> Steps[str]:
-    """Reads one of the markers and returns it. Raises Broken at the first other character, which stays unread."""
+    """Reads one of the markers and returns it. Raises ParseError at the first other character, which stays unread."""
     begun = ""
     while True:
         begun += yield None

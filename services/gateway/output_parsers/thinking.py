@@ -86,7 +86,7 @@ def _call(buffer: ParserBuffer, thinking_markers: ThinkingMarkers, form: CallFor
 
 
 def _until_mentioned(buffer: ParserBuffer, form: CallForm, markers: Markers) -> Steps[None]:
-    """Reads a call. Raises Broken also where one of the markers comes before its name, and then that is unread.
+    """Reads a call. Raises ParseError also where one of the markers comes before its name, and then that is unread.
 
     Otherwise a mention would hide the end of the thoughts, or a call behind it.
     """

@@ -1,8 +1,8 @@
 """Checkpoints whose linear layers are in FP8, with a scale for each block of a weight (DeepSeek-AI 2024, DeepSeek-V3,
 section 3.3).
 
-They are read into the type that the model computes in, and take its room. Activations, which kernels for such models
-round to eight bits as well, are not rounded.
+Loading widens them to the type that the model computes in, so they save no memory. Activations, which kernels for such
+models round to eight bits as well, are not rounded.
 """
 
 import torch

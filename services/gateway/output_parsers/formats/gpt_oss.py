@@ -63,7 +63,7 @@ def _rest_of_header(buffer: ParserBuffer) -> Steps[None]:
 
 
 def _message(buffer: ParserBuffer) -> Steps[None]:
-    """Reads the header of a message, and the body too where it is a call. Raises Broken."""
+    """Reads the header of a message, and the body too where it is a call. Raises ParseError."""
     header = buffer.since(0)
     while not header.endswith(MESSAGE):
         if len(header) > _HEADER_LENGTH:

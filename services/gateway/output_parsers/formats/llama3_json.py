@@ -16,7 +16,7 @@ SEPARATOR = ";"
 
 
 def _calls(buffer: ParserBuffer) -> Steps[None]:
-    """Reads calls as long as they follow one another. Raises Broken."""
+    """Reads calls as long as they follow one another. Raises ParseError."""
     yield from blank(buffer)
     while True:
         yield from json_call(buffer)
