@@ -50,4 +50,4 @@ async def test_echo_alone(http: httpx.AsyncClient, pipeline: Any) -> None:
 async def test_echo_of_unknown_ids(http: httpx.AsyncClient) -> None:
     response = await http.post(PATH, json={"prompt": [2**31 - 1], "echo": True})
     assert response.status_code == 400
-    assert response.json()["error"]["param"] == "tokens"
+    assert response.json()["error"]["param"] == "prompt"
