@@ -3,6 +3,7 @@
 [alice]
 key = "sk-..."             # or sha256 = "..." of it, so that the file holds no secret
 max_open_requests = 8      # sequences open at once; more get 429. Default: the setting max_open_requests_per_key
+min_priority = -5          # the lowest number, which goes first, that its requests may have. Default: 0
 shared_cache = true        # prefixes are shared with the other keys that say so: others can time them
 
 [operations]
@@ -17,7 +18,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from xylem.shared.runtime.errors import Forbidden, Unauthorized
+from xylem.shared.runtime.errors import Forbidden, InvalidRequest, Unauthorized
 
 MIN_KEY_LENGTH = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -37,6 +38,15 @@ class Key:
     admin: bool = False
     max_open_requests: int | None = None
     shared_cache: bool = False
+    min_priority: int = 0
+
+    def check_priority(self, priority: int) -> None:
+        """Raises InvalidRequest for a request that would go before those that this key may overtake."""
+        if priority < self.min_priority:
+            raise InvalidRequest(
+                f"priority is {priority}; the key of {self.name} may ask for {self.min_priority} or more",
+                param="priority",
+            )
 
     def salt(self, given: str) -> str:
         """Returns the cache salt of its prefixes: its own, unless it shares them.
@@ -85,7 +95,14 @@ class Keys:
 
 
 def _key(path: Path, name: str, entry: object) -> Key:
-    known = {"key": str, "sha256": str, "admin": bool, "max_open_requests": int, "shared_cache": bool}
+    known = {
+        "key": str,
+        "sha256": str,
+        "admin": bool,
+        "max_open_requests": int,
+        "shared_cache": bool,
+        "min_priority": int,
+    }
     if not _NAME.fullmatch(name):
         raise KeysError(f"{path}: the name {name[:64]!r} must be 1 to 64 letters, digits, - or _")
     if not isinstance(entry, dict):
@@ -110,4 +127,5 @@ def _key(path: Path, name: str, entry: object) -> Key:
         entry.get("admin", False),
         entry.get("max_open_requests"),
         entry.get("shared_cache", False),
+        entry.get("min_priority", 0),
     )

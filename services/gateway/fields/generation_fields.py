@@ -29,6 +29,9 @@ INT32_MAX = 2**31 - 1
 MODEL = taken(TextType(), about="The served model's name; it may be left out.")
 CACHE_SALT = taken(TextType(), "", "Prefixes are shared in the cache only between requests of the same salt.")
 CHAT_TEMPLATE_KWARGS = taken(ObjectType(), {}, "Passed on to the chat template.")
+PRIORITY = taken(
+    IntegerType(-INT32_MAX, INT32_MAX), 0, "Lower goes first, and is preempted last; an API key has a bound for it."
+)
 STREAM = taken(BooleanType(), False)
 STOP_REGEX = taken(StopPatternsType(), (), "Regular expressions (of Python's regex module) that stop it, too.")
 LOGIT_BIAS = taken(LogitBiasType(), (b"", b""), "Token id to what is added to its logit, from -100 to 100.")
@@ -88,6 +91,7 @@ class GenerationBody(Body):
     stream_options: StreamOptions = taken(StreamOptionsType(), StreamOptions())
     n: int = taken(IntegerType(1, MAX_CHOICES), 1)
     cache_salt: str = CACHE_SALT
+    priority: int = PRIORITY
 
 
 HARMLESS: list[Field] = ignored(
@@ -123,7 +127,6 @@ NOT_YET: list[Field] = [
     only("use_beam_search", False),
     only("early_stopping", False),
     only("beam_width", 1),
-    only("priority", 0),
     only("lora_path"),
     only("session_params"),
     only("custom_logit_processor"),

@@ -20,8 +20,10 @@ C = TypeVar("C")
 
 
 def admit(request: Request, context: Context, generation: GenerationRequest) -> None:
-    """Lets the request in, in the name of who has shown the request's key. Raises Unavailable, QueueFull."""
+    """Lets the request in, in the name of who has shown the request's key. Raises XylemError."""
     key = key_of(request)
+    if key is not None:
+        key.check_priority(generation.params.priority)
     context.admit(len(generation.choices), key)
     if key is not None:
         generation.assign_tenant(key.name, key.salt(generation.params.cache_salt))

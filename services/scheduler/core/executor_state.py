@@ -240,11 +240,11 @@ class ExecutorState:
         if want > self.num_available:
             if covered - sequence.length > max(self.policy.short_grant_tokens, self.page_size):
                 return  # it can wait: other sequences may end and free their pages
-            # The youngest is preempted, but only when this one can't decode another token.
+            # The last by priority, and of these the youngest, is preempted, but only when this one can't decode on.
             while not self.num_available and covered <= sequence.length:
-                youngest = max(self.running.values(), key=lambda other: other.request.arrival)
-                self.retract_sequence(youngest, now)
-                if youngest is sequence:
+                last = max(self.running.values(), key=_rank)
+                self.retract_sequence(last, now)
+                if last is sequence:
                     return
             want = min(1, self.num_available)
         if want > 0:
@@ -301,3 +301,7 @@ class ExecutorState:
         self.running_by_tenant[tenant] -= 1
         if not self.running_by_tenant[tenant]:
             del self.running_by_tenant[tenant]
+
+
+def _rank(sequence: Sequence) -> tuple[int, int]:
+    return sequence.request.params.priority, sequence.request.arrival

@@ -22,6 +22,7 @@ FILE = f"""
 [alice]
 key = "{ALICE}"
 max_open_requests = 2
+min_priority = -5
 
 [bob]
 sha256 = "{hashlib.sha256(BOB.encode()).hexdigest()}"
@@ -87,6 +88,7 @@ def test_keys_are_found_by_their_digest(keys_file: Path) -> None:
         ('[a]\nsha256 = "xyz"', "64 hexadecimal digits"),
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = "3"', "max_open_requests must be a int"),
         (f'[a]\nkey = "{ALICE}"\nmax_open_requests = -1', "must not be negative"),
+        (f'[a]\nkey = "{ALICE}"\nmin_priority = "low"', "min_priority must be a int"),
         (f'[a]\nkey = "{ALICE}"\nlimit = 3', "unknown field limit"),
         (f'["a\\nb"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
         (f'["a.b"]\nkey = "{ALICE}"', "must be 1 to 64 letters"),
@@ -110,6 +112,21 @@ async def test_a_gateway_does_not_start_without_its_keys(gateway_settings: Any) 
 @pytest.mark.parametrize("headers", [bearer(ALICE), {"x-api-key": BOB}, {"authorization": f"bearer  {BOB}"}])
 async def test_who_has_a_key_is_let_in(http: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert (await http.post(PATH, json=BODY, headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "priority", "status"), [(ALICE, -5, 200), (ALICE, -6, 400), (ALICE, 7, 200), (BOB, 0, 200), (BOB, -1, 400)]
+)
+async def test_a_key_bounds_the_priority_of_its_requests(
+    http: httpx.AsyncClient, pipeline: Any, key: str, priority: int, status: int
+) -> None:
+    response = await http.post(PATH, json={**BODY, "priority": priority}, headers=bearer(key))
+    assert response.status_code == status, response.text
+    if status == 200:
+        assert [g.params.priority for g in pipeline.generates] == [priority]
+    else:
+        assert response.json()["error"]["param"] == "priority"
+        assert pipeline.generates == []
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("sk-wrong-0123456789"), {"x-api-key": ""}, {"authorization": ALICE}])

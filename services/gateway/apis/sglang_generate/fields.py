@@ -26,6 +26,7 @@ from xylem.services.gateway.fields.generation_fields import (
     MAX_CHOICES,
     MAX_TOP,
     MODEL,
+    PRIORITY,
     REGEX,
     STOP_REGEX,
     STREAM,
@@ -114,6 +115,7 @@ class GenerateBody(Body):
     )
     rid: str | list[str] = taken(PerItemType(TextType()), "", "A name for the answer, by which it can be aborted.")
     cache_salt: str = CACHE_SALT
+    priority: int = PRIORITY
     extra_key: str = taken(TextType(), "", "Another part of cache_salt.")
 
     others = (
@@ -131,6 +133,5 @@ class GenerateBody(Body):
         only("return_entropy", False),
         only("return_bytes", False),
         only("max_thinking_tokens"),
-        only("priority", 0),
         only("routed_dp_rank"),
     )

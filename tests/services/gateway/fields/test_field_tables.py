@@ -70,6 +70,7 @@ WRONG = {
     "stop": [1, [1], ["a", None], "", [""], {}, ["x"] * 33, ["y" * 1025]],
     "stop_token_ids": ["1", 1, [-1], [1.0], [True], [2**31], [1] * 1025],
     "ignore_eos": [1, "true"],
+    "priority": ["1", 1.5, True, 2**31],
     "stream": [1, "yes please"],
     "stream_options": [[], "x", {"include_usage": "yes"}, {"include_usages": True}],
     "n": [0, 129, "2", 1.0, True],

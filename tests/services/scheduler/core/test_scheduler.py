@@ -15,9 +15,11 @@ LONG = 10_000.0
 
 
 def request(
-    name: str, tokens: list[int], *, max_tokens: int = 4, attempt: int = 0, outputs: tuple[int, ...] = ()
-) -> Tokenized:
-    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), params=limited(max_tokens))
+    name: str, tokens: list[int], *, max_tokens: int = 4, attempt: int = 0, outputs: tuple[int, ...] = (),
+    priority: int = 0,
+) -> Tokenized:  # fmt: skip
+    params = limited(max_tokens, priority=priority)
+    return Tokenized(name, attempt, "g", "d", pack(tokens), pack(outputs), params=params)
 
 
 def core_with(num_pages: int = 16, page_size: int = 4, max_running: int = 8, **numbers: float) -> SchedulerCore:
@@ -417,6 +419,36 @@ def test_memory_that_runs_short_retracts_the_youngest_which_goes_on_after_the_ac
     assert (again.sequence_id, again.offset, again.max_new_tokens) == (3, 3, 6)
     assert list(unpack(again.start.output_ids)) == [6, 6, 6]
     assert again.num_cached == 4  # its other page was what the old one needed
+
+
+@pytest.mark.parametrize(("old", "young", "retracted"), [(0, -1, 1), (0, 0, 2), (5, 4, 1), (-1, 0, 2)])
+def test_who_goes_last_by_priority_is_preempted_and_of_equals_the_younger(old: int, young: int, retracted: int) -> None:
+    core = core_with(num_pages=4, page_size=4, grant_ahead_tokens=1)
+    core.executors["e"].forecast.share = 0.0  # expects nothing to grow
+    asked = [
+        request("old", [1] * 6, max_tokens=9, priority=old),
+        request("young", [2] * 6, max_tokens=9, priority=young),
+    ]
+    for each in asked:
+        core.step([e.Submit(each)], 0.0)
+    core.step([report(0, [(1, 6, [5], 0), (2, 6, [6], 0)])], 0.1)
+    core.step([report(1, [(1, 7, [5], 0), (2, 7, [6], 0)])], 0.2)
+    (plan,) = plans(core.step([report(2, [(1, 8, [5], 0), (2, 8, [6], 0)])], 0.3))
+    assert list(unpack(plan.drops)) == [retracted]
+    assert list(unpack(plan.grant_ids)) == [3 - retracted]
+
+
+@pytest.mark.parametrize("queue_policy", ["prefix", "fifo"])
+def test_the_waiting_start_by_priority(queue_policy: str) -> None:
+    core = SchedulerCore("s", replace(SchedulerPolicy(), queue_policy=queue_policy), plan_epoch=7)
+    core.step([e.ExecutorJoined("e", 1, Capacity(16, 4, 1, 64))], 0.0)
+    core.step([e.Submit(request("first", [9] * 5, max_tokens=1))], 0.0)
+    waiting = [("late", 3), ("normal", 0), ("urgent", -2)]
+    core.step([e.Submit(request(name, [i] * 5, priority=n, max_tokens=1)) for i, (name, n) in enumerate(waiting)], 0.1)
+    order = []
+    for step in range(3):
+        order += started(core.step([report(step, [(step + 1, 5, [5], 1)], plan=step + 1)], 0.2))
+    assert order == ["urgent", "normal", "late"]
 
 
 def test_the_cache_is_told_to_routers() -> None:
