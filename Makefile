@@ -17,7 +17,7 @@ lint:
 	$(BIN)/lint-imports
 
 type:
-	$(BIN)/mypy
+	$(BIN)/mypy -p xylem -p tools -p tests -p benchmarks
 
 test:
 	$(BIN)/pytest -n 2 --dist loadgroup

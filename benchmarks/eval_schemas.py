@@ -88,8 +88,8 @@ def judge(schema: Any) -> Judge:
         except ValueError as error:
             return f"no JSON: {error}"
         with decimal.localcontext(prec=MOST_DIGITS):
-            error = next(iter(validator.iter_errors(document)), None)
-        return "" if error is None else f"{error.json_path}: {error.message[:200]}"
+            fault = next(iter(validator.iter_errors(document)), None)
+        return "" if fault is None else f"{fault.json_path}: {fault.message[:200]}"
 
     return verdict
 

@@ -97,7 +97,7 @@ def attentions(steps: Sequence[str]) -> Iterator[Group]:
                 for _ in range(max(2, min(24, COLD_BYTES // num_bytes)))
             ]
             calls = [
-                lambda attend=backend.attention, pool=pool, query=query, layout=layout: attend(  # type: ignore[misc]
+                lambda attend=backend.attention, pool=pool, query=query, layout=layout: attend(
                     query, *pool, layout, AttentionKind(HEAD_DIM**-0.5)
                 )
                 for pool in pools

@@ -32,7 +32,7 @@ def qwen_05b(folder: Path) -> Path:
         torch.manual_seed(0)
         model = AutoModelForCausalLM.from_config(Qwen2Config(**QWEN_05B), dtype=torch.bfloat16)
         model.save_pretrained(path)
-        write_tokenizer(path, QWEN_05B["vocab_size"])
+        write_tokenizer(path, int(QWEN_05B["vocab_size"]))
     return path
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,9 +32,11 @@ class TimedOps:
 
     def __init__(self, name: str) -> None:
         self.name = f"timed-{name}"
-        self.spent_s: Counter[str] = Counter()
+        self.spent_s: defaultdict[str, float] = defaultdict(float)
         backend = registry.load(name, torch.device("cpu"))
-        timed = {operation: self._timed(getattr(backend, operation), part) for operation, part in PARTS.items()}
+        timed: dict[str, Any] = {
+            operation: self._timed(getattr(backend, operation), part) for operation, part in PARTS.items()
+        }
         linears = {name: self._timed_linear(pack) for name, pack in backend.linears.items()}
         timed_backend = dataclasses.replace(backend, linears=linears, fuse_layers=self._timed_layers(backend), **timed)
         registry.BACKENDS[self.name] = lambda device: timed_backend

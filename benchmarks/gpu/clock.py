@@ -18,15 +18,15 @@ def seconds(work: Callable[[], object], device: torch.device, repeats: int) -> f
     flush = torch.empty(FLUSH_BYTES, dtype=torch.uint8, device=device)
     times = []
     for _ in range(repeats + 3):
-        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        began, ended = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         flush.zero_()
-        torch.cuda._sleep(SLEEP_CYCLES)  # type: ignore[no-untyped-call]
+        torch.cuda._sleep(SLEEP_CYCLES)
         began.record()
         work()
         ended.record()
         times.append((began, ended))
     torch.cuda.synchronize(device)
-    return statistics.median(began.elapsed_time(ended) / 1e3 for began, ended in times[3:])
+    return statistics.median(float(began.elapsed_time(ended)) / 1e3 for began, ended in times[3:])
 
 
 def _on_host(work: Callable[[], object]) -> float:

@@ -68,7 +68,7 @@ def _plan(layout: BatchMetadata, kind: LayerKind) -> Any:
         query_ends = _column(np.cumsum([0, *(span.num_new for span in layout.spans)]))
         wrapper.inner.plan(query_ends, page_ends, pages, in_last_page, *sizes, causal=True, **told)
     if kind.device.type == "cuda":
-        wrapper.copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        wrapper.copied = torch.cuda.Event()
         wrapper.copied.record()
     return wrapper.inner
 

@@ -1,7 +1,5 @@
 """What the engine's benchmarks share with the engine: operations that are timed, and texts that are read."""
 
-from array import array
-
 import pytest
 import torch
 
@@ -28,7 +26,7 @@ def test_each_part_of_a_step_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_perplexity_of_a_text_is_that_of_its_own_tokens() -> None:
     card = ModelCard.load(locate("demonstration"))
     runner = CpuModelRunner(card, device="cpu", dtype=torch.float32, page_size=16, num_pages=8, kv_bytes=0)
-    tokens = array("i", range(300, 320))
+    tokens = list(range(300, 320))
     found = read([Text(tokens, [place % 2 == 0 for place in range(19)])], runner)
     assert len(found.log_probs) == len(found.likeliest) == 10
     assert perplexity(found.log_probs) > 1

@@ -15,7 +15,7 @@ TIMES = st.lists(st.floats(0, 1e4), min_size=1, max_size=50)
 def record(intended_s: float, *arrivals_s: float, error: str = "", **answer: int) -> Record:
     """Ends half a second after the last arrival."""
     end_s = (arrivals_s[-1] if arrivals_s else intended_s) + 0.5
-    return Record(intended_s, Answer(list(arrivals_s), end_s, "", error=error, **answer))  # type: ignore[arg-type]
+    return Record(intended_s, Answer(list(arrivals_s), end_s, "", error=error, **answer))
 
 
 @given(TIMES, st.floats(0, 100))

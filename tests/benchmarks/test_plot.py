@@ -22,7 +22,7 @@ SERVING = {
     "dataset": "random",
     "points": [point(1, 0, 10, 5), point(8, 0, 60, 9), point(64, 0, 0, None)],
 }
-PEERS = {
+PEERS: dict[str, Any] = {
     "kind": "peers",
     "rows": [
         {"case": "decode-1", "peer": "a", "ratio": 1.5},

@@ -55,7 +55,11 @@ class FaultProxy:
 
     def cut(self) -> None:
         """Breaks every connection; new ones are welcome."""
-        self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._writers])
+        self._loop.call_soon_threadsafe(self._abort_all)
+
+    def _abort_all(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
 
     async def _open(self) -> None:
         self._server = await asyncio.start_server(self._on_client, "127.0.0.1", 0)

@@ -129,7 +129,8 @@ def test_queries_and_keys_are_normed_and_rotated_and_kv_is_written(
     angles = torch.randn(3, rotated_dims // 2)
     rotation = (angles.cos(), angles.sin()) if rotated_dims else None
     slots = torch.tensor([7, 0, 11])
-    given, expected = [], []
+    given: list[torch.Tensor] = []
+    expected: list[torch.Tensor] = []
     for each, found in ((backend, given), (REFERENCE, expected)):
         keys, values = torch.zeros(2, 12, heads[1], 16, dtype=dtype)
         found += [each.rotate_and_write(qkv.clone(), keys, values, slots, norms=norms, rotation=rotation), keys, values]

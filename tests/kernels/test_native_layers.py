@@ -1,7 +1,9 @@
 """All layers in one call: bit for bit what their operations give one after the other."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -24,12 +26,12 @@ def native() -> Ops:
     return BACKENDS["native"]
 
 
-def dense(dtype: torch.dtype, form: str, *, width: int = WIDTH, dim: int = DIM, **more: object) -> DenseLayer:
+def dense(dtype: torch.dtype, form: str, *, width: int = WIDTH, dim: int = DIM, **more: Any) -> DenseLayer:
     """A layer with random weights."""
     pack = native().packing(form)
 
     def weight(*shape: int) -> Tensor:
-        return (torch.randn(shape) / shape[-1] ** 0.5).to(dtype)
+        return torch.randn(shape).div(math.sqrt(shape[-1])).to(dtype)
 
     layer = DenseLayer(
         attention_norm=weight(width),
@@ -62,7 +64,9 @@ def layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
 def gemma_layers_of(dtype: torch.dtype, form: str) -> list[DenseLayer]:
     """With norms behind each block, a cap, GELU, and weights of norms around 0."""
     torch.manual_seed(0)
-    norms = {name: torch.rand(WIDTH).to(dtype) - 0.5 for name in ("attention_post_norm", "mlp_post_norm")}
+    norms: dict[str, Any] = {
+        name: torch.rand(WIDTH).to(dtype) - 0.5 for name in ("attention_post_norm", "mlp_post_norm")
+    }
     return [
         dense(dtype, form, kind=AttentionKind(DIM**-0.5, window, 2.0), is_gelu=True, norm_offset=1.0, **norms)
         for window in (5, None)

@@ -6,6 +6,7 @@ the same tokens as each other is told elsewhere (test_cpu_sampling); here the on
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,9 +33,9 @@ class Case:
     masked: tuple[int, ...] = ()
 
 
-SEEN = {"repetition": 1.5, "seen_ids": ids(0, 3, 17, 30, 44)}
-COUNTED = {"output_ids": ids(3, 17, 44), "output_counts": values(1, 4, 2)}
-BIASED = {"bias_ids": ids(5, 6, 47), "bias_values": values(2.0, -100.0, 3.5)}
+SEEN: dict[str, Any] = {"repetition": 1.5, "seen_ids": ids(0, 3, 17, 30, 44)}
+COUNTED: dict[str, Any] = {"output_ids": ids(3, 17, 44), "output_counts": values(1, 4, 2)}
+BIASED: dict[str, Any] = {"bias_ids": ids(5, 6, 47), "bias_values": values(2.0, -100.0, 3.5)}
 ODD = tuple(range(1, VOCAB_SIZE, 2))
 CASES = {
     "plain": Case(SamplingParams()),
@@ -113,7 +114,7 @@ def misfit(counts: np.ndarray, expected: np.ndarray) -> float:
     statistic = float(((seen - pooled)[full] ** 2 / pooled[full]).sum())
     freedom = int(full.sum()) - 1
     spread = 2 / (9 * freedom)
-    return statistic / (freedom * (1 - spread + NORMAL_QUANTILE * spread**0.5) ** 3)
+    return float(statistic) / float(freedom * (1 - spread + NORMAL_QUANTILE * spread**0.5) ** 3)
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

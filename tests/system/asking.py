@@ -65,7 +65,8 @@ async def whole(client: httpx.AsyncClient, prompt: str, **fields: Any) -> Answer
 
 async def streamed(client: httpx.AsyncClient, prompt: str, **fields: Any) -> Answer:
     body = chat_body(prompt, stream=True, stream_options={"include_usage": True}, **fields)
-    text, reason, usage = "", "", {}
+    text, reason = "", ""
+    usage: dict[str, Any] = {}
     async with client.stream("POST", "/v1/chat/completions", json=body) as response:
         assert response.status_code == 200, await response.aread()
         async for line in response.aiter_lines():

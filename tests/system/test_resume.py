@@ -15,7 +15,7 @@ import pytest
 from tests.serving import Served
 from tests.system.asking import chat_body, until_ready, urls
 
-SEEDED = {"temperature": 0.9, "seed": 11, "n": 2, "max_tokens": 400, "ignore_eos": True}
+SEEDED: dict[str, Any] = {"temperature": 0.9, "seed": 11, "n": 2, "max_tokens": 400, "ignore_eos": True}
 OPTIONS = {"event_ids": True, "include_usage": True}
 
 
@@ -110,7 +110,7 @@ def test_the_connection_breaks_again_and_again(pair: Served) -> None:
 
 def test_a_stream_that_had_ended_can_be_read_again_from_any_event(pair: Served) -> None:
     url, _ = urls(pair)
-    unseeded = {"temperature": 0.9, "max_tokens": 200, "ignore_eos": True}
+    unseeded: dict[str, Any] = {"temperature": 0.9, "max_tokens": 200, "ignore_eos": True}
     whole, part = Reading(), Reading()
     assert not ask(url, part, 5, **unseeded)
     whole.last_id = part.last_id

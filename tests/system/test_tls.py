@@ -34,13 +34,14 @@ def test_https_with_keys(tmp_path: Path) -> None:
         assert "Paris" in json.loads(answer.stdout)["choices"][0]["message"]["content"]
 
         chat = [sys.executable, "-m", "xylem", "chat", "--url", url, "--temperature", "0"]
-        for flags, code, said in (
+        asked: list[tuple[tuple[str, ...], int, str]] = [
             (("--ca-file", str(pair.certificate)), 0, "Rome"),
             ((), 1, "see --ca-file"),
             (("--ca-file", str(pair.key)), 2, "can't be used"),
-        ):
+        ]
+        for extra, code, said in asked:
             run = subprocess.run(
-                [*chat, *flags],
+                [*chat, *extra],
                 input="What is the capital of Italy?\n",
                 capture_output=True,
                 text=True,

@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +16,7 @@ from xylem.services.detokenizer.decoders.windowed import WindowedDecoder
 from xylem.shared.model_info.token_bytes import byte_alphabet
 from xylem.shared.model_info.tokenizer_codec import TextCodec
 
-TOKENIZERS = {
+TOKENIZERS: dict[str, tuple[Any, type[Any]]] = {
     "byte_level": (kinds.byte_level, ByteLevelDecoder),
     "byte_fallback": (lambda: kinds.byte_fallback(strip=False), ByteFallbackDecoder),
     "byte_fallback_strip": (lambda: kinds.byte_fallback(strip=True), ByteFallbackDecoder),

@@ -103,23 +103,26 @@ async def test_tokens_in_and_text_out(service: DetokenizerService, bus: Bus, cod
     await gateway.open(bus, "tokens-in")
     texts = {"a": "héllo 🙂 there", "b": "the END of it, and more"}
     ids = [codec.encode(text, add_special_tokens=False) for text in texts.values()]
-    first = ((1, start_of("a", "tokens-in")), (2, start_of("b", "tokens-in", stop=("END",))))
+    first: tuple[tuple[int, SequenceStart], ...] = (
+        (1, start_of("a", "tokens-in")),
+        (2, start_of("b", "tokens-in", stop=("END",))),
+    )
     for offset in range(max(map(len, ids))):
         rows = [
-            (number, offset, of[offset], FinishReason.LENGTH if offset == len(of) - 1 else FinishReason.NONE)
+            (number, offset, of[offset], int(FinishReason.LENGTH if offset == len(of) - 1 else FinishReason.NONE))
             for number, of in enumerate(ids, start=1)
             if offset < len(of)
         ]
         await bus.publish(subjects.detokenizer(MODEL, "d1"), step(rows, *first))
         first = ()
-    rows = await gateway.rows(until_finish=2)
-    assert "".join(text for request, text, _ in rows if request == "a") == texts["a"]
-    assert "".join(text for request, text, _ in rows if request == "b") == "the "
-    assert [(request, finish) for request, _, finish in rows if finish] == [
+    told = await gateway.rows(until_finish=2)
+    assert "".join(text for request, text, _ in told if request == "a") == texts["a"]
+    assert "".join(text for request, text, _ in told if request == "b") == "the "
+    assert [(request, finish) for request, _, finish in told if finish] == [
         ("b", FinishReason.STOP),
         ("a", FinishReason.LENGTH),
     ] or (
-        [(request, finish) for request, _, finish in rows if finish]
+        [(request, finish) for request, _, finish in told if finish]
         == [("a", FinishReason.LENGTH), ("b", FinishReason.STOP)]
     )
     async with asyncio.timeout(PATIENCE_S):

@@ -405,7 +405,8 @@ def test_what_came_with_each_token_is_the_same_however_they_came(
 
     def parts(cuts: list[int]) -> tuple[list[int], list[int]]:
         """Characters by token: as sent, and as the tail has them."""
-        transcriber, seen, start = made(codec), [], 0
+        transcriber, start = made(codec), 0
+        seen: list[int] = []
         for size in cuts:
             batch = ids[start : start + size]
             finish = FinishReason.LENGTH if start + size >= len(ids) else FinishReason.NONE

@@ -20,7 +20,7 @@ from xylem.shared.runtime.settings import ExecutorSettings
 def test_the_weights_take_what_is_told(tmp_path: Path, variant: str, name: str, dtype: torch.dtype) -> None:
     card = ModelCard.load(build(variant, tmp_path))
     parameters = load_weights(card.path, decoder_config(card), dtype=dtype, device=torch.device("cpu"))
-    told = weight_bytes(card, ExecutorSettings(dtype=name))  # type: ignore[arg-type]
+    told = weight_bytes(card, ExecutorSettings(dtype=name))
     assert told == pytest.approx(sum(each.nbytes for each in parameters.values()), rel=0.02)
 
 

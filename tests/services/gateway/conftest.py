@@ -202,8 +202,14 @@ async def pipeline(bus: Bus) -> AsyncIterator[FakePipeline]:
 def gateway_settings(nats_url: str, model_folder: Path) -> Callable[..., GatewaySettings]:
     def make(**changes: Any) -> GatewaySettings:
         # Three beats of standing still and a gateway takes all that it has for lost.
-        usual = {"model": str(model_folder), "nats_url": nats_url, "id": "gw", "port": 0, "heartbeat_s": 2}
-        return GatewaySettings(**usual | changes)
+        usual: dict[str, Any] = {
+            "model": str(model_folder),
+            "nats_url": nats_url,
+            "id": "gw",
+            "port": 0,
+            "heartbeat_s": 2,
+        }
+        return GatewaySettings(**usual | {"heartbeat_s": 2} | changes)
 
     return make
 

@@ -76,7 +76,7 @@ async def test_the_next_scheduler_is_tried(service: RouterService, bus: Bus) -> 
 async def test_without_a_scheduler_the_gateway_hears_at_once(
     service: RouterService, bus: Bus, state: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Bus.hand_over.__kwdefaults__, "timeout_s", 1000)
+    monkeypatch.setitem(Bus.hand_over.__kwdefaults__ or {}, "timeout_s", 1000)
     async with asyncio.timeout(PATIENCE_S):
         refused = await listen(bus, "alone")
         await bus.barrier()

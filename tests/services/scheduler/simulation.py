@@ -269,7 +269,7 @@ class World:
         self.resubmit = True
 
     def add_executor(self, name: str = "e", **capacity: int) -> SimulatedExecutor:
-        defaults = {"num_pages": 16, "page_size": 4, "max_running": 8, "token_budget": 16}
+        defaults: dict[str, Any] = {"num_pages": 16, "page_size": 4, "max_running": 8, "token_budget": 16}
         executor = SimulatedExecutor(self, name, Capacity(**(defaults | capacity)))
         self.executors[name] = executor
         self.feed(e.ExecutorJoined(name, executor.epoch, executor.capacity))

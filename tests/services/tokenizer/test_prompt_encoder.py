@@ -11,7 +11,7 @@ from xylem.services.tokenizer.prompt_encoder import PromptEncoder
 from xylem.shared.model_info.model_card import ModelCard
 from xylem.shared.protocol import Detokenize, Generate, Grammar, SamplingParams, StopConditions, Tokenize
 from xylem.shared.protocol.columns import pack, unpack
-from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest
+from xylem.shared.runtime.errors import ContextTooLong, InvalidRequest, XylemError
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.content }}{{ tail }}{% endfor %}"
 
@@ -117,7 +117,9 @@ def test_strict_limits_are_refused_beyond_the_context(folder: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_refused(encoder: PromptEncoder, fields: Any, error: type, param: str, words: list[str]) -> None:
+def test_what_is_refused(
+    encoder: PromptEncoder, fields: Any, error: type[XylemError], param: str, words: list[str]
+) -> None:
     with pytest.raises(error) as caught:
         encoder.encode_request(generate(**fields), "")
     assert type(caught.value) is error

@@ -121,7 +121,7 @@ async def test_refusals_go_to_the_gateway(
 async def test_without_a_router_the_gateway_hears_at_once(
     service: TokenizerService, bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(Bus.hand_over.__kwdefaults__, "timeout_s", 1000)
+    monkeypatch.setitem(Bus.hand_over.__kwdefaults__ or {}, "timeout_s", 1000)
     after = Next()
     await after.open(bus, "alone", with_router=False)
     async with asyncio.timeout(PATIENCE_S):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xylem.shared import protocol as m
-from xylem.shared.protocol import columns
+from xylem.shared.protocol import FinishReason, columns
 
 GOLDEN = Path(__file__).with_name("golden_messages.json")
 
@@ -63,7 +63,7 @@ EXAMPLES: tuple[m.Message, ...] = (
     ),
     m.Embedded("embd-1-0", 1, columns.pack_floats([0.6, 0.8]), 5, 4),
     m.Resume("cmpl-1-0", "gw", 7),
-    m.Resumed(True, 1, "s", columns.pack([42]), "hé", 1, 5, 4, True, ONE, "<think>"),
+    m.Resumed(True, 1, "s", columns.pack([42]), "hé", FinishReason(1), 5, 4, True, ONE, "<think>"),
     m.ResponseCall("resp_1", "read", 7),
     m.ResponseReply(True, b"{}", 9, True),
     m.Presence("executor", "e", 5, "demo", "ready", 1, 2, 3, 4, 1, m.Capacity(100, 16, 64, 512, "both", "default")),

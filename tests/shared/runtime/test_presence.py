@@ -37,7 +37,7 @@ async def test_a_peer_of_another_protocol_never_counts_and_is_named_once(
             await heard.hear(version=OTHER)
     assert heard.directory.live("executor") == heard.directory.known() == []
     assert heard.directory.find("executor", "executor-3") is None
-    assert heard.changes == heard.beats == []
+    assert (heard.changes, heard.beats) == ([], [])
     sentence = f"executor executor-3 speaks protocol {OTHER}, this is {PROTOCOL_VERSION}"
     assert heard.directory.refused() == [sentence]
     (record,) = caplog.records

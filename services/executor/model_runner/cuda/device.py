@@ -91,7 +91,7 @@ class _PinnedDownload:
         # torch keeps pinned memory for further use, and gives it out again only when its copies are done.
         self._host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
         self._host.copy_(tensor, non_blocking=True)
-        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._done = torch.cuda.Event()
         self._done.record()
 
     def wait(self) -> Tensor:

@@ -58,7 +58,8 @@ def peer() -> LlamaForCausalLM:
 
 @pytest.fixture(scope="module", params=RUNNERS)
 def runner(request: pytest.FixtureRequest) -> ModelRunner:
-    return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=512, context_length=128)
+    made: ModelRunner = runner_of(request.param, MODEL_PATH, page_size=8, num_pages=512, context_length=128)
+    return made
 
 
 def stepped(peer: LlamaForCausalLM, prompt: list[int], compiled: CompiledGrammar) -> list[int]:

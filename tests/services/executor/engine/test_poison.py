@@ -33,7 +33,9 @@ def run_with(runner: FakeRunner, poison: Admit) -> tuple[list[int], list[tuple[s
     """The free sequence's tokens, the requests that were refused with their codes, and how each sequence ended."""
     engine = Engine(runner, max_running=4, token_budget=16, eos_token_ids=(), epoch=EXECUTOR_EPOCH)
     assert engine.apply(plan(0, poison, admit(FREE, PROMPTS[FREE], [4, 5])))
-    free, refused, ends = [], [], {}
+    free: list[int] = []
+    refused: list[tuple[str, str]] = []
+    ends: dict[int, int] = {}
     while engine.has_work():
         output = engine.step()
         engine.check_integrity()

@@ -26,7 +26,8 @@ def peer() -> LlamaForCausalLM:
 
 @pytest.fixture(scope="module", params=RUNNERS)
 def runner(request: pytest.FixtureRequest) -> ModelRunner:
-    return runner_of(request.param, MODEL_PATH, page_size=8, num_pages=256, context_length=128)
+    made: ModelRunner = runner_of(request.param, MODEL_PATH, page_size=8, num_pages=256, context_length=128)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,8 @@ def test_min_tokens(peer: LlamaForCausalLM, runner: ModelRunner) -> None:
 
 def log_softmax(peer: LlamaForCausalLM, token_ids: list[int]) -> torch.Tensor:
     """[T, V]: after each token."""
-    return peer(torch.tensor([token_ids])).logits[0].detach().float().log_softmax(-1)
+    logits: torch.Tensor = peer(torch.tensor([token_ids])).logits
+    return logits[0].detach().float().log_softmax(-1)
 
 
 def assert_scores(scores: Logprobs, token_ids: list[int], after: torch.Tensor, num_top: int, asked: list[int]) -> None:

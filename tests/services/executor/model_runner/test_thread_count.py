@@ -53,6 +53,11 @@ def test_long_steps_take_all_cores_where_threads_claim_work(monkeypatch: pytest.
 def test_an_odd_number_of_cores_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(6)
     tried: list[int] = []
-    monkeypatch.setattr(thread_count, "_duration_s", lambda step, number: tried.append(number) or 1.0 / number)
+
+    def duration_s(_: object, number: int) -> float:
+        tried.append(number)
+        return 1.0 / number
+
+    monkeypatch.setattr(thread_count, "_duration_s", duration_s)
     assert thread_count.choose_threads(lambda: None, claim_work=False).short == 6
     assert tried == [1, 2, 4, 6]

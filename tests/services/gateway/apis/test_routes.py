@@ -42,7 +42,8 @@ async def test_tokenize_messages(http: httpx.AsyncClient) -> None:
     messages = [{"role": "user", "content": "x"}]
     answer = (await http.post("/tokenize", json={"messages": messages})).json()
     assert json.loads("".join(map(chr, answer["tokens"]))) == messages
-    for bad in ({}, {"prompt": "x", "messages": messages}, {"prompt": 1}, {"messages": []}):
+    wrong: list[dict[str, Any]] = [{}, {"prompt": "x", "messages": messages}, {"prompt": 1}, {"messages": []}]
+    for bad in wrong:
         assert (await http.post("/tokenize", json=bad)).status_code == 400
     assert (await http.post("/detokenize", json={"tokens": [2**31 - 1]})).status_code == 400
     assert (await http.post("/detokenize", json={"tokens": ["1"]})).status_code == 400

@@ -1,11 +1,14 @@
 """A body's class is its table: attributes and taken fields are the same, and both are checked when it is made."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import pytest
 
 from xylem.services.gateway.apis.routers import ROUTERS
 from xylem.services.gateway.fields.basic_types import IntegerType
 from xylem.services.gateway.fields.body import Body
-from xylem.services.gateway.fields.field import Support, ignored, only, required, taken
+from xylem.services.gateway.fields.field import Field, Support, ignored, only, required, taken
 from xylem.shared.runtime.errors import InvalidRequest
 
 
@@ -17,7 +20,7 @@ def bodies(base: type[Body] = Body) -> list[type[Body]]:
 class BaseBody(Body):
     second: int = taken(IntegerType(0, 9), 2)
 
-    others = ignored("user")
+    others: ClassVar[Sequence[Field]] = ignored("user")
 
 
 class PingBody(BaseBody):
@@ -42,7 +45,7 @@ def test_values_are_attributes_that_do_not_change() -> None:
     ping = PingBody.read({"first": 1, "third": 3, "user": "x", "priority": 0})
     assert (ping.first, ping.second, ping.third) == (1, 2, 3)
     with pytest.raises(AttributeError):
-        ping.first = 4  # type: ignore[misc]
+        ping.first = 4
     with pytest.raises(InvalidRequest, match="first is missing"):
         PingBody.read({})
 

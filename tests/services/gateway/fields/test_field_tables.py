@@ -14,12 +14,13 @@ from xylem.services.gateway.apis.operations.fields import DetokenizeBody, Tokeni
 from xylem.services.gateway.apis.sglang_generate.fields import GenerateBody
 from xylem.services.gateway.fields.body import Body
 from xylem.services.gateway.fields.field import Support
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.value_errors import wrong
 from xylem.services.gateway.generation.structured_output import grammar_of
 from xylem.shared.runtime.errors import InvalidRequest
 
-CHAT_BODY = {"messages": [{"role": "user", "content": "x"}]}
-COMPLETION_BODY = {"prompt": "x"}
+CHAT_BODY: JsonObject = {"messages": [{"role": "user", "content": "x"}]}
+COMPLETION_BODY: JsonObject = {"prompt": "x"}
 TABLES = [(ChatBody, CHAT_BODY), (CompletionBody, COMPLETION_BODY)]
 
 
@@ -42,7 +43,8 @@ def test_ignored_fields_pass(table: type[Body], body: dict[str, Any], row: Any, 
 def test_neutral_values_pass_and_others_are_named(table: type[Body], body: dict[str, Any], row: Any) -> None:
     for value in (None, *row.neutral):
         table.read({**body, row.name: value})
-    for value in ("something else", 17, {"a": "b"}, [1]):
+    others: list[Json] = ["something else", 17, {"a": "b"}, [1]]
+    for value in others:
         with pytest.raises(InvalidRequest, match=f"^{row.name} is not supported yet") as caught:
             table.read({**body, row.name: value})
         assert caught.value.param == row.name
@@ -57,7 +59,7 @@ def test_null_is_absent(table: type[Body], body: dict[str, Any], row: Any) -> No
         assert table.read({**body, row.name: None}) == table.read(body)
 
 
-WRONG = {
+WRONG: dict[str, list[Json]] = {
     "model": [1, []],
     "temperature": ["0.5", True, -0.1, 2.1, [], {}],
     "top_p": [0, 1.1, "1", False],
@@ -174,6 +176,7 @@ def test_schemas_name_the_required_fields() -> None:
     for table, name in ((ChatBody, "messages"), (CompletionBody, "prompt"), (DetokenizeBody, "tokens")):
         schema = table.schema()
         assert schema["required"] == [name]
+        assert type(schema["properties"]) is dict
         assert name in schema["properties"]
 
 

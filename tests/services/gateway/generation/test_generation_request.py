@@ -131,7 +131,9 @@ def test_other_models() -> None:
 
 def test_more_than_the_gateway_holds() -> None:
     assert len(completion(prompt=["a"] * 4, n=2).choices) == 8
-    for request, param in ((lambda: completion(prompt=["a"] * 9), "prompt"), (lambda: chat(n=9), "n")):
-        with pytest.raises(InvalidRequest, match=r"9 sequences .* holds 8") as caught:
-            request()
-        assert caught.value.param == param
+    with pytest.raises(InvalidRequest, match=r"9 sequences .* holds 8") as caught:
+        completion(prompt=["a"] * 9)
+    assert caught.value.param == "prompt"
+    with pytest.raises(InvalidRequest, match=r"9 sequences .* holds 8") as caught:
+        chat(n=9)
+    assert caught.value.param == "n"

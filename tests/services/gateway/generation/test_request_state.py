@@ -158,7 +158,9 @@ async def test_nats_is_restarted(
     service = GatewayService(gateway_settings(nats_url=own_nats_server.url), GatewayPolicy())
     try:
         await pipeline.open()
-        async with running(service), httpx.AsyncClient(base_url=service.server.url, timeout=PATIENCE_S) as http:
+        async with running(service), httpx.AsyncClient(timeout=PATIENCE_S) as http:
+            assert service.server is not None
+            http.base_url = httpx.URL(service.server.url)
             await service.context.request_states.ready()
             request = asyncio.create_task(http.post(PATH, json={**BODY, "stream": True}))
             await asyncio.wait_for(begun.wait(), PATIENCE_S)
@@ -285,7 +287,12 @@ async def test_a_stage_that_has_just_gone_is_waited_for(
     await asyncio.wait_for(gone.wait(), PATIENCE_S)
     request_states = gateway.context.request_states
     begin, begun = request_states.begin_state, asyncio.Event()
-    monkeypatch.setattr(request_states, "begin_state", lambda *args, **more: (begin(*args, **more), begun.set())[0])
+
+    def begin_state(*arguments: Any, **more: Any) -> Any:
+        begun.set()
+        return begin(*arguments, **more)
+
+    monkeypatch.setattr(request_states, "begin_state", begin_state)
     request = asyncio.create_task(http.post(PATH, json=BODY))
     await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert pipeline.generates == []

@@ -10,6 +10,7 @@ import pytest
 from tests.otlp_collector import Collector, collecting
 from xylem.services.gateway.apis.openai_chat.fields import ChatBody
 from xylem.services.gateway.apis.openai_chat.request import chat_request
+from xylem.services.gateway.fields.json_types import Json
 from xylem.services.gateway.generation.served_model import ServedModel
 from xylem.services.gateway.generation.session import GenerationSession
 from xylem.services.gateway.generation.stream_cursor import ChoiceCursor, StreamCursor
@@ -61,7 +62,7 @@ async def test_a_call_that_the_client_has_counts_for_the_reason(gateway: Gateway
     """All is generated anew for a stream that broke off after the call: it is not told again, but it was made."""
     call = '<tool_call>\n{"name": "time", "arguments": {}}\n</tool_call>'
     served = ServedModel("tiny", 64, 512, 8, family=choose(tool_call_parser="hermes"))
-    tools = [{"type": "function", "function": {"name": "time"}}]
+    tools: list[Json] = [{"type": "function", "function": {"name": "time"}}]
     request = chat_request(ChatBody.read({"messages": [{"role": "user", "content": "x"}], "tools": tools}), served)
     for told, deltas in ((len(call), []), (0, [CallBegun(0, "time"), CallArguments(0, "{}")])):
         place = ChoiceCursor(begun=True, num_chars=told)

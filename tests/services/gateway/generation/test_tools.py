@@ -186,7 +186,7 @@ def test_a_model_without_a_form_of_calls_can_not_be_made_to_call() -> None:
     with pytest.raises(InvalidRequest, match="no known form") as caught:
         request_for(SERVED, tools=TOOLS, tool_choice="required")
     assert caught.value.param == "tool_choice"
-    assert read_tools(TOOLS, None, parallel=True).definitions
+    assert read_tools([*TOOLS], None, parallel=True).definitions
 
 
 def test_kinds_of_deltas_add_up() -> None:

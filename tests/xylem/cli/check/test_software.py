@@ -1,3 +1,4 @@
+import importlib.metadata
 import subprocess
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -12,7 +13,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def not_installed(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(software.importlib.metadata, "requires", not_installed)
+    monkeypatch.setattr(importlib.metadata, "requires", not_installed)
     return tmp_path
 
 
@@ -35,14 +36,14 @@ def test_a_light_install_is_no_failure_but_a_broken_torch_is(
     monkeypatch: pytest.MonkeyPatch, says: str, verdict: str, detail: str
 ) -> None:
     ended = subprocess.CompletedProcess([], 1, stdout="", stderr=f"Traceback ...\n{says}\n")
-    monkeypatch.setattr(software.subprocess, "run", lambda *a, **k: ended)
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: ended)
     [found] = software.torch()
     assert (found.verdict, found.detail) == (verdict, detail)
 
 
 def test_gpus_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     said = '{"version": "2.13.0", "threads": 8, "cuda": "13.0", "gpus": [["H200", 150323855360, "9.0"]]}\n'
-    monkeypatch.setattr(software.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess([], 0, said, ""))
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: subprocess.CompletedProcess([], 0, said, ""))
     torch, gpu = software.torch()
     assert torch.detail == "2.13.0, 8 threads"
     assert (gpu.subject, gpu.detail) == ("cuda:0", "H200, 140 GiB, compute capability 9.0, CUDA 13.0")

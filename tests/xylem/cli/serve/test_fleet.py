@@ -1,5 +1,6 @@
 import os
 import socket
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_flags_reach_every_service_and_the_environment_holds_elsewhere(monkeypat
         ({"host": "203.0.113.7", "port": "80"}, "can't listen on 203.0.113.7:80: .*choose another --port"),
     ],
 )
-def test_what_can_not_work_is_refused_before_anything_starts(given: dict[str, str], complaint: str) -> None:
+def test_what_can_not_work_is_refused_before_anything_starts(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises((SettingsError, FleetError), match=complaint):
         fleet(**given)
 

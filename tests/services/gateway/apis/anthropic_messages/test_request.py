@@ -6,9 +6,10 @@ import pytest
 
 from xylem.services.gateway.apis.anthropic_messages.fields import CountTokensBody, MessagesBody
 from xylem.services.gateway.apis.anthropic_messages.request import NAMES, chat_body
+from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.shared.runtime.errors import InvalidRequest
 
-HI = [{"role": "user", "content": "Hi"}]
+HI: list[Json] = [{"role": "user", "content": "Hi"}]
 SCHEMA = {"type": "object", "properties": {"at": {"type": "string"}}}
 
 
@@ -208,7 +209,7 @@ def test_an_answer_that_is_begun_is_gone_on_with() -> None:
 
 
 def test_the_same_prompt_is_counted() -> None:
-    body = {"messages": HI, "system": "Be brief.", "thinking": {"type": "disabled"}}
+    body: JsonObject = {"messages": HI, "system": "Be brief.", "thinking": {"type": "disabled"}}
     counted = chat_body(body, CountTokensBody.read(body))
     asked = translated(system="Be brief.", thinking={"type": "disabled"})
     assert counted == {key: value for key, value in asked.items() if key != "max_tokens"}

@@ -23,7 +23,13 @@ def test_developer_is_system_and_parts_are_joined() -> None:
 
 def test_what_the_sdk_sends_back() -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    assistant = {"role": "assistant", "content": None, "tool_calls": [call], "refusal": None, "annotations": []}
+    assistant: dict[str, Any] = {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [call],
+        "refusal": None,
+        "annotations": [],
+    }
     assistant["provider_specific_fields"] = {"refusal": None}
     tool = {"role": "tool", "tool_call_id": "c1", "content": "4"}
     assert plain(assistant, tool) == [

@@ -31,13 +31,13 @@ def plain(value: Any) -> Any:
     return json.loads(msgspec.json.encode(value))
 
 
-def streamed(form: ResponseWriter, *pieces: OutputDelta) -> list[dict[str, Any]]:
+def streamed(form: ResponseWriter[Any], *pieces: OutputDelta) -> list[dict[str, Any]]:
     """The choice of each chunk."""
     chunks = [plain(chunk) for each in pieces for chunk in form.build_chunks(each, msgspec.UNSET)]
     return [chunk["choices"][0] for chunk in chunks]
 
 
-def whole(form: ResponseWriter, *pieces: OutputDelta) -> dict[str, Any]:
+def whole(form: ResponseWriter[Any], *pieces: OutputDelta) -> dict[str, Any]:
     result = ChoiceOutput()
     for each in pieces:
         result.add_output(each)

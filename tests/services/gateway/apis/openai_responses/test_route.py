@@ -96,7 +96,7 @@ async def test_stream(client: openai.AsyncOpenAI) -> None:
         "response.completed",
     ]
     assert set(kinds[4:-4]) == {"response.output_text.delta"}
-    assert "".join(event.delta for event in events[4:-4]) == "w0 w1 w2 "  # type: ignore[union-attr]
+    assert "".join(event.delta for event in events[4:-4]) == "w0 w1 w2 "  # type: ignore[union-attr, misc]
     async with client.responses.stream(model="tiny", input="Hi") as stream:
         final = await stream.get_final_response()
     assert final.output_text == "w0 w1 w2 "
@@ -121,7 +121,7 @@ async def test_goes_on_from_an_earlier_one(client: openai.AsyncOpenAI, pipeline:
     assert sent(pipeline) == [asked[0], answer, asked[1], answer, asked[2]]
     items = [item async for item in client.responses.input_items.list(third.id, order="asc", limit=2)]
     assert [item.role for item in items] == ["user", "assistant", "user", "assistant", "user"]  # type: ignore[union-attr]
-    assert items[-1].content[0].text == "Three"  # type: ignore[union-attr]
+    assert items[-1].content[0].text == "Three"  # type: ignore[union-attr, index]
     with pytest.raises(openai.NotFoundError):
         await client.responses.retrieve(first.id)
 

@@ -184,7 +184,7 @@ async def test_a_gateway_that_is_told_to_end_hands_on_what_it_could_not_finish(
         async with serving(id="gw-a", drain_s=0.0) as service, client_of(service) as a:
             queued = await a.responses.create(model="tiny", input="Hi", background=True, extra_body={"seed": 5})
             foreground = await a.responses.create(model="tiny", input="Ho", stream=True)
-            created = await anext(aiter(foreground))
+            created: Any = await anext(aiter(foreground))
             await stored(b, created.response.id)  # a stream may begin before its record is written
         gate.set()
         assert (await ended(b, queued.id)).output_text == "w0 w1 w2 w3 w4 "
@@ -199,7 +199,7 @@ async def test_a_gateway_that_is_told_to_end_hands_on_what_it_could_not_finish(
 async def test_what_another_gateway_has_adopted_is_left_to_it(serving: Any, gate: asyncio.Event) -> None:
     """As after a pause in which the others took it for dead: its readers go on with the new owner, and see nothing."""
     async with serving(id="gw-a") as old, serving(id="gw-b") as new, client_of(old) as a, client_of(new) as b:
-        events = []
+        events: list[Any] = []
         async for event in await a.responses.create(model="tiny", input="Hi", stream=True, background=True):
             events.append(event)
             if getattr(event, "delta", "") == "w1 ":
