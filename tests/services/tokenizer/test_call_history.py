@@ -31,8 +31,8 @@ def chat(arguments: Any, content: Any) -> Any:
 
 
 def responses(arguments: Any, content: Any) -> Any:
-    call = {"type": "function_call", "call_id": "1", "name": "f"}
-    said = [{"role": "assistant", "content": content}] if isinstance(content, str) else []
+    call: dict[str, Any] = {"type": "function_call", "call_id": "1", "name": "f"}
+    said: list[Any] = [{"role": "assistant", "content": content}] if isinstance(content, str) else []
     items = read_items([ASK, *said, call if arguments is MISSING else {**call, "arguments": arguments}])
     return [message.to_json() for message in messages_of(items, None)]
 
@@ -41,7 +41,7 @@ def messages(arguments: Any, content: Any) -> Any:
     call = {"type": "tool_use", "id": "1", "name": "f"}
     said = [{"type": "text", "text": content}] if isinstance(content, str) else []
     blocks = [*said, call if arguments is MISSING else {**call, "input": arguments}]
-    body = {"max_tokens": 5, "messages": [ASK, {"role": "assistant", "content": blocks}]}
+    body: dict[str, Any] = {"max_tokens": 5, "messages": [ASK, {"role": "assistant", "content": blocks}]}
     return chat_body_of_messages(body, MessagesBody.read(body))["messages"]
 
 
@@ -93,7 +93,8 @@ def test_what_is_said_beside_a_call_stays(api: Any) -> None:
 
 @pytest.mark.parametrize("content", [None, "", []])
 def test_a_message_without_calls_has_an_empty_content(content: Any) -> None:
-    for more in ({}, {"tool_calls": []}, {"tool_calls": None}):
+    others: list[dict[str, Any]] = [{}, {"tool_calls": []}, {"tool_calls": None}]
+    for more in others:
         said = [ASK, {"role": "assistant", "content": content, **more}]
         assert render(templates.DEEPSEEK_V3_CALLS, said) == "<say></say>"
 
