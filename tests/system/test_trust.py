@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from xylem.shared.runtime import permissions
 from xylem.shared.runtime.presence import ANY_EPOCH
 
 BROKEN = "tokenizer"
-PROMPT = {"prompt": "the quick brown fox", "max_tokens": 120}
+PROMPT: dict[str, Any] = {"prompt": "the quick brown fox", "max_tokens": 120}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +59,7 @@ def texts(request_ids: list[str]) -> list[tuple[str, Message]]:
         )
         for kind in SAID_TO_GATEWAYS
         for request_id in request_ids
-        for offset in range(PROMPT["max_tokens"])  # type: ignore[call-overload]
+        for offset in range(PROMPT["max_tokens"])
     ]
 
 
@@ -99,7 +100,7 @@ def test_with_the_user_of_one_kind_nothing_is_done_in_the_name_of_another(
         num_dropped = next(
             line.split()[-1] for line in metrics.splitlines() if line.startswith("xylem_dropped_messages_total ")
         )
-        assert float(num_dropped) == 5 + PROMPT["max_tokens"] * len(running)  # type: ignore[operator]
+        assert float(num_dropped) == 5 + PROMPT["max_tokens"] * len(running)
 
     system.do(course())
     said = [record.getMessage() for record in caplog.records if "dropped a message" in record.getMessage()]

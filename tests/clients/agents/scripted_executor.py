@@ -45,6 +45,7 @@ class ScriptedExecutor(ExecutorService):
     def make_runner(self, card: ModelCard) -> ModelRunner:
         codec = TextCodec.load(card.path)
         end_id = codec.tokenizer.token_to_id("<|im_end|>")
+        assert end_id is not None
         return ScriptedRunner(num_pages=1 << 15, page_size=16, vocab_size=card.vocab_size, codec=codec, end_id=end_id)
 
 

@@ -18,5 +18,5 @@ def scripted(*arguments: Any, **options: Any) -> Fleet:
 
 
 if __name__ == "__main__":
-    command.assemble = scripted
+    command.assemble = scripted  # type: ignore[attr-defined]
     app()

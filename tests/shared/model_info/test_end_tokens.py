@@ -31,7 +31,7 @@ def ends(folder: Path, template: str | None, generation: Any = None, **config: A
     kinds.write_model(folder, tokenizer, bos_token="<s>", **config)
     if generation is not None:
         (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": generation}))
-    return {tokenizer.id_to_token(each) for each in end_token_ids(ModelCard.load(folder))}
+    return {str(tokenizer.id_to_token(each)) for each in end_token_ids(ModelCard.load(folder))}
 
 
 @pytest.mark.parametrize(

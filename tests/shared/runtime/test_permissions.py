@@ -155,7 +155,7 @@ FOR_GATEWAYS: list[Message] = [
     Started("r", 0, "s", "x", 1),
     Refused("r", 0, "internal", "forged"),
     Embedded("r", 0, b"", 1),
-    TextDeltas("d", ("r",), *[pack([0])] * 4, ("forged",), *[pack([0])] * 3),
+    TextDeltas("d", ("r",), pack([0]), pack([0]), pack([0]), pack([0]), ("forged",), pack([0]), pack([0]), pack([0])),
 ]
 
 

@@ -56,7 +56,12 @@ def test_debts_are_forgotten_when_nothing_waits() -> None:
 def test_closing_ends_who_waits() -> None:
     queue = CompileQueue()
     ended = threading.Event()
-    thread = threading.Thread(target=lambda: (queue.take(slow=True), ended.set()))
+
+    def take() -> None:
+        queue.take(slow=True)
+        ended.set()
+
+    thread = threading.Thread(target=take)
     thread.start()
     queue.close()
     assert ended.wait(10)

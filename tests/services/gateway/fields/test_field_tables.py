@@ -127,13 +127,13 @@ def test_unknown_fields_get_a_hint() -> None:
         TokenizeBody.read({"prompt": "x", "qqqq": 1})
 
 
-NOTHING = [None, False, 0, 0.0, "", [], {}, [None, {}], {"a": None, "b": [{"c": False}]}]
+NOTHING: list[Any] = [None, False, 0, 0.0, "", [], {}, [None, {}], {"a": None, "b": [{"c": False}]}]
 
 
 @pytest.mark.parametrize("table", [ChatBody, CompletionBody, ResponsesBody, MessagesBody, GenerateBody, EmbeddingsBody])
 @pytest.mark.parametrize("value", NOTHING)
 def test_unknown_fields_that_ask_for_nothing_pass(table: type[Body], value: Any) -> None:
-    needed = {"messages": [], "prompt": "x", "input": "x", "max_tokens": 1}
+    needed: dict[str, Any] = {"messages": [], "prompt": "x", "input": "x", "max_tokens": 1}
     body = {name: needed[name] for name, row in table.rows.items() if row.required}
     assert table.read({**body, "some_new_thing": value}) == table.read(body)
 
@@ -158,7 +158,7 @@ def test_false_and_zero_ask_for_something_where_the_default_is_another(name: str
 
 
 def test_nested_options_that_ask_for_nothing_pass() -> None:
-    options = {"include_usage": True, "some_new_thing": {"a": False}}
+    options: dict[str, Any] = {"include_usage": True, "some_new_thing": {"a": False}}
     assert ChatBody.read({**CHAT_BODY, "stream_options": options}).stream_options.include_usage
 
 

@@ -95,7 +95,7 @@ async def test_a_stream_on_which_nothing_comes_is_pinged(serving: Any, pipeline:
         await pipeline.text(g, 1, [101], "end", FinishReason.STOP)
 
     pipeline.play = slow
-    body = {"prompt": "a"} if path.endswith("completions") else {"input": "a"}
+    body: dict[str, Any] = {"prompt": "a"} if path.endswith("completions") else {"input": "a"}
     if path.endswith("messages"):
         body = {"model": "tiny", "max_tokens": 9, "messages": [{"role": "user", "content": "a"}]}
     async with (

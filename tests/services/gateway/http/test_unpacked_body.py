@@ -10,7 +10,7 @@ import pytest
 
 from tests.patience import PATIENCE_S
 from tests.services.gateway.http.raw_http import error_of
-from xylem.services.gateway.http.unpacked_body import zstd
+from xylem.services.gateway.http.unpacked_body import zstd  # type: ignore[attr-defined]
 
 BODY = json.dumps({"prompt": "word " * 40, "max_tokens": 1}).encode()
 PATH = "/v1/completions"

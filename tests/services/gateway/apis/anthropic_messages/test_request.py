@@ -134,8 +134,8 @@ def test_a_header_of_the_client_is_no_part_of_the_prompt() -> None:
     system = [HEADER, {"type": "text", "text": "Be brief."}]
     assert translated(system=system)["messages"] == [{"role": "system", "content": "Be brief."}, *HI]
     assert translated(system=[HEADER])["messages"] == HI
-    body = {"messages": HI, "system": system}
-    kept = chat_body(body, CountTokensBody.read(body), keeps_header=True)
+    body: dict[str, Any] = {"messages": HI, "system": system}
+    kept: Any = chat_body(body, CountTokensBody.read(body), keeps_header=True)
     assert kept["messages"][0]["content"] == HEADER["text"] + "Be brief."
 
 
@@ -176,7 +176,7 @@ def test_deferred_tools_come_when_they_are_found() -> None:
     call = {"type": "tool_use", "id": "1", "name": "search", "input": {}}
     found = [{"type": "tool_reference", "tool_name": "look"}]
     result = {"type": "tool_result", "tool_use_id": "1", "content": found}
-    messages = [*HI, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    messages: list[Any] = [*HI, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
     assert named_tools(tools=tools, messages=messages) == ["search", "look"]
     assert translated(tools=tools, messages=messages)["messages"][-1]["content"] == "look\n"
     with pytest.raises(InvalidRequest, match="input_schema"):
@@ -191,7 +191,7 @@ def test_tools_of_the_server_are_left_out() -> None:
 
 def test_encrypted_thoughts_are_passed_over() -> None:
     blocks = [{"type": "redacted_thinking", "data": "Zm9v"}, {"type": "text", "text": "Yes."}]
-    messages = [*HI, {"role": "assistant", "content": blocks}, *HI]
+    messages: list[Any] = [*HI, {"role": "assistant", "content": blocks}, *HI]
     assert translated(messages=messages)["messages"] == [*HI, {"role": "assistant", "content": "Yes."}, *HI]
 
 

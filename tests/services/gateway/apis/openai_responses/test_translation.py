@@ -123,7 +123,7 @@ def test_wrong_tools_are_named(tools: Any, param: str) -> None:
 
 def test_references_stand_for_items_that_are_known() -> None:
     said = read_items("Hi")[0]
-    reference = {"type": "item_reference", "id": said.id}
+    reference: Any = {"type": "item_reference", "id": said.id}
     assert referenced_ids([reference, {"role": "user", "content": "x"}]) == [said.id]
     assert read_items([reference], {said.id: said}) == [said]
     with pytest.raises(InvalidRequest, match="there is no item") as caught:
@@ -132,7 +132,7 @@ def test_references_stand_for_items_that_are_known() -> None:
 
 
 def test_encrypted_thoughts_are_passed_over() -> None:
-    thought = {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "gAAA"}
+    thought: dict[str, Any] = {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "gAAA"}
     messages = translated(input=[{"role": "user", "content": "a"}, thought, {"role": "assistant", "content": "b"}])
     assert messages["messages"][-1]["content"] == "b"
 
