@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from xylem.services.executor.step.logprobs import RowLogprobs
-from xylem.services.executor.step.row import PLACEHOLDER_ID, StepRow
-from xylem.services.executor.structured_output import Matcher
+from xylem.services.executor.step.row import PLACEHOLDER_ID, StepRow, fail_row
+from xylem.services.executor.structured_output import GrammarFailed, Matcher
 from xylem.shared.protocol import FinishReason, LogprobParams, SamplingParams
 from xylem.shared.protocol.columns import count
 
@@ -122,7 +122,11 @@ class FakeRunner:
         row.sampled_logprobs = None if row.logprobs is None else self._scored(row.logprobs)
         token_id = next_token(known, row.sampling, self.vocab_size)
         matcher = None if row.logits_processor is None else row.logits_processor.matcher
-        self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
+        try:
+            self.last_token[row.slot] = token_id if matcher is None else self._allowed(matcher, token_id)
+        except GrammarFailed as failed:
+            fail_row(row, failed)
+            self.last_token[row.slot] = token_id
         return [self.last_token[row.slot]]
 
     def _scored(self, params: LogprobParams) -> RowLogprobs:

@@ -206,7 +206,7 @@ class SequenceState:
         self.num_new += 1
         if self.logits_processor is not None:
             self.logits_processor.accept_token(token_id)
-        if token_id in self.end_ids:
+        if token_id in self.end_ids or (self.logits_processor is not None and self.logits_processor.is_finished):
             return FinishReason.STOP
         return FinishReason.LENGTH if self.num_new >= self.max_new_tokens else FinishReason.NONE
 

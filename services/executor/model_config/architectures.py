@@ -18,6 +18,7 @@ Config = dict[str, Any]
 
 ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu"}
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+OPTIONAL_SIZES = ("head_dim", "num_key_value_heads", "sliding_window", "max_window_layers")  # 0 is null
 
 
 def _windows(config: Config, *, by_default: bool) -> tuple[int | None, ...]:
@@ -46,8 +47,11 @@ def _alternating(config: Config, end: Any) -> Config:
 def _base(config: Config, *, windows_by_default: bool = False) -> DecoderConfig:
     """Reads the keys that all architectures share. Raises ModelError for what is missing or not supported."""
     for name in SIZES:
-        if not isinstance(config.get(name), int) or config[name] < 1:
-            raise ModelError(f"{name} must be a positive integer, not {config.get(name)!r}")
+        if type(config.get(name)) is not int or config[name] < 1:
+            raise ModelError(f"{name} must be a positive integer, not {str(config.get(name))[:200]!r}")
+    for name in OPTIONAL_SIZES:
+        if config.get(name) is not None and (type(config[name]) is not int or config[name] < 0):
+            raise ModelError(f"{name} must be a positive integer or null, not {str(config[name])[:200]!r}")
     try:
         num_layers, num_heads = config["num_hidden_layers"], config["num_attention_heads"]
         num_kv_heads = config.get("num_key_value_heads") or num_heads

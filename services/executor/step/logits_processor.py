@@ -98,6 +98,11 @@ class LogitsProcessor:
         elif self._grammar is not None:  # no gate has waited for it
             raise GrammarFailed("this executor compiles no grammars", param=self._grammar.param)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether its grammar lets nothing follow, and the model has no token to end with."""
+        return self.matcher is not None and self.matcher.is_finished
+
     def find_forced_tokens(self, limit: int) -> list[int]:
         """Returns the tokens that must follow now, whatever the model says: at most so many tokens."""
         return [] if self.matcher is None else self.matcher.find_forced_tokens(limit)

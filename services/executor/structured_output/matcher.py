@@ -108,6 +108,16 @@ class Matcher:
         self._known_in = max(self._known_in, 0) - 1
         return True
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing may follow, and no token could end the text: some models have none for that."""
+        if self._end_ids or self._phase is not _Phase.GRAMMAR:
+            return False
+        if self._state.is_terminated:
+            return True
+        self._known, self._known_in = self._state.mask(), 0
+        return not self._known.any()
+
     def find_forced_tokens(self, limit: int) -> list[int]:
         """Returns the tokens that must come next, at most `limit`, whatever the model says; the state is not changed.
 

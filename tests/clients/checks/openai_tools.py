@@ -16,10 +16,10 @@ class GetWeather(BaseModel):
     city: str
 
 
-def the_call(answer: Any, name: str = "get_weather") -> Any:
-    """The only call of an answer, which has arguments for Oslo."""
+def the_call(answer: Any, name: str = "get_weather", *, reason: str = "tool_calls") -> Any:
+    """The only call of an answer, which has arguments for Oslo. reason: "stop" where the request names the tool."""
     choice = answer.choices[0]
-    equal(choice.finish_reason, "tool_calls")
+    equal(choice.finish_reason, reason)
     calls = choice.message.tool_calls
     equal([(call.type, call.function.name) for call in calls], [("function", name)])
     equal(json.loads(calls[0].function.arguments), OSLO)
@@ -86,7 +86,7 @@ def a_forced_call_is_streamed() -> None:
         model=MODEL, messages=ask(WEATHER), temperature=0, tools=[GET_WEATHER], tool_choice=named
     ) as stream:
         done = [event for event in stream if event.type == "tool_calls.function.arguments.done"]
-        the_call(stream.get_final_completion())
+        the_call(stream.get_final_completion(), reason="stop")
     equal([(event.name, json.loads(event.arguments)) for event in done], [("get_weather", OSLO)])
 
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from tests.patience import PATIENCE_S
 from xylem.services.gateway.generation.output_queue import OutputQueue
 from xylem.services.gateway.generation.request_state import CLOSED, Pipeline, RequestState
-from xylem.services.gateway.policy import AttemptPolicy
+from xylem.services.gateway.policy import AttemptPolicy, SuspicionPolicy
 from xylem.shared.protocol import Generate
 from xylem.shared.runtime.errors import Unavailable
 
@@ -20,6 +20,7 @@ class Swallowing:
 
     def __init__(self) -> None:
         self.policy = AttemptPolicy()
+        self.suspicion_policy = SuspicionPolicy()
         self.num_attempts = 0
         self.handing_over = asyncio.Event()
         self.aborted: list[int] = []

@@ -193,3 +193,38 @@ def test_a_grammar_whose_masks_are_slow_is_refused(card: CompiledGrammar, monkey
     monkeypatch.setattr(mask_timing, "MAX_MASK_S", 0.0)
     with pytest.raises(GrammarFailed, match="json_schema takes too long at every token"):
         mask_timing.check_mask_time(card.automaton, "json_schema")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "written"),
+    [
+        ("regex", "0", "0"),
+        ("regex", "a(b|c)d", "abd"),
+        ("json_schema", '{"const": 12}', "12"),
+    ],
+)
+def test_without_end_tokens_a_text_is_finished_when_nothing_may_follow(
+    writer: Writer, kind: str, text: str, written: str
+) -> None:
+    """Some models have no token to end with; a mask that allows none would be no way to say so."""
+    compiled = writer.compile(kind, text)
+    matcher = Matcher(compiled, Grammar(kind), end_ids=frozenset(), output_ids=())
+    ending = Matcher(compiled, Grammar(kind), end_ids=ENDS, output_ids=())
+    for character in written:
+        assert not matcher.is_finished
+        assert not ending.is_finished
+        for each in (matcher, ending):
+            assert each.accept(writer.spelled.index(character.encode()))
+    assert matcher.is_finished
+    assert not ending.is_finished
+    assert mask(ending) == [END_ID]
+
+
+def test_without_end_tokens_what_may_go_on_is_not_finished(writer: Writer) -> None:
+    matcher = Matcher(writer.compile("regex", "[0-9]{1,2}"), Grammar("regex"), end_ids=frozenset(), output_ids=())
+    matcher.accept(writer.spelled.index(b"7"))
+    assert not matcher.is_finished
+    allowed = mask(matcher)
+    assert allowed
+    matcher.accept(allowed[0])
+    assert matcher.is_finished

@@ -15,11 +15,11 @@ from xylem.services.executor.structured_output.memory_limit import MemoryLimit
 limit = MemoryLimit(50 << 20, Path(sys.argv[1]))
 limit.begin()
 with limit.lifted():
-    loaded = bytearray(200 << 20)
-small = bytearray(10 << 20)
+    loaded = b"x" * (200 << 20)  # written to: what is only reserved is not resident
+small = b"x" * (10 << 20)
 print("small", flush=True)
 try:
-    large = bytearray(200 << 20)
+    large = b"x" * (200 << 20)
     time.sleep(30)
 except MemoryError:
     print("refused")
