@@ -59,6 +59,7 @@ OLLAMA = (
     ("OLLAMA_CONTEXT_LENGTH", "`--context-length`"),
     ("OLLAMA_NUM_PARALLEL", "`--max-running`"),
     ("OLLAMA_MAX_QUEUE", "`--max-waiting`"),
+    ("OLLAMA_ORIGINS", "`--allow-origin`"),
     ("OLLAMA_KEEP_ALIVE", "nothing: the model stays loaded while it is served"),
     ("OLLAMA_KV_CACHE_TYPE", "nothing: KV is kept in the type of the model"),
     ("OLLAMA_FLASH_ATTENTION", "nothing: `--kernels auto` takes the fastest"),

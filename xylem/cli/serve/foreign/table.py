@@ -167,6 +167,8 @@ FOREIGN_FLAGS: tuple[ForeignFlag, ...] = (
     _mapped("ssl-certfile ssl-cert-file", B, "tls-cert-file"),
     _mapped("ssl-keyfile ssl-key-file", B, "tls-key-file"),
     _refused("ssl-ca-certs ssl-cert-reqs", B, "clients show an API key, not a certificate"),
+    _refused("allowed-origins", V, "give --allow-origin once for each origin, or '*' for all"),
+    _refused("allowed-methods allowed-headers", V, "--allow-origin allows all that the API has", harmless=('["*"]',)),
     _refused("root-path", V, "let the proxy in front take the prefix off"),
     _mapped("otlp-traces-endpoint", B, "otlp-endpoint"),
     _ignored("uvicorn-log-level log-level-http", B, TRACED),
