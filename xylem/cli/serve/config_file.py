@@ -11,10 +11,12 @@ from xylem.cli.serve.foreign.translate import BY_NAME, FlagRefused, translate
 from xylem.shared.runtime.settings import PREFIX
 
 
-def arguments_of(path: Path, own: Set[str], environment: Mapping[str, str] = os.environ) -> list[str]:
+def arguments_of(
+    path: Path, own: Set[str], switches: Set[str] = frozenset(), environment: Mapping[str, str] = os.environ
+) -> list[str]:
     """Returns the file's content as flags; those that the environment sets are left out.
 
-    own: the names of our flags, without dashes. Flags of other systems are taken as on the command line.
+    own, switches: see `translate`. Flags of other systems are taken as on the command line.
     Raises FlagRefused for a file that can't be read, a key that nobody knows and a value that is no flag's.
     """
     arguments: list[str] = []
@@ -25,7 +27,7 @@ def arguments_of(path: Path, own: Set[str], environment: Mapping[str, str] = os.
             hint = f"; did you mean {near[0]}?" if near else ""
             raise FlagRefused(f"{path}: unknown key {key}{hint}")
         arguments += _flags(path, name, value)
-    translated = translate(arguments, own).arguments
+    translated = translate(arguments, own, switches).arguments
     pairs = zip(translated[::2], translated[1::2], strict=True)
     return [word for flag, value in pairs if _variable(flag) not in environment for word in (flag, value)]
 
@@ -45,7 +47,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _flags(path: Path, name: str, value: Any) -> list[str]:
     match value:
-        case bool():  # of other systems' switches; ours have values
+        case bool():
             return [f"--{name}={str(value).lower()}"]
         case str() | int() | float():
             return [f"--{name}={value}"]

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import BeforeValidator
@@ -45,6 +45,8 @@ def _parameter(panel: str, name: str, field: FieldInfo) -> inspect.Parameter:
         value = list[str]
     elif has_unit(field):
         value = str
+    elif value is bool:
+        value = Literal["true", "false"]  # a bare flag has got "true" by then, from `translate`
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[value | None, option]
     )

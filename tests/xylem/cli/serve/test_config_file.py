@@ -5,13 +5,14 @@ import pytest
 from xylem.cli.serve.config_file import arguments_of
 from xylem.cli.serve.foreign.translate import FlagRefused
 
-OWN = {"model", "max-running", "port", "replicas", "prefix-cache", "context-length"}
+SWITCHES = {"strict-max-tokens"}
+OWN = SWITCHES | {"model", "max-running", "port", "replicas", "prefix-cache", "context-length"}
 
 
 def read(folder: Path, text: str, **environment: str) -> list[str]:
     path = folder / "serve.toml"
     path.write_text(text)
-    return arguments_of(path, OWN, environment)
+    return arguments_of(path, OWN, SWITCHES, environment)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,8 @@ def read(folder: Path, text: str, **environment: str) -> list[str]:
         ("max-num-seqs = 32", ["--max-running", "32"]),
         ("disable-radix-cache = true", ["--prefix-cache", "off"]),
         ("disable-radix-cache = false", []),
+        ("strict-max-tokens = true\nport = 1", ["--strict-max-tokens", "true", "--port", "1"]),
+        ("strict_max_tokens = false", ["--strict-max-tokens", "false"]),
         ('context-length = "32k"', ["--context-length", "32k"]),
         ('replicas = ["executor=2", "tokenizer=2"]', ["--replicas", "executor=2,tokenizer=2"]),
     ],
@@ -52,4 +55,4 @@ def test_faults_are_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FlagRefused, match="can't be read"):
-        arguments_of(tmp_path / "none.toml", OWN, {})
+        arguments_of(tmp_path / "none.toml", OWN)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from xylem.cli.serve.foreign.flag import ForeignFlag, Kind
 from xylem.cli.serve.foreign.table import FOREIGN_FLAGS
 
+TRUTH = ("true", "false")
 BY_NAME = {name: flag for flag in FOREIGN_FLAGS for name in flag.names}
 
 
@@ -24,26 +25,31 @@ class Translation:
     overrides: dict[str, object] = field(default_factory=dict)
 
 
-def translate(arguments: Sequence[str], own: Set[str]) -> Translation:
+def translate(arguments: Sequence[str], own: Set[str], switches: Set[str] = frozenset()) -> Translation:
     """Returns the command line with every foreign flag mapped or left out.
 
-    own: the names of our flags, without dashes; they are taken before foreign ones, with dashes or underscores.
-    Raises FlagRefused.
+    own: the names of our flags, without dashes; they are taken before foreign ones, with dashes or underscores. Each of
+    them gets a value. switches: those of which a bare one means true. Raises FlagRefused.
     """
     found = Translation()
     rest = list(arguments)
+    positional: list[str] = []
     while rest:
         argument = rest.pop(0)
         if argument == "--":
-            found.arguments += [argument, *rest]
+            positional = [argument, *rest]
             break
         written, equals, value = argument.partition("=")
         name = _name_of(written, own)
         if name in own:
-            if not equals and not rest:
+            if not equals and name in switches and not (rest and rest[0] in TRUTH):
+                value = "true"
+            elif not equals and rest:
+                value = rest.pop(0)
+            elif not equals:
                 found.arguments.append(argument)  # whoever parses it says what is missing
                 break
-            _give(found, name, value if equals else rest.pop(0))
+            _give(found, name, value)
         elif name in BY_NAME:
             flag = BY_NAME[name]
             if not equals and not flag.is_switch and not rest:
@@ -55,6 +61,7 @@ def translate(arguments: Sequence[str], own: Set[str]) -> Translation:
         found.arguments += ["--replicas", ",".join(found.replicas)]
     if found.overrides:
         found.arguments += ["--model-overrides", json.dumps(found.overrides)]
+    found.arguments += positional
     return found
 
 

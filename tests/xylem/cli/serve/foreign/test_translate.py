@@ -8,12 +8,13 @@ from xylem.cli.serve.flags import setting_fields
 from xylem.cli.serve.foreign.flag import Kind
 from xylem.cli.serve.foreign.table import FOREIGN_FLAGS
 from xylem.cli.serve.foreign.translate import FlagRefused, translate
+from xylem.cli.serve.serve_command import SWITCHES
 
 OWN = {name.replace("_", "-") for _, name, _ in setting_fields()} | {"replicas", "groups", "config"}
 
 
 def arguments_of(*words: str) -> list[str]:
-    return translate(words, OWN).arguments
+    return translate(words, OWN, SWITCHES).arguments
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,11 @@ def arguments_of(*words: str) -> list[str]:
         (["--served_name", "x"], ["--served-name", "x"]),
         (["model", "--", "--tp", "2"], ["model", "--", "--tp", "2"]),
         (["--no-such-flag", "--help"], ["--no-such-flag", "--help"]),
+        (["--strict-max-tokens", "--tp", "1"], ["--strict-max-tokens", "true"]),
+        (["--strict-max-tokens", "m"], ["--strict-max-tokens", "true", "m"]),
+        (["--strict_max_tokens=false", "m"], ["--strict-max-tokens", "false", "m"]),
+        (["m", "--strict-max-tokens"], ["m", "--strict-max-tokens", "true"]),
+        (["--dp", "2", "--", "m"], ["--replicas", "executor=2", "--", "m"]),
     ],
 )
 def test_what_a_command_line_becomes(words: list[str], ours: list[str]) -> None:
