@@ -6,7 +6,7 @@ from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import json_value
 from xylem.services.gateway.output_parsers.key_value_arguments import inside, json_of, typed
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, literal, peek, until, word
+from xylem.services.gateway.output_parsers.scan_steps import Markers, blank, comma, literal, peek, until, word
 
 QUOTE = '<|"|>'
 _QUOTES = Markers([QUOTE])
@@ -32,7 +32,7 @@ def gemma_object(buffer: ParserBuffer, depth: int = 0) -> Steps[None]:
         yield from blank(buffer)
         _give(buffer, ": ")
         yield from _value(buffer, depth + 1)
-        yield from _comma(buffer, "}")
+        yield from comma(buffer, "}")
     yield from literal(buffer, "}")
     _give(buffer, "}")
 
@@ -61,20 +61,9 @@ def _list(buffer: ParserBuffer, depth: int) -> Steps[None]:
     yield from blank(buffer)
     while (yield from peek(buffer)) != "]":
         yield from _value(buffer, depth + 1)
-        yield from _comma(buffer, "]")
+        yield from comma(buffer, "]")
     yield from literal(buffer, "]")
     _give(buffer, "]")
-
-
-def _comma(buffer: ParserBuffer, closing: str) -> Steps[None]:
-    yield from blank(buffer)
-    if (yield from peek(buffer)) == closing:
-        return
-    yield from literal(buffer, ",")
-    yield from blank(buffer)
-    buffer.drop()
-    if (yield from peek(buffer)) != closing:
-        _give(buffer, ", ")
 
 
 def _text(buffer: ParserBuffer) -> Steps[None]:

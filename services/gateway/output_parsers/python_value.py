@@ -8,7 +8,7 @@ from xylem.services.gateway.output_parsers.incremental_parser import Steps
 from xylem.services.gateway.output_parsers.json_value import REPLACED, paired
 from xylem.services.gateway.output_parsers.key_value_arguments import inside, json_of
 from xylem.services.gateway.output_parsers.parser_buffer import ParseError, ParserBuffer
-from xylem.services.gateway.output_parsers.scan_steps import blank, literal, peek, word
+from xylem.services.gateway.output_parsers.scan_steps import blank, comma, literal, peek, word
 
 _LITERAL = re.compile(r"[\w.+\-]+")
 _TEXT = {quote: re.compile(rf"[^\\{quote}]+") for quote in "'\""}
@@ -53,7 +53,7 @@ def _list(buffer: ParserBuffer, closing: str, depth: int) -> Steps[None]:
     yield from blank(buffer)
     while (yield from peek(buffer)) != closing:
         yield from python_value(buffer, depth + 1)
-        yield from _comma(buffer, closing)
+        yield from comma(buffer, closing)
     yield None
     buffer.drop()
     buffer.arguments("]")
@@ -77,22 +77,10 @@ def _dict(buffer: ParserBuffer, depth: int) -> Steps[None]:
         buffer.drop()
         buffer.arguments(": ")
         yield from python_value(buffer, depth + 1)
-        yield from _comma(buffer, "}")
+        yield from comma(buffer, "}")
     yield from literal(buffer, "}")
     buffer.drop()
     buffer.arguments("}")
-
-
-def _comma(buffer: ParserBuffer, closing: str) -> Steps[None]:
-    """Reads what stands between two members; nothing has to stand after the last one, though Python allows a comma."""
-    yield from blank(buffer)
-    if (yield from peek(buffer)) == closing:
-        return
-    yield from literal(buffer, ",")
-    yield from blank(buffer)
-    buffer.drop()
-    if (yield from peek(buffer)) != closing:
-        buffer.arguments(", ")
 
 
 def _string(buffer: ParserBuffer) -> Steps[None]:

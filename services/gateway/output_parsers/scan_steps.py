@@ -93,3 +93,18 @@ def until(buffer: ParserBuffer, markers: Markers, give: Give | None) -> Steps[st
         begun = markers.begun_at_end(begun, 1) if len(piece) == 1 else ""
         if give:
             give(buffer.take(keep=len(begun) or int(piece.isspace())))
+
+
+def comma(buffer: ParserBuffer, closing: str) -> Steps[None]:
+    """Reads what stands between two members, and gives it out; after the last one a comma may stand, and none is given.
+
+    Raises ParseError for anything else.
+    """
+    yield from blank(buffer)
+    if (yield from peek(buffer)) == closing:
+        return
+    yield from literal(buffer, ",")
+    yield from blank(buffer)
+    buffer.drop()
+    if (yield from peek(buffer)) != closing:
+        buffer.arguments(", ")

@@ -8,16 +8,19 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def free_memory_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int | None:
     """Returns the least of what the machine has available and what its container may still take; None if unknown."""
-    known = [found for found in (_of_machine(meminfo), _of_container(cgroup)) if found is not None]
+    machine = machine_memory_bytes(meminfo)
+    known = [found for found in (machine and machine[1], _of_container(cgroup)) if found is not None]
     return min(known, default=None)
 
 
-def _of_machine(meminfo: Path) -> int | None:
+def machine_memory_bytes(meminfo: Path = MEMINFO) -> tuple[int, int] | None:
+    """Returns all of the machine's memory, and what of it is available; None where the system does not say it."""
     try:
         rows = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines())
-        return int(rows["MemAvailable"].split()[0]) << 10
+        total, available = (int(rows[name].split()[0]) << 10 for name in ("MemTotal", "MemAvailable"))
     except (OSError, LookupError, ValueError):
         return None
+    return total, available
 
 
 def _of_container(cgroup: Path) -> int | None:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from xylem.cli.check.finding import Finding
+from xylem.cli.check.free_memory import MEMINFO, machine_memory_bytes
 
 OLDEST_PYTHON = (3, 11)
 # What makes matrix products quick, the names Linux gives it.
@@ -54,13 +55,12 @@ def _flags(cpuinfo: str) -> set[str]:
     return set()
 
 
-def memory(meminfo: Path = Path("/proc/meminfo")) -> Finding | None:
+def memory(meminfo: Path = MEMINFO) -> Finding | None:
     """Memory that is free to use, where the system says it."""
-    try:
-        rows = dict(line.split(":", 1) for line in meminfo.read_text(encoding="utf-8").splitlines())
-        total, free = (int(rows[name].split()[0]) / (1 << 20) for name in ("MemTotal", "MemAvailable"))
-    except (OSError, LookupError, ValueError):
+    known = machine_memory_bytes(meminfo)
+    if known is None:
         return None
+    total, free = (num_bytes / (1 << 30) for num_bytes in known)
     detail = f"{free:.1f} of {total:.1f} GiB available"
     if free < LEAST_MEMORY_GIB:
         return Finding("Memory", "warn", detail, "take a small model and a small --kv-bytes")

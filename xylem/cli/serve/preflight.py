@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from xylem.cli.check.free_memory import free_memory_bytes
+from xylem.cli.extras import INSTALL
 from xylem.shared.model_info.model_card import ModelError, is_folder
 from xylem.shared.runtime.settings import ExecutorSettings
 
@@ -17,7 +18,7 @@ def check_before_start(settings: ExecutorSettings, *, num_executors: int) -> Non
 
     for package in NEEDED:
         if importlib.util.find_spec(package) is None:
-            raise ModelError(f"the package {package} is missing: pip install 'xylem-serve[serve]' brings it")
+            raise ModelError(f"the package {package} is missing: {INSTALL} brings it")
     card = settings.load_model_card()
     if is_folder(settings.model):  # of a hub's model the executor fetches the weights, and shows how far it is
         check_files(card.path)

@@ -41,13 +41,14 @@ def read_messages(value: Json) -> list[ChatMessage]:
     return messages
 
 
-def read_texts(where: str, value: Json) -> str:
-    """A string, or the text of a list of text blocks."""
+def read_texts(where: str, value: Json, role: str = "system") -> str:
+    """Returns a string, or the text of a list of text blocks. A result may also name tools that a search has found."""
     if type(value) is str:
         return value
+    read = _RESULT if role == "tool" else _SYSTEM
     own: list[ChatMessage] = []
     for i, block in enumerate(sequence(where, value, "a string or a list of text blocks")):
-        _read_block(f"{where}[{i}]", block, "system", _SYSTEM, own)
+        _read_block(f"{where}[{i}]", block, role, read, own)
     return "".join(message.content for message in own)
 
 
@@ -89,18 +90,8 @@ def _tool_result(where: str, block: JsonObject, _: str, own: list[ChatMessage]) 
     """is_error goes unsaid: chat templates have no place for it, and the content tells it."""
     only_keys(where, block, (*_CARRIED, "tool_use_id", "content", "is_error"))
     call_id = text(f"{where}.tool_use_id", block.get("tool_use_id"))
-    content = _read_result(f"{where}.content", block.get("content") or "")
+    content = read_texts(f"{where}.content", block.get("content") or "", "tool")
     own.append(ChatMessage("tool", content, tool_call_id=call_id))
-
-
-def _read_result(where: str, value: Json) -> str:
-    """The text of a result. A tool that a search has found is named; its definition is among the tools."""
-    if type(value) is str:
-        return value
-    own: list[ChatMessage] = []
-    for i, block in enumerate(sequence(where, value, "a string or a list of text blocks")):
-        _read_block(f"{where}[{i}]", block, "tool", _RESULT, own)
-    return "".join(message.content for message in own)
 
 
 def _tool_reference(where: str, block: JsonObject, role: str, own: list[ChatMessage]) -> None:

@@ -3,7 +3,6 @@
 A free-form tool takes a text instead of JSON. To the model it is a function with one argument, `input`.
 """
 
-import logging
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,8 +10,6 @@ import msgspec
 from xylem.services.gateway.fields.json_types import Json, JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, one_of, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
-
-log = logging.getLogger(__name__)
 
 # Tools that OpenAI's servers run. The model does not hear of them, since nobody would run them.
 HOSTED = ("web_search", "file_search", "code_interpreter", "image_generation", "mcp", "tool_search", "programmatic_")
@@ -28,12 +25,13 @@ class ResponseTools:
     """Knows the tools of one response by the names under which the model calls them.
 
     functions: as chat completions have them. free_form: names of tools whose input is a text. spaces: the namespace
-    and own name of each tool that has one.
+    and own name of each tool that has one. left_out: types of the tools that would have to be run here.
     """
 
     functions: list[Json] = field(default_factory=list)
     free_form: set[str] = field(default_factory=set)
     spaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, value: Json) -> "ResponseTools":
@@ -46,7 +44,7 @@ class ResponseTools:
     def _add(self, where: str, tool: JsonObject, space: str) -> None:
         kind = tool.get("type")
         if type(kind) is str and kind.startswith(HOSTED):
-            log.warning("a tool of type %s was left out: it would have to be run here", kind[:80])
+            self.left_out.append(kind[:80])
             return
         if kind == "namespace" and not space:
             only_keys(where, tool, ("type", "name", "description", "tools"))

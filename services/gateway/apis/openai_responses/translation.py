@@ -1,5 +1,7 @@
 """From a body of /v1/responses to a body of /v1/chat/completions."""
 
+import logging
+
 from xylem.services.gateway.apis.openai_responses.fields import PASSED, ResponsesBody
 from xylem.services.gateway.apis.openai_responses.items import messages_of
 from xylem.services.gateway.apis.openai_responses.schema import Item
@@ -8,6 +10,8 @@ from xylem.services.gateway.fields.error_field_names import ErrorFieldNames
 from xylem.services.gateway.fields.json_types import JsonObject
 from xylem.services.gateway.fields.nested_checks import mapping, only_keys, sequence, text
 from xylem.shared.runtime.errors import InvalidRequest
+
+log = logging.getLogger(__name__)
 
 LOGPROBS = "message.output_text.logprobs"
 # What nobody has to do anything for: thoughts are not encrypted here, they are told in plain text.
@@ -41,8 +45,11 @@ def chat_body(body: JsonObject, asked: ResponsesBody, items: list[Item]) -> Json
         chat["response_format"] = form
     if (effort := reasoning_effort(asked)) is not None:
         chat["reasoning_effort"] = effort
-    if functions := ResponseTools.read(asked.tools).functions:
-        chat["tools"] = functions
+    tools = ResponseTools.read(asked.tools)
+    for kind in tools.left_out:
+        log.warning("a tool of type %s was left out: it would have to be run here", kind)
+    if tools.functions:
+        chat["tools"] = tools.functions
     if asked.tool_choice is not None:
         chat["tool_choice"] = chat_choice(asked.tool_choice)
     return chat
