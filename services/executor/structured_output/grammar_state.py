@@ -10,7 +10,7 @@ Words = NDArray[np.int32]
 
 
 class GrammarState(Protocol):
-    """Where one sequence stands. For one thread at a time."""
+    """Knows where one sequence stands. For one thread at a time."""
 
     @property
     def is_terminated(self) -> bool:
@@ -42,7 +42,7 @@ class Automaton(Protocol):
 
     @property
     def num_bytes(self) -> int:
-        """What it takes of memory, about."""
+        """Returns about how much memory it takes."""
         ...
 
     @property

@@ -91,7 +91,7 @@ class LarkGrammar:
 
 
 class LarkState:
-    """Where one sequence stands in a Lark grammar."""
+    """Knows where one sequence stands in a Lark grammar."""
 
     def __init__(self, matcher: LLMatcher, vocab_size: int, end_ids: frozenset[int]) -> None:
         self._matcher = matcher

@@ -66,7 +66,7 @@ class Until:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedSchema:
-    """What llguidance's own compiler makes of a JSON schema, as text: multiples, for which there is no regular node."""
+    """Holds a JSON schema for llguidance's own compiler, as text: of multiples, for which there is no regular node."""
 
     schema: str
 

@@ -1,4 +1,4 @@
-"""How many requests a client may have open, and how many more, as headers that OpenAI's and Anthropic's clients read.
+"""Headers say how many requests a client may have open, and how many more, as OpenAI's and Anthropic's clients read it.
 
 The limits here are of what is open at once, so that a place is free again as soon as any request ends.
 """

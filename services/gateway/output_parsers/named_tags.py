@@ -20,22 +20,22 @@ class NamedTags:
 
     @property
     def opening(self) -> str:
-        """What a call begins with; its name and `">` follow."""
+        """Returns what a call begins with; its name and `">` follow."""
         return f'<{self.mark}invoke name="'
 
     @property
     def closing(self) -> str:
-        """What a call ends with."""
+        """Returns what a call ends with."""
         return f"</{self.mark}invoke>"
 
     @property
     def parameter(self) -> str:
-        """What an argument begins with; its name follows."""
+        """Returns what an argument begins with; its name follows."""
         return f'<{self.mark}parameter name="'
 
     @property
     def parameter_end(self) -> str:
-        """What an argument ends with."""
+        """Returns what an argument ends with."""
         return f"</{self.mark}parameter>"
 
     def read_call(self, buffer: ParserBuffer) -> Steps[None]:

@@ -8,7 +8,7 @@ from xylem.shared.protocol import Presence
 
 
 class ExecutorLoadEntry(TypedDict):
-    """How busy one executor is."""
+    """Says how busy one executor is."""
 
     id: str
     state: str
@@ -21,7 +21,7 @@ class ExecutorLoadEntry(TypedDict):
 
 
 class SchedulerLoadEntry(TypedDict):
-    """How busy one scheduler is, and what its executors hold. dp_rank: its number among the schedulers."""
+    """Says how busy one scheduler is, and what its executors hold. dp_rank: its number among the schedulers."""
 
     dp_rank: int
     scheduler: str
